@@ -1,0 +1,171 @@
+"""The public class: what a model script writes to."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import logging
+import os
+import time
+import typing
+import uuid
+
+from . import counters, lifecycle, pipeline, request, rows, spool, target, text
+
+logger = logging.getLogger("modeldata")
+
+DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
+_MOST_ID_CHARACTERS = 128
+_CORRELATION_COLUMNS = (
+    "$aml_dc_correlation_id",
+    "$aml_dc_scoring_timestamp",
+    "$aml_dc_boundary",
+    "$aml_workspace",
+    "$aml_service_name",
+    "$aml_model_name",
+    "$aml_model_version",
+    "$aml_request_id",
+)
+
+
+class ModelDataCollector:
+    """Collects the rows of one designation of one model.
+
+    Made once, in ``init()``; ``collect`` is called in ``run()``. Where nothing is configured (a laptop), both do
+    nothing; with ``AML_MODEL_DC_DEBUG=true`` they print the rows.
+
+    Args:
+        model_name: the model's name, part of the file's path.
+        designation: ``inputs``, ``predictions``, ``labels`` or any other name of what is collected.
+        feature_names: names of the columns. Fewer or more names than the data has columns are no error.
+        workspace: ``<subscription>/<resource group>/<workspace>``, if not as configured in the cluster.
+        webservice_name: as above.
+        model_version: as above.
+        collection_name: accepted for scripts that pass it.
+        identifier: the older name of ``designation``.
+        model_id: accepted for scripts that pass it.
+
+    """
+
+    def __init__(  # noqa: PLR0917 (scripts written for Azure's collector pass them by position)
+        self,
+        model_name: str,
+        designation: str = "default",
+        feature_names: typing.Sequence[str] | None = None,
+        workspace: str = target.DEFAULT_WORKSPACE,
+        webservice_name: str = "default",
+        model_version: str = "default",
+        collection_name: str = "default",
+        *,
+        identifier: str | None = None,
+        model_id: str = "default",
+    ) -> None:
+        self.model_name = str(model_name)
+        self.designation = str(identifier if identifier is not None else designation)
+        self.feature_names = tuple(str(name) for name in feature_names) if feature_names is not None else ()
+        self.workspace = str(workspace)
+        self.webservice_name = str(webservice_name)
+        self.model_version = str(model_version)
+        self.collection_name = str(collection_name)
+        self.model_id = str(model_id)
+        self._stream = spool.Stream(
+            model=self.model_name,
+            designation=self.designation,
+            names=self.feature_names,
+            version="" if self.model_version == "default" else self.model_version,
+            workspace="" if self.workspace == target.DEFAULT_WORKSPACE else self.workspace,
+            webservice="" if self.webservice_name == "default" else self.webservice_name,
+        )
+        # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
+        if pipeline.current() is None:
+            logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
+
+    def collect(self, input_data: object, user_correlation_id: str = "") -> dict[str, object] | None:
+        """Collect rows. Never raises, never waits for storage, keeps no reference to the data.
+
+        When it returns, the rows are in the pod's spool and survive the process.
+
+        Args:
+            input_data: a list, array, DataFrame or Series; see ``rows.take`` for what is a row.
+            user_correlation_id: written to ``$CorrelationId`` of all rows of this request.
+
+        Returns:
+            For ``inputs``: the correlation headers that ``add_correlations`` takes. Otherwise None, as where nothing is
+            collected.
+
+        """
+        try:
+            return self._collect(input_data, str(user_correlation_id or "")[:_MOST_ID_CHARACTERS])
+        except Exception as error:  # scoring must go on whatever is wrong here
+            ours = pipeline.existing()
+            if ours is not None:
+                reason = counters.Drop.REFUSED if isinstance(error, rows.Refused) else counters.Drop.INTERNAL
+                ours.counters.drop(reason, f"{self.model_name}/{self.designation}: {type(error).__name__}: {error}")
+            else:
+                logger.warning("modeldata: not printed: %s", error)
+            return None
+
+    def add_correlations(self, input_data: typing.Any, correlations: dict[str, object] | None) -> typing.Any:
+        """Return the data with the correlation headers that ``collect`` of the inputs returned as further columns.
+
+        Lists and tuples become a list, arrays an array of objects, DataFrames a copy; with ``correlations=None``, or
+        data of another type, the data is returned as it is.
+        """
+        if not correlations:
+            return input_data
+        values = list(correlations.values())
+        if isinstance(input_data, (list, tuple)):
+            if input_data and isinstance(input_data[0], (list, tuple)):
+                return [[*row, *values] for row in input_data]
+            return [*input_data, *values]
+        if hasattr(input_data, "assign") and hasattr(input_data, "columns"):
+            return input_data.assign(**correlations)
+        if hasattr(input_data, "astype") and getattr(input_data, "ndim", 0) in (1, 2):
+            import numpy
+
+            table = input_data.astype(object).reshape(1, -1) if input_data.ndim == 1 else input_data.astype(object)
+            return numpy.hstack([table, numpy.array([values] * len(table), dtype=object)])
+        return input_data
+
+    def _collect(self, data: object, user_correlation_id: str) -> dict[str, object] | None:
+        ours = pipeline.current()
+        debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
+        if not debug and (ours is None or not ours.live.current().enabled):
+            return None
+        current = request.enter(self.designation, user_correlation_id)
+        microseconds = time.time_ns() // 1000
+        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
+        count = sum(table.rows for table in tables)
+        if self.designation == "inputs":
+            current.input_rows = count
+        first = 0
+        for table in tables:
+            stream = self._stream
+            if table.names != self.feature_names:
+                stream = dataclasses.replace(stream, names=table.names)
+            record = spool.Record(stream, microseconds, current.id, current.correlation, first, count > 1, table)
+            first += table.rows
+            if debug:
+                csv = text.to_csv(record)
+                print((csv.header + b"".join(csv.rows)).decode(), end="")  # noqa: T201 (what the switch is for)
+            if ours is not None and ours.live.current().enabled:
+                lifecycle.chain_sigterm()
+                ours.write(record)
+        return self._correlations(current, microseconds) if self.designation == "inputs" else None
+
+    def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
+        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=microseconds)
+        values = (
+            current.correlation,
+            moment.isoformat(),
+            1440,
+            self.workspace,
+            self.webservice_name,
+            self.model_name,
+            self.model_version,
+            str(uuid.UUID(current.id)) if current.correlation == current.id else current.id,
+        )
+        return dict(zip(_CORRELATION_COLUMNS, values))
+
+
+lifecycle.install()

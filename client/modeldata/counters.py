@@ -1,0 +1,69 @@
+"""What this process collected, delivered and dropped, and why."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import logging
+import threading
+import time
+
+logger = logging.getLogger("modeldata")
+
+REPEAT_SECONDS = 60.0
+"""The same complaint is logged at most this often."""
+
+
+class Drop(str, enum.Enum):
+    """Why rows were not collected."""
+
+    REFUSED = "refused"
+    SPOOL_FULL = "spool_full"
+    DISK = "disk"
+    INTERNAL = "internal_error"
+    ROW_TOO_LARGE = "row_too_large"
+
+
+class Counters:
+    """Counters of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: a signal handler may collect
+        self.accepted = 0
+        self.delivered = 0
+        self.dropped: collections.Counter[str] = collections.Counter()
+        self.last_delivery = 0.0
+        """Seconds since the epoch; 0 before the first."""
+        self._said: dict[str, float] = {}
+
+    def accept(self, rows: int) -> None:
+        """Count rows that are safe in the spool."""
+        with self._lock:
+            self.accepted += rows
+
+    def deliver(self, rows: int) -> None:
+        """Count rows that this process's shipper brought to Blob Storage (other processes' rows among them)."""
+        with self._lock:
+            self.delivered += rows
+            self.last_delivery = time.time()
+
+    def drop(self, reason: Drop, detail: str, rows: int = 1) -> None:
+        """Count rows that are lost, and say so."""
+        with self._lock:
+            self.dropped[reason.value] += rows
+            total = self.dropped[reason.value]
+        self.complain(reason.value, "%s; %d dropped so far (%s)", detail, total, reason.value)
+
+    def complain(self, topic: str, message: str, *args: object) -> None:
+        """Log a warning, at most once a minute for each topic."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._said.get(topic, -REPEAT_SECONDS) < REPEAT_SECONDS:
+                return
+            self._said[topic] = now
+        logger.warning("modeldata: " + message, *args)  # noqa: G003 (a constant prefix)
+
+    def quiet(self, topic: str) -> bool:
+        """Forget that a topic was complained of; return whether it was."""
+        with self._lock:
+            return self._said.pop(topic, None) is not None

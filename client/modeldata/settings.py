@@ -1,0 +1,186 @@
+"""The live settings of this pod: a file that the operator rewrites while the model serves.
+
+``$MODELDATA_DIR/settings/settings.json`` comes from a pod annotation through the downward API and changes without a
+restart, some 0.1 s after the annotation. Its schema is ``docs/contract/settings.schema.json``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+import re
+import time
+import typing
+
+import orjson
+
+logger = logging.getLogger("modeldata")
+
+CHECK_SECONDS = 0.1
+"""How often the file is looked at, at most: a ``stat`` costs 2 us, and a switch shall be obeyed within a second."""
+
+DEFAULT_PATH = (
+    "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
+    "/{year}/{month}/{day}/{file}"
+)
+DEFAULT_SPOOL_BYTES = 256 * 1024 * 1024
+DEFAULT_FLUSH_SECONDS = 5.0
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class SettingsError(ValueError):
+    """The settings file can't be read as settings; the message names the field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """Where the rows go."""
+
+    endpoint: str
+    container: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Who the model is, as the operator knows it; what a collector was told itself goes before it."""
+
+    subscription: str = "default"
+    resource_group: str = "default"
+    workspace: str = "default"
+    webservice: str = "default"
+    model_version: str = "default"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One reading of the file."""
+
+    enabled: bool = False
+    collection: str = ""
+    generation: int = 0
+    storage: typing.Optional[Storage] = None  # noqa: UP045 (evaluated at run time by dataclasses in 3.9)
+    identity: Identity = Identity()
+    flush_seconds: float = DEFAULT_FLUSH_SECONDS
+    spool_bytes: int = DEFAULT_SPOOL_BYTES
+
+
+OFF = Settings()
+"""Before the first settings arrive, nothing is collected."""
+
+
+def parse(text: bytes) -> Settings:
+    """Read ``settings.json``.
+
+    Fields this client does not know are ignored. A demand that it knows but can't fulfil (rows to be redacted, say)
+    switches collection off: rows that should not have been written can't be taken back.
+
+    Raises:
+        SettingsError: the text is no JSON object, or a field has another type than the schema says.
+
+    """
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise SettingsError(f"no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise SettingsError("not a JSON object")
+    if _get(document, "version", int, 1) != 1:
+        raise SettingsError(f"version {document['version']} is newer than this client")
+    unfulfilled = _unfulfilled(document)
+    if unfulfilled:
+        logger.error("modeldata: collection is off: the settings ask for %s, which this client can't do", unfulfilled)
+    storage = _get(document, "storage", dict, {})
+    identity = _get(document, "identity", dict, {})
+    endpoint = _get(storage, "endpoint", str, "").rstrip("/")
+    return Settings(
+        enabled=_get(document, "enabled", bool, False) and bool(endpoint) and not unfulfilled,
+        collection=_get(document, "collection", str, ""),
+        generation=_get(document, "generation", int, 0),
+        storage=Storage(
+            endpoint=endpoint,
+            container=_get(storage, "container", str, "modeldata"),
+            path=_get(storage, "path", str, DEFAULT_PATH),
+        )
+        if endpoint
+        else None,
+        identity=Identity(
+            subscription=_get(identity, "subscription", str, "default"),
+            resource_group=_get(identity, "resourceGroup", str, "default"),
+            workspace=_get(identity, "workspace", str, "default"),
+            webservice=_get(identity, "webservice", str, "default"),
+            model_version=_get(identity, "modelVersion", str, "default"),
+        ),
+        flush_seconds=_seconds(_get(document, "flushInterval", str, "5s")),
+        spool_bytes=_get(_get(document, "spool", dict, {}), "bytes", int, DEFAULT_SPOOL_BYTES),
+    )
+
+
+class LiveSettings:
+    """The latest good reading of the file; looks again by itself, at most every ``CHECK_SECONDS``."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._current = OFF
+        self._checked = 0.0
+        self._signature: tuple[int, int, int] | None = None
+        self._complained = False
+
+    def current(self) -> Settings:
+        """Return the settings in force. Costs a clock reading, and now and then a ``stat``."""
+        now = time.monotonic()
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            self._look()
+        return self._current
+
+    def _look(self) -> None:
+        # The kubelet swaps a symlink, so a new version is a new inode.
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 (a pathlib stat costs twice as much)
+            signature = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if signature == self._signature:
+                return
+            latest = parse(self._path.read_bytes())
+        except (OSError, SettingsError) as error:
+            # Keep the last good settings: a file that is gone for a moment must not lose rows.
+            if not self._complained:
+                self._complained = True
+                logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error)
+            return
+        self._signature, self._complained = signature, False
+        if latest.enabled != self._current.enabled:
+            logger.info("modeldata: collection switched %s (%s)", "on" if latest.enabled else "off", latest.collection)
+        self._current = latest
+
+
+Value = typing.TypeVar("Value")
+
+
+def _get(document: dict[str, typing.Any], key: str, kind: type[Value], default: Value) -> Value:
+    value = document.get(key, default)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise SettingsError(f"{key} is {value!r}, not of type {kind.__name__}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise SettingsError(f"flushInterval is {text!r}, not a duration like 5s")
+    return float(found.group(1)) * _UNIT_SECONDS[found.group(2)]
+
+
+def _unfulfilled(document: dict[str, typing.Any]) -> str:
+    if _get(_get(document, "sampling", dict, {}), "percent", int, 100) != 100:
+        return "sampling"
+    if _get(document, "redact", list, []):
+        return "redaction"
+    if _get(document, "columns", str, "Leading") != "Leading":
+        return f"columns {document['columns']}"
+    file = _get(_get(document, "storage", dict, {}), "file", str, "Shared")
+    return "" if file == "Shared" else f"file {file}"

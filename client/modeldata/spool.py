@@ -1,0 +1,288 @@
+"""The spool: rows on the pod's disk until they are in Blob Storage.
+
+``spool/<pod uid>-<pid>-<random>/<sequence>.seg``, one directory for each process, written by it alone; whoever ships
+reads all of them. A segment is a sequence of frames::
+
+    kind  u8      S: a stream, which rows of this segment refer to; R: rows
+    length u32    of the body
+    crc32 u32     of kind and body
+    body
+
+so that a torn tail (a process killed in the middle of a write) is seen and left out. One ``write()`` a call: when it
+has returned, the rows outlive the process. They are not synced to disk: a power cut may take the last seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import logging
+import os
+import pathlib
+import shutil
+import struct
+import threading
+import typing
+import zlib
+
+import orjson
+
+from . import rows
+
+logger = logging.getLogger("modeldata")
+
+SEGMENT_BYTES = 1024 * 1024
+"""A segment is closed at this size. Only whole segments are deleted, so this is what a process holds too long."""
+
+_FRAME = struct.Struct("<cII")
+_ROWS = struct.Struct("<IQIIBBBHB")
+_STREAM_KIND, _ROWS_KIND = b"S", b"R"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What decides the file and the header of rows, beside their day and the settings."""
+
+    model: str
+    designation: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    workspace: str = ""
+    webservice: str = ""
+
+    def to_json(self) -> bytes:
+        """Return the stream as the spool holds it."""
+        return orjson.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: bytes) -> Stream:
+        """Read what ``to_json`` wrote."""
+        fields = orjson.loads(text)
+        fields["names"] = tuple(fields["names"])
+        return Stream(**fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The rows of one call, with what is equal for all of them."""
+
+    stream: Stream
+    microseconds: int
+    """When, since the epoch, UTC."""
+    request: str
+    correlation: str
+    first_row: int
+    """The number of the first row within its request, where a call was cut into several records."""
+    batch: bool
+    """Whether the request's rows are numbered, so that inputs and predictions join row by row."""
+    table: rows.Table
+
+
+class Writer:
+    """One process's directory in the spool. ``write`` may be called by any thread."""
+
+    def __init__(self, directory: pathlib.Path, name: str) -> None:
+        self.directory = directory / name
+        # Made under a name that no shipper looks at, and shown when the lock is held: a directory without a lock is
+        # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
+        hidden = directory / f".{name}"
+        hidden.mkdir(parents=True)
+        self._life = (hidden / "alive").open("wb")
+        fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden.rename(self.directory)
+        # Re-entrant: a signal handler may collect while this thread is in here.
+        self._lock = threading.RLock()
+        self._descriptor = -1
+        self._sequence = 0
+        self._size = 0
+        self._streams: dict[Stream, int] = {}
+        self.written = 0
+        """Bytes since this writer was made."""
+
+    def write(self, record: Record) -> int:
+        """Append one record; return the bytes it took.
+
+        Raises:
+            OSError: the disk is full, read-only or gone. Nothing of the record stays in the segment then.
+
+        """
+        with self._lock:
+            if self._descriptor < 0 or self._size >= SEGMENT_BYTES:
+                self._open_next()
+            data = self._encode(record)
+            start, self._size = self._size, self._size + len(data)
+            try:
+                written = os.write(self._descriptor, data)
+            except OSError:
+                self._abandon(start)
+                raise
+            if written != len(data):
+                self._abandon(start)
+                raise OSError(28, "No space left on device")
+            self.written += len(data)
+            return len(data)
+
+    def position(self) -> tuple[str, int]:
+        """Return how far this process has written: the segment's key and the offset in it."""
+        with self._lock:
+            return f"{self.directory.name}/{self._sequence:06d}.seg", self._size
+
+    def close(self) -> None:
+        """Give the directory up: whoever ships takes it over."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+            self._life.close()
+
+    def _open_next(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._sequence += 1
+        path = self.directory / f"{self._sequence:06d}.seg"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        self._streams = {}
+
+    def _abandon(self, start: int) -> None:
+        # Cut off what was half written, and go on in a new segment: its streams must not refer to frames cut off here.
+        self._size = SEGMENT_BYTES
+        try:
+            os.ftruncate(self._descriptor, start)
+        except OSError:
+            logger.debug("modeldata: torn frame left at the end of a segment", exc_info=True)
+
+    def _encode(self, record: Record) -> bytes:
+        stream = self._streams.get(record.stream)
+        definition = b""
+        if stream is None:
+            stream = self._streams[record.stream] = len(self._streams)
+            definition = frame(_STREAM_KIND, record.stream.to_json())
+        table = record.table
+        request, correlation, dtype = record.request.encode(), record.correlation.encode(), table.dtype.encode()
+        if correlation == request:
+            correlation = b""
+        head = _ROWS.pack(
+            stream,
+            record.microseconds,
+            table.rows,
+            record.first_row,
+            (table.encoding << 1) | record.batch,
+            len(request),
+            len(dtype),
+            len(correlation),
+            0,
+        )
+        width = table.width.to_bytes(4, "little") if dtype else b""
+        return definition + frame(_ROWS_KIND, b"".join((head, request, correlation, dtype, width, table.payload)))
+
+
+def frame(kind: bytes, body: bytes) -> bytes:
+    """Return the framed bytes of one record."""
+    return _FRAME.pack(kind, len(body), zlib.crc32(body, kind[0])) + body
+
+
+class Segment:
+    """One segment as its reader sees it; keeps the streams that its rows refer to."""
+
+    def __init__(self, key: str, path: pathlib.Path) -> None:
+        self.key = key
+        self.path = path
+        self._streams: list[Stream] = []
+        self._known = 0
+
+    def read(self, start: int) -> typing.Iterator[tuple[Record, int]]:
+        """Yield the whole records from an offset on, each with the offset behind it.
+
+        Ends at the first frame that is not (or not yet) whole. Offsets are those that an earlier ``read`` yielded.
+        """
+        with self.path.open("rb") as file:
+            if self._known < start:
+                # Read anew after a restart: the streams defined before the offset are needed.
+                file.seek(self._known)
+                for kind, body, end in _frames(file, self._known, start):
+                    self._learn(kind, body, end)
+            file.seek(start)
+            for kind, body, end in _frames(file, start, None):
+                if kind == _ROWS_KIND:
+                    yield self._record(body), end
+                else:
+                    self._learn(kind, body, end)
+
+    def _learn(self, kind: bytes, body: bytes, end: int) -> None:
+        if kind == _STREAM_KIND and end > self._known:
+            self._streams.append(Stream.from_json(body))
+        self._known = max(self._known, end)
+
+    def _record(self, body: bytes) -> Record:
+        stream, microseconds, count, first_row, flags, request_length, dtype_length, correlation_length, _ = (
+            _ROWS.unpack_from(body)
+        )
+        offset = _ROWS.size
+        request = body[offset : (offset := offset + request_length)].decode()
+        correlation = body[offset : (offset := offset + correlation_length)].decode() or request
+        dtype = body[offset : (offset := offset + dtype_length)].decode()
+        width = int.from_bytes(body[offset : (offset := offset + 4)], "little") if dtype else 0
+        known = self._streams[stream]
+        table = rows.Table(known.names, count, rows.Encoding(flags >> 1), body[offset:], dtype, width)
+        return Record(known, microseconds, request, correlation, first_row, bool(flags & 1), table)
+
+
+def _frames(file: typing.BinaryIO, offset: int, end: int | None) -> typing.Iterator[tuple[bytes, bytes, int]]:
+    while end is None or offset < end:
+        head = file.read(_FRAME.size)
+        if len(head) < _FRAME.size:
+            return
+        kind, length, checksum = _FRAME.unpack(head)
+        body = file.read(length)
+        if len(body) < length or zlib.crc32(body, kind[0]) != checksum:
+            return
+        offset += _FRAME.size + length
+        yield kind, body, offset
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A segment in the spool, with what its place in its directory says about it."""
+
+    key: str
+    path: pathlib.Path
+    size: int
+    complete: bool
+    """Nothing will be added any more: its writer went on to the next segment, or is dead."""
+
+
+def scan(spool: pathlib.Path, own: str) -> list[Found]:
+    """Return every segment, oldest first within each process.
+
+    Args:
+        spool: the spool's directory.
+        own: name of this process's own directory, which it can't test by its lock.
+
+    """
+    found = []
+    for directory in sorted(path for path in spool.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        dead = directory.name != own and not _alive(directory)
+        segments = sorted(directory.glob("*.seg"))
+        for segment in segments:
+            try:
+                size = segment.stat().st_size
+            except FileNotFoundError:
+                continue
+            last = segment is segments[-1]
+            found.append(Found(f"{directory.name}/{segment.name}", segment, size, complete=dead or not last))
+        if dead and not segments:
+            shutil.rmtree(directory, ignore_errors=True)
+    return found
+
+
+def _alive(directory: pathlib.Path) -> bool:
+    try:
+        with (directory / "alive").open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,148 @@
+"""The cluster's programs: taken from a directory the user names, else from the cache, else built from their Go modules."""
+
+import dataclasses
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requirements
+from console import ProblemError, note, step
+from layout import MODULES, Layout
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """A Go module below modules/, and the programs that its packages become."""
+
+    name: str
+    packages: dict[str, str]
+    """Program: package."""
+    source: str
+    """The module whose version is the programs' own."""
+
+
+KUBERNETES = Module(
+    "kubernetes",
+    {
+        program: f"k8s.io/kubernetes/cmd/{program}"
+        for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+    },
+    "k8s.io/kubernetes",
+)
+ALL = (
+    KUBERNETES,
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, "go.etcd.io/etcd/server/v3"),
+    Module("coredns", {"coredns": "."}, "github.com/coredns/coredns"),
+    Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, "helm.sh/helm/v3"),
+)
+NAMES = tuple(program for module in ALL for program in module.packages)
+
+
+def find_or_build(layout: Layout) -> Path:
+    """The directory with all programs in it."""
+    if layout.named_programs is not None:
+        missing = lacking(layout.named_programs)
+        if missing:
+            raise ProblemError(
+                f"LOCALCLUSTER_BIN names {layout.named_programs}, which has no {', '.join(missing)}. Complete it, or unset it: "
+                "then the programs are built."
+            )
+        return layout.named_programs
+    directory = cached(layout)
+    if lacking(directory):
+        with _locked(layout.cache / "programs.lock"):
+            _build(directory)
+    return directory
+
+
+def directory(layout: Layout) -> Path:
+    """Where the programs are, or will be."""
+    return layout.named_programs or cached(layout)
+
+
+def lacking(directory: Path) -> list[str]:
+    """The programs that this directory does not have."""
+    return [name for name in NAMES if not os.access(directory / name, os.X_OK)]
+
+
+def cached(layout: Layout) -> Path:
+    """The cache's directory for the programs as modules/ describes them now: an upgrade goes to a new one."""
+    return layout.cache / "programs" / key(MODULES)
+
+
+def key(modules: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(modules.glob("*/*")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(modules)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def version(module: Module) -> str:
+    """The version that modules/ pins, such as v1.35.4."""
+    pinned = re.search(rf"\b{re.escape(module.source)} (v\S+)", (MODULES / module.name / "go.mod").read_text())
+    if pinned is None:
+        raise ProblemError(f"localcluster/modules/{module.name}/go.mod does not require {module.source}.")
+    return pinned[1]
+
+
+def _build(directory: Path) -> None:
+    go = requirements.go()
+    note("building the cluster's programs from their Go modules: minutes the first time, never again until an upgrade")
+    directory.mkdir(parents=True, exist_ok=True)
+    unfinished = directory / ".unfinished"
+    for module in ALL:
+        wanted = {program: package for program, package in module.packages.items() if program in lacking(directory)}
+        if not wanted:
+            continue
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        # Several packages go by one call, so that one is linked while another compiles; each is named after its last element.
+        target = f"{unfinished}/" if len(wanted) > 1 else str(unfinished / next(iter(wanted)))
+        command = [go, "build", "-trimpath", "-ldflags", _link_flags(module), "-o", target, *wanted.values()]
+        with step(f"building {', '.join(wanted)} {version(module)}"):
+            done = subprocess.run(
+                command,
+                cwd=MODULES / module.name,
+                # Static programs run on whatever machine the cache is carried to, and need no C compiler.
+                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise ProblemError(f"`{' '.join(command[:2])}` failed for {module.name}:\n{done.stderr[-2000:]}")
+        for program in wanted:
+            (unfinished / program).replace(directory / program)
+    shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _link_flags(module: Module) -> str:
+    """What stamps the version: built as a dependency, Kubernetes would call itself v0.0.0, which clients refuse or misread."""
+    release = version(module)
+    if module is KUBERNETES:
+        major, minor = release.removeprefix("v").split(".")[:2]
+        stamps = {"gitVersion": release, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+        return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamps.items())
+    if module.name == "helm":
+        return f"-s -w -X helm.sh/helm/v3/internal/version.version={release}"
+    return "-s -w"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time build: two clones share the cache."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("waiting for another localcluster to finish its build")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

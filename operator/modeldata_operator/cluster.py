@@ -1,0 +1,197 @@
+"""The few calls to the API server, each named for what it does. Everything above works on records, not on requests."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+
+from . import names
+from .resources import ObjectKey
+
+TIMEOUT = 10.0
+"""Seconds for one call. Longer than any healthy API server takes, short enough that a dead one does not stop a worker."""
+
+_JSON = "application/json"
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+
+
+class ApiError(Exception):
+    """The API server refused a call."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+    @property
+    def absent(self) -> bool:
+        """Tell whether the object, or its namespace, is not there."""
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        """Tell whether somebody else was faster; the next reconcile sees what they did."""
+        return self.status == 409
+
+
+async def load_configuration() -> None:
+    """Find the API server: the pod's own account, else the kubeconfig."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        await config.load_kube_config()
+
+
+class Cluster:
+    """The API server."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def has_custom_resource(self) -> bool:
+        """Tell whether the CRD is established."""
+        try:
+            answer = await self._call("GET", f"/apis/{names.API_VERSION}")
+        except ApiError as error:
+            if error.absent:
+                return False
+            raise
+        return any(resource.get("name") == names.PLURAL for resource in answer.get("resources", ()))
+
+    async def get_pod(self, pod: ObjectKey) -> dict[str, Any] | None:
+        """Read a pod."""
+        return await self._get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+
+    async def set_pod_settings(self, pod: ObjectKey, uid: str, settings: str) -> bool:
+        """Write the settings annotation of exactly this pod; False if it is gone or another of the same name."""
+        # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
+        metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        try:
+            await self._call("PATCH", path, body={"metadata": metadata}, content_type=_MERGE, manage=True)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
+
+    async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str) -> bool:
+        """Roll a Deployment by one annotation of its template; False if it is gone."""
+        body = {
+            "metadata": {"uid": uid},
+            "spec": {"template": {"metadata": {"annotations": {names.RESTARTED_FOR_ANNOTATION: marker}}}},
+        }
+        path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
+        try:
+            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
+
+    async def set_status(self, collection: ObjectKey, uid: str, status: Mapping[str, Any]) -> bool:
+        """Write a DataCollection's status; False if it is gone."""
+        path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
+        body = {"metadata": {"uid": uid}, "status": status}
+        try:
+            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
+
+    async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
+        """Read a Secret."""
+        return await self._get(_secret_path(secret))
+
+    async def create_secret(self, secret: Mapping[str, Any]) -> None:
+        """Create a Secret; a conflict means that somebody's is there."""
+        path = f"/api/v1/namespaces/{secret['metadata']['namespace']}/secrets"
+        await self._call("POST", path, body=secret, manage=True)
+
+    async def apply_secret(self, secret: Mapping[str, Any]) -> None:
+        """Apply a Secret that was read before; its resourceVersion keeps a changed one from being overwritten."""
+        metadata = secret["metadata"]
+        path = _secret_path(ObjectKey(metadata["namespace"], metadata["name"]))
+        await self._call("PATCH", path, body=secret, content_type=_APPLY, manage=True, force=True)
+
+    async def delete_secret(self, secret: ObjectKey, resource_version: str) -> None:
+        """Delete a Secret that was read before."""
+        try:
+            await self._call(
+                "DELETE", _secret_path(secret), body={"preconditions": {"resourceVersion": resource_version}}
+            )
+        except ApiError as error:
+            if not error.absent:
+                raise
+
+    async def create_event(self, event: Mapping[str, Any]) -> None:
+        """Post an Event."""
+        path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
+        await self._call("POST", path, body=event)
+
+    async def get_webhook_configuration(self) -> dict[str, Any] | None:
+        """Read our MutatingWebhookConfiguration."""
+        return await self._get(_WEBHOOK_PATH)
+
+    async def set_webhook_ca(self, bundle: str) -> None:
+        """Write the caBundle of our webhook, and nothing else of it."""
+        body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
+        await self._call("PATCH", _WEBHOOK_PATH, body=body, content_type=_STRATEGIC, manage=True)
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            return await self._call("GET", path)
+        except ApiError as error:
+            if error.absent:
+                return None
+            raise
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = _JSON,
+        manage: bool = False,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        query: list[tuple[str, str]] = [("fieldManager", names.FIELD_MANAGER)] if manage else []
+        if force:
+            query.append(("force", "true"))
+        request = await self._client.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query,
+            header_params={"Accept": _JSON, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
+        data = await response.read()
+        try:
+            answer = json.loads(data) if data else {}
+        except ValueError:
+            answer = {}
+        if not 200 <= response.status <= 299:
+            raise ApiError(response.status, str(answer.get("message") or response.reason))
+        return dict(answer)
+
+
+_WEBHOOK_PATH = (
+    f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{names.WEBHOOK_CONFIGURATION}"
+)
+
+
+def _secret_path(secret: ObjectKey) -> str:
+    return f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}"

@@ -1,0 +1,73 @@
+"""settings.json: what a pod's client obeys. Equal inputs give equal bytes, so comparing strings is enough."""
+
+import json
+from typing import Any
+
+from . import injection, names
+from .resources import DataCollection
+from .workloads import Deployment, Pod
+
+VERSION = 1
+# What the CRD has no field for yet.
+SAMPLING_PERCENT = 100
+COLUMNS = "Leading"
+FLUSH_INTERVAL = "5s"
+DEFAULT_MODEL_VERSION = "default"
+
+
+def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None, *, rotation: int) -> str:
+    """Write the document for one pod. The generation grows with every change of the spec and every new SAS."""
+    storage, workspace = collection.storage, collection.workspace
+    return encode(
+        {
+            "version": VERSION,
+            "enabled": collection.enabled,
+            "collection": str(collection.key),
+            "generation": collection.generation + rotation,
+            "storage": {
+                "endpoint": storage.endpoint,
+                "container": storage.container,
+                "path": storage.path,
+                "file": storage.file,
+            },
+            "identity": {
+                "subscription": workspace.subscription,
+                "resourceGroup": workspace.resource_group,
+                "workspace": workspace.name,
+                "webservice": collection.webservice or pod.workload_name(deployment),
+                "modelVersion": _model_version(pod),
+            },
+            "sampling": {"percent": SAMPLING_PERCENT},
+            "redact": [],
+            "columns": COLUMNS,
+            "flushInterval": FLUSH_INTERVAL,
+            "spool": {"bytes": injection.spool_bytes(collection, pod)},
+        }
+    )
+
+
+def switched_off(present: str, collection: str) -> str:
+    """Write the document for a pod that nobody serves any more: what it had, but off.
+
+    The rest is kept, so that the client can still deliver what it already took.
+    """
+    try:
+        document = json.loads(present)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("generation"), int):
+        document = {"version": VERSION, "collection": collection, "generation": 0}
+    return encode({**document, "enabled": False, "generation": document["generation"] + 1})
+
+
+def encode(document: dict[str, Any]) -> str:
+    """Serialize with sorted keys and no spaces."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _model_version(pod: Pod) -> str:
+    return (
+        pod.annotations.get(names.MODEL_VERSION_ANNOTATION)
+        or pod.labels.get(names.APP_VERSION_LABEL)
+        or DEFAULT_MODEL_VERSION
+    )

@@ -1,0 +1,50 @@
+"""Why something is or is not collected: one vocabulary for conditions, Events and logs."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A CamelCase reason, as Kubernetes conditions and Events carry it."""
+
+    # Which collection serves a pod.
+    NAMED = "Named"
+    SELECTED = "Selected"
+    DEFAULT = "Default"
+    OPERATOR_DEFAULT = "OperatorDefault"
+    NOT_SELECTED = "NotSelected"
+    OPTED_OUT = "OptedOut"
+    INVALID_ANNOTATION = "InvalidAnnotation"
+    COLLECTION_NOT_FOUND = "CollectionNotFound"
+    CONFLICT = "Conflict"
+    MIRROR_POD = "MirrorPod"
+
+    # Whether a pod can carry what collecting needs.
+    CONTAINER_NOT_FOUND = "ContainerNotFound"
+    NAME_TAKEN = "NameTaken"
+    PATH_TAKEN = "PathTaken"
+
+    # Whether a SAS can be handed out.
+    CREDENTIALS_VALID = "CredentialsValid"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105
+    SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105
+    CREDENTIALS_UNKNOWN = "CredentialsUnknown"
+    STORAGE_UNREACHABLE = "StorageUnreachable"
+    STORAGE_REFUSED = "StorageRefused"
+    KEY_REJECTED = "KeyRejected"
+
+    # How the pods of a collection are doing.
+    COLLECTING = "Collecting"
+    SWITCHED_OFF = "SwitchedOff"
+    NO_PODS = "NoPods"
+    ALL_INJECTED = "AllInjected"
+    PUSHING_SETTINGS = "PushingSettings"
+    WAITING_FOR_RESTART = "WaitingForRestart"
+    RESTART_NEEDED = "RestartNeeded"
+    RESTARTED_IN_VAIN = "RestartedInVain"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    ROLLOUT_RUNNING = "RolloutRunning"
+    WEBHOOK_UNAVAILABLE = "WebhookUnavailable"
+    RESTARTED = "Restarted"
+    SETTLED = "Settled"
+    INVALID = "Invalid"

@@ -1,0 +1,170 @@
+"""The status of a DataCollection, computed from what was observed: conditions of kstatus meaning, no phase."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import rollout
+from .reasons import Reason
+from .resources import Condition, CredentialStatus, PodCounts, Status
+
+READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
+CREDENTIALS_READY, PODS_INJECTED = "CredentialsReady", "PodsInjected"
+MESSAGE_LIMIT = 1024
+
+# What time alone will change; everything else of PodsInjected waits for a person.
+_PASSING = (Reason.WAITING_FOR_RESTART, Reason.ROLLOUT_RUNNING, Reason.WEBHOOK_UNAVAILABLE, Reason.CREDENTIALS_UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to tell the user, with its reason."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one reconcile saw of one collection."""
+
+    generation: int
+    enabled: bool
+    credential: CredentialStatus
+    credential_finding: Finding
+    credential_ready: bool | None
+    pods: PodCounts
+    problems: Sequence[Finding]
+    verdicts: Sequence[rollout.Verdict]
+
+
+def from_observation(observed: Observation, *, previous: Status, now: str) -> Status:
+    """Summarize an observation."""
+    injected = _pods_injected(observed)
+    facts = [_ready(observed, injected), _reconciling(observed, injected), _stalled(observed, injected)]
+    facts += [
+        (
+            CREDENTIALS_READY,
+            {True: "True", False: "False", None: "Unknown"}[observed.credential_ready],
+            observed.credential_finding,
+        ),
+        injected,
+    ]
+    return Status(
+        observed_generation=observed.generation,
+        conditions=_conditions(facts, observed.generation, previous, now),
+        pods=observed.pods,
+        credential=observed.credential,
+    )
+
+
+def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> Status:
+    """Summarize a collection that makes no sense."""
+    finding = Finding(Reason.INVALID, problem)
+    facts: list[tuple[str, str, Finding]] = [
+        (READY, "False", finding),
+        (RECONCILING, "False", finding),
+        (STALLED, "True", finding),
+        (CREDENTIALS_READY, "Unknown", finding),
+        (PODS_INJECTED, "Unknown", finding),
+    ]
+    return Status(
+        observed_generation=generation,
+        conditions=_conditions(facts, generation, previous, now),
+        pods=PodCounts(),
+        credential=previous.credential,
+    )
+
+
+def serialized(status: Status) -> dict[str, Any]:
+    """Write a status as the API server stores it."""
+    credential: dict[str, Any] = {"rotation": status.credential.rotation}
+    if status.credential.expires_at:
+        credential["expiresAt"] = status.credential.expires_at
+    # An empty list and not no list: in a merge patch what is left out stays.
+    credential["namespaces"] = list(status.credential.namespaces)
+    pods = status.pods or PodCounts()
+    return {
+        "observedGeneration": status.observed_generation,
+        "conditions": [
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "reason": condition.reason,
+                "message": condition.message,
+                "observedGeneration": condition.observed_generation,
+                "lastTransitionTime": condition.last_transition_time,
+            }
+            for condition in status.conditions
+        ],
+        "pods": {"matched": pods.matched, "injected": pods.injected, "current": pods.current},
+        "credential": credential,
+    }
+
+
+def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
+    missing = observed.pods.matched - observed.pods.injected
+    findings = [Finding(verdict.reason, verdict.message) for verdict in observed.verdicts]
+    findings = [*observed.problems, *sorted(findings, key=lambda finding: finding.reason in _PASSING)]
+    if findings:
+        message = "; ".join(finding.message for finding in findings)
+        if missing:
+            message = f"{missing} of {observed.pods.matched} pods are not injected: {message}"
+        return PODS_INJECTED, "False", Finding(findings[0].reason, message)
+    if not observed.pods.matched:
+        return PODS_INJECTED, "True", Finding(Reason.NO_PODS, "no running pod is selected or annotated")
+    return PODS_INJECTED, "True", Finding(Reason.ALL_INJECTED, f"all {observed.pods.matched} pods are injected")
+
+
+def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
+    if not observed.credential_ready:
+        return READY, "False", observed.credential_finding
+    if injected[1] != "True":
+        return READY, "False", injected[2]
+    behind = observed.pods.injected - observed.pods.current
+    if behind:
+        return READY, "False", Finding(Reason.PUSHING_SETTINGS, f"{behind} pods do not have the present settings yet")
+    if not observed.enabled:
+        return READY, "True", Finding(Reason.SWITCHED_OFF, "spec.enabled is false: nothing is collected")
+    if not observed.pods.matched:
+        return READY, "True", injected[2]
+    return READY, "True", Finding(Reason.COLLECTING, f"{observed.pods.current} pods are collected")
+
+
+def _reconciling(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
+    passing = [verdict for verdict in observed.verdicts if verdict.reason in _PASSING]
+    if passing:
+        return RECONCILING, "True", Finding(passing[0].reason, passing[0].message)
+    if observed.pods.current < observed.pods.injected:
+        return RECONCILING, "True", Finding(Reason.PUSHING_SETTINGS, "settings are on their way to the pods")
+    return RECONCILING, "False", Finding(Reason.SETTLED, "nothing is left to do")
+
+
+def _stalled(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
+    """Stalled: it will stay so until a person does something."""
+    if observed.credential_ready is False:
+        return STALLED, "True", observed.credential_finding
+    if injected[1] == "False" and injected[2].reason not in _PASSING:
+        return STALLED, "True", injected[2]
+    return STALLED, "False", Finding(Reason.SETTLED, "nothing waits for a person")
+
+
+def _conditions(
+    facts: Sequence[tuple[str, str, Finding]], generation: int, previous: Status, now: str
+) -> tuple[Condition, ...]:
+    before = {condition.type: condition for condition in previous.conditions}
+    conditions = []
+    for kind, value, finding in facts:
+        known = before.get(kind)
+        unchanged = known is not None and known.status == value and known.last_transition_time
+        conditions.append(
+            Condition(
+                type=kind,
+                status=value,
+                reason=finding.reason.value,
+                message=finding.message[:MESSAGE_LIMIT],
+                observed_generation=generation,
+                last_transition_time=known.last_transition_time if known and unchanged else now,
+            )
+        )
+    return tuple(conditions)

@@ -1,0 +1,58 @@
+"""Keys that wait to be reconciled: each at most once, never by two workers at a time."""
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+
+class Workqueue(Generic[K]):
+    """A set with the order of a queue. A key added while it is worked on is worked on once more afterwards."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[K] = deque()
+        self._dirty: set[K] = set()
+        self._active: set[K] = set()
+        self._arrived = asyncio.Event()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+
+    def add(self, key: K) -> None:
+        """Ask for a key to be worked on now."""
+        if key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._active:
+            self._waiting.append(key)
+            self._arrived.set()
+
+    def add_later(self, key: K, delay: float) -> None:
+        """Ask for a key to be worked on after a delay, unless an earlier such wish is pending."""
+        loop = asyncio.get_running_loop()
+        pending = self._timers.get(key)
+        if pending is not None:
+            if pending.when() <= loop.time() + delay:
+                return
+            pending.cancel()
+        self._timers[key] = loop.call_later(delay, self._fire, key)
+
+    async def get(self) -> K:
+        """Wait for the next key; done() must follow."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        key = self._waiting.popleft()
+        self._dirty.discard(key)
+        self._active.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """Give a key back."""
+        self._active.discard(key)
+        if key in self._dirty:
+            self._waiting.append(key)
+            self._arrived.set()
+
+    def _fire(self, key: K) -> None:
+        del self._timers[key]
+        self.add(key)
