@@ -21,6 +21,9 @@ from recipes import Recipe
 # Of the host's, not of the cache's: after a reboot nothing in it may be left.
 RUN = "/run/modeldata-images"
 
+MODIFIED = 1_600_000_000
+"""When everything that is copied into an image was last modified."""
+
 
 def build(layout: Layout, name: str) -> Image:
     """The image of this recipe, built if it is not fresh."""
@@ -81,7 +84,6 @@ def _build(layout: Layout, recipe: Recipe, base: Image | None, sources: list[str
             layout, "bud", "--quiet", "--layers", "--pull-never", "--file", str(REPOSITORY / recipe.containerfile),
             "--tag", recipe.image, *options, str(context),
         )  # fmt: skip
-        # The time a file was copied at would make a new image of the same content; buildah's layer cache keeps it from that.
         shutil.rmtree(context)
         return Image(recipe.image, _push(layout, recipe), _oci(layout))
 
@@ -102,6 +104,10 @@ def _context(layout: Layout, recipe: Recipe, sources: list[str], extra: list[Pat
             shutil.copytree(path, context / path.name, symlinks=True)
         else:
             (context / path.name).hardlink_to(path)
+    # buildah takes a file of another time for another file, so a fresh clone would build every layer again.
+    for directory, _, names in os.walk(context):
+        for path in (Path(directory), *(Path(directory, name) for name in names)):
+            os.utime(path, (MODIFIED, MODIFIED), follow_symlinks=False)
     return context
 
 

@@ -104,7 +104,10 @@ def renewed(present: Certificates | None, *, host: str, now: datetime) -> Certif
         .sign(ca_key, hashes.SHA256())
     )
     return Certificates(
-        bundle=bundle, ca_key=_pem_key(ca_key), certificate=leaf.public_bytes(serialization.Encoding.PEM), key=_pem_key(key)
+        bundle=bundle,
+        ca_key=_pem_key(ca_key),
+        certificate=leaf.public_bytes(serialization.Encoding.PEM),
+        key=_pem_key(key),
     )
 
 

@@ -11,7 +11,7 @@ from . import names
 from .resources import ObjectKey
 
 TIMEOUT = 10.0
-"""Seconds for one call. Longer than any healthy API server takes, short enough that a dead one does not stop a worker."""
+"""Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
 
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
@@ -40,9 +40,9 @@ class ApiError(Exception):
 async def load_configuration() -> None:
     """Find the API server: the pod's own account, else the kubeconfig."""
     try:
-        config.load_incluster_config()
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        await config.load_kube_config()
+        await config.load_kube_config()  # type: ignore[no-untyped-call]
 
 
 class Cluster:
@@ -53,7 +53,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def has_custom_resource(self) -> bool:
         """Tell whether the CRD is established."""
@@ -178,7 +178,7 @@ class Cluster:
             auth_settings=["BearerToken"],
         )
         response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
-        data = await response.read()
+        data = await response.read()  # type: ignore[no-untyped-call]
         try:
             answer = json.loads(data) if data else {}
         except ValueError:
@@ -188,9 +188,7 @@ class Cluster:
         return dict(answer)
 
 
-_WEBHOOK_PATH = (
-    f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{names.WEBHOOK_CONFIGURATION}"
-)
+_WEBHOOK_PATH = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{names.WEBHOOK_CONFIGURATION}"
 
 
 def _secret_path(secret: ObjectKey) -> str:

@@ -45,6 +45,7 @@ class HeldSas:
     rotation: int
     expires_annotation: str
     ours: bool
+    owner_uid: str
     resource_version: str
 
 
@@ -133,6 +134,7 @@ def held(secret: Mapping[str, Any], *, labels: Mapping[str, str]) -> HeldSas:
         rotation=rotation,
         expires_annotation=annotations.get(names.EXPIRES_ANNOTATION, ""),
         ours=all(present.get(name) == value for name, value in labels.items()),
+        owner_uid=next((owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()), ""),
         resource_version=metadata.get("resourceVersion", ""),
     )
 

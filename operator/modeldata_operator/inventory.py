@@ -112,6 +112,15 @@ class PodInventory:
                     found.append(matched)
         return found
 
+    def injected_for(self) -> set[ObjectKey]:
+        """Name every collection that some pod carries the injection of, whether it still exists or not."""
+        return {
+            pod.injection.collection
+            for namespace in list(self._pods)
+            for pod in self._pods.get(namespace, ())
+            if pod.injection is not None
+        }
+
     def of_deployment(self, deployment: Deployment) -> Iterable[Pod]:
         """List a Deployment's pods."""
         for pod in self._pods.get(deployment.key.namespace, ()):

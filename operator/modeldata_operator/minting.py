@@ -1,5 +1,6 @@
 """The SAS Secrets in the pods' namespaces: minted, renewed, removed."""
 
+import base64
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ class Minter:
         self._cluster = cluster
         self._lifetime = lifetime
 
-    async def ensure(self, collection: DataCollection, namespaces: Iterable[str], *, remembered: CredentialStatus) -> Minted:
+    async def ensure(
+        self, collection: DataCollection, namespaces: Iterable[str], *, remembered: CredentialStatus
+    ) -> Minted:
         """Make sure that the SAS Secret is right in each namespace.
 
         A new SAS raises the rotation, and with it the generation in the settings: the patched annotation makes the
@@ -55,11 +58,12 @@ class Minter:
                     refused.append(str(secret))
                     continue
                 rotation = max(rotation, held.rotation if held else 0)
-                if held is not None and not credentials.must_rotate(held, account, collection.storage, now=now):
+                if held is not None and not _due(held, collection, namespace, account, now):
                     served.append((namespace, held.token))
                     continue
                 if not token:
-                    token, rotation = credentials.fresh(account, collection.storage, now=now, lifetime=self._lifetime), rotation + 1
+                    token = credentials.fresh(account, collection.storage, now=now, lifetime=self._lifetime)
+                    rotation += 1
                 await self._write(collection, namespace, token, rotation, held.resource_version if held else None)
                 served.append((namespace, token))
                 logger.info("minted collection=%s namespace=%s rotation=%d", collection.key, namespace, rotation)
@@ -117,6 +121,14 @@ class Minter:
             await self._cluster.apply_secret(secret)
 
 
+def _due(
+    held: credentials.HeldSas, collection: DataCollection, namespace: str, account: Account, now: datetime
+) -> bool:
+    # A Secret of a collection that was deleted and made again is about to be garbage-collected with its old owner.
+    owner = collection.uid if namespace == collection.key.namespace else ""
+    return held.owner_uid != owner or credentials.must_rotate(held, account, collection.storage, now=now)
+
+
 def secret_key(collection: ObjectKey, namespace: str) -> ObjectKey:
     """Name the SAS Secret of a collection in a namespace."""
     name = names.credential_secret(
@@ -161,5 +173,5 @@ def sas_secret(collection: DataCollection, namespace: str, token: str, rotation:
         "kind": "Secret",
         "type": "Opaque",
         "metadata": metadata,
-        "stringData": {names.SAS_KEY: token},
+        "data": {names.SAS_KEY: base64.b64encode(token.encode()).decode()},
     }

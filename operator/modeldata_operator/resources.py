@@ -9,7 +9,8 @@ from typing import Any
 MIB = 1024 * 1024
 DEFAULT_CONTAINER = "modeldata"
 DEFAULT_PATH = (
-    "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}"
+    "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
+    "/{year}/{month}/{day}/{file}"
 )
 DEFAULT_SPOOL_BYTES = 256 * MIB
 

@@ -77,7 +77,9 @@ def _named_or_default(pod: Pod, deployment: Deployment | None, collections: Coll
         named = collections.named(wanted)
         if named is not None:
             return Choice(named, Reason.NAMED)
-        message = f"{names.CHOICE_ANNOTATION} names {wanted!r}, and this namespace has no such DataCollection: create it"
+        message = (
+            f"{names.CHOICE_ANNOTATION} names {wanted!r}, and this namespace has no such DataCollection: create it"
+        )
         return Choice(None, Reason.COLLECTION_NOT_FOUND, message)
     selected = _selected(pod, collections)
     if selected.collection is not None:

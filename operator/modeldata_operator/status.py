@@ -135,6 +135,8 @@ def _reconciling(observed: Observation, injected: tuple[str, str, Finding]) -> t
     passing = [verdict for verdict in observed.verdicts if verdict.reason in _PASSING]
     if passing:
         return RECONCILING, "True", Finding(passing[0].reason, passing[0].message)
+    if observed.credential_ready is None:
+        return RECONCILING, "True", observed.credential_finding
     if observed.pods.current < observed.pods.injected:
         return RECONCILING, "True", Finding(Reason.PUSHING_SETTINGS, "settings are on their way to the pods")
     return RECONCILING, "False", Finding(Reason.SETTLED, "nothing is left to do")

@@ -229,9 +229,7 @@ def _obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
         yield from _container_obstacles(container, volumes)
 
 
-def _container_obstacles(
-    container: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]
-) -> Iterable[Obstacle]:
+def _container_obstacles(container: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]) -> Iterable[Obstacle]:
     name = container.get("name", "")
     for variable in container.get("env") or ():
         if variable.get("name") == names.DIRECTORY_VARIABLE and variable.get("value") != names.DIRECTORY:

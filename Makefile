@@ -1,0 +1,76 @@
+# Bare `make` lists what there is. All of it works on a fresh machine: what is missing is installed, or named.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)
+	$(PYTHON) localcluster up
+	$(PYTHON) localcluster images azurite operator diabetes
+	eval "$$($(PYTHON) localcluster env)" && $(BIN)/python examples/diabetes/demo.py
+
+demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
+
+test: lint node ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
+	$(PYTHON) localcluster down
+	$(PYTHON) localcluster programs
+	$(PYTHON) localcluster images
+	$(BIN)/pytest
+
+test-unit: .venv/ready ## The tests that need nothing but Python
+	$(BIN)/pytest -m "not azurite and not cluster and not own_cluster"
+
+lint: .venv/ready ## Formatting, style, types, and who may import whom
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	cd localcluster && ../$(BIN)/mypy --config-file ../pyproject.toml *.py
+	$(BIN)/lint-imports
+
+format: .venv/ready ## Format the code, and fix what can be fixed by itself
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+cluster-up: ## Bring the machine-local Kubernetes up, or repair it (root)
+	$(PYTHON) localcluster up
+
+cluster-down: ## Take it down and leave no trace of it
+	$(PYTHON) localcluster down
+
+images: ## Build the images, and bring them into the cluster if it is up (root)
+	$(PYTHON) localcluster images
+
+clean: ## Remove the virtual environment and caches in this directory
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help demo demo-down test test-unit lint format cluster-up cluster-down images clean node python
+
+# The operator needs Python 3.11, so its tests do.
+python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v $(PYTHON) >/dev/null; then \
+	    echo "installing python3 and python3-venv"; apt-get update -qq && apt-get install -y -qq python3 python3-venv >/dev/null; \
+	  elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
+	  fi; \
+	  $(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+	    echo "Python 3.11 or later with the venv module is needed (Debian: apt-get install python3 python3-venv)." >&2; \
+	    echo "Another interpreter than $(PYTHON): make PYTHON=/path/to/python3.11" >&2; exit 1; }; }
+
+node:
+	@command -v npm >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing nodejs and npm (Azurite runs on them)"; apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; \
+	  else echo "npm is missing: the tests run a real Azurite. Debian: apt-get install nodejs npm" >&2; exit 1; fi; }
+
+# Made aside and moved into place, so that an interrupted installation is begun anew.
+.venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml | python
+	@echo "making the virtual environment .venv"
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator
+	touch $@

@@ -1,0 +1,198 @@
+"""The webhook process: every new pod comes by here, and none is ever refused."""
+
+import asyncio
+import contextlib
+import copy
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import kopf
+from kubernetes.aio.client.api_client import ApiClient
+
+from . import certificates, cluster, document, framework, injection, names, selection, workloads
+from .cluster import ApiError, Cluster
+from .configuration import Configuration
+from .inventory import Inventory
+from .resources import ObjectKey
+
+logger = logging.getLogger(__name__)
+
+DEPLOYMENT_GRACE = 0.3
+"""Seconds to wait for a Deployment that the index does not know yet: its first pods are made within a tenth of one."""
+
+CERTIFICATE_MISSING_SECONDS = 1.0
+CERTIFICATE_CHECK_SECONDS = 60.0
+
+
+class Webhook:
+    """Answers admission reviews from two indexes, without a request to the API server."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._directory = Path(configuration.certificate_directory)
+        self._synced = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cluster: Cluster
+        self._inventory: Inventory
+
+    @property
+    def certificate_file(self) -> Path:
+        """Say where the certificate lies."""
+        return self._directory / "tls.crt"
+
+    @property
+    def key_file(self) -> Path:
+        """Say where the certificate's key lies."""
+        return self._directory / "tls.key"
+
+    def register(self, registry: kopf.OperatorRegistry) -> None:
+        """Register the handlers."""
+        framework.index_collections(registry)
+        framework.index_deployments(registry)
+        kopf.on.startup(registry=registry)(self._start)
+        kopf.on.cleanup(registry=registry)(self._stop)
+        kopf.on.probe(registry=registry, id="admission")(self._probe)
+        # Events only come when all indexes are whole, and there is at least one Deployment: this one.
+        kopf.on.event(*framework.DEPLOYMENTS, registry=registry)(self._seen)
+        kopf.on.mutate(*framework.PODS, registry=registry, id=names.WEBHOOK_PATH, operation="CREATE")(self._admit)
+
+    def serve(self, settings: kopf.OperatorSettings) -> None:
+        """Set up the server. The webhook configuration is not kopf's to manage: it knows too few of its fields."""
+        settings.admission.managed = None
+        settings.admission.server = kopf.WebhookServer(
+            addr="0.0.0.0",  # noqa: S104 - the API server comes from outside the pod
+            port=self._configuration.webhook_port,
+            certfile=self.certificate_file,
+            pkeyfile=self.key_file,
+            file_check_interval=5.0,
+        )
+
+    async def _start(self, **indexes: Any) -> None:
+        await cluster.load_configuration()
+        self._cluster = Cluster(ApiClient())
+        await framework.await_custom_resource(self._cluster)
+        self._inventory = Inventory(
+            collections=indexes["collections"],
+            collections_by_namespace=indexes["collections_by_namespace"],
+            deployments=indexes["deployments"],
+            operator_namespace=self._configuration.namespace,
+        )
+        await self._fetch_certificate()
+        self._tasks = [asyncio.create_task(self._follow_certificate(), name="certificate")]
+
+    async def _stop(self, **_: Any) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cluster.close()
+
+    async def _seen(self, **_: Any) -> None:
+        self._synced.set()
+
+    async def _probe(self, **_: Any) -> str:
+        """Fail readiness until pods would be answered from whole indexes."""
+        if not self._synced.is_set():
+            raise kopf.PermanentError("the indexes are not whole yet")
+        try:
+            connection = await asyncio.open_connection("127.0.0.1", self._configuration.webhook_port)
+        except OSError as error:
+            raise kopf.PermanentError(f"the admission server does not listen: {error}") from None
+        writer = connection[1]
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return "admitting"
+
+    async def _admit(self, *, body: Mapping[str, Any], patch: kopf.Patch, namespace: str | None, **_: Any) -> None:
+        started = time.perf_counter()
+        try:
+            manifest = copy.deepcopy(dict(body))
+            pod = workloads.pod(manifest, namespace=namespace)
+            await self._inject(pod, manifest, patch)
+        except Exception:
+            # Raising denies the pod, whatever the failurePolicy says. A model that isn't collected is a pity; a model
+            # that doesn't start is an outage.
+            logger.exception("admitted unchanged namespace=%s seconds=%.3f", namespace, time.perf_counter() - started)
+
+    async def _inject(self, pod: workloads.Pod, manifest: dict[str, Any], patch: kopf.Patch) -> None:
+        if not self._synced.is_set():
+            logger.warning("admitted unchanged before the indexes were whole pod=%s", _named(pod))
+            return
+        deployment = await self._deployment_of(pod)
+        choice = selection.choose(pod, deployment, self._inventory.serving(pod.key.namespace))
+        collection = choice.collection
+        if collection is None:
+            if choice.candidate is not None or choice.message:
+                logger.info("not injected pod=%s reason=%s", _named(pod), choice.reason)
+            return
+        plan = injection.plan(collection, pod)
+        if isinstance(plan, injection.Refusal):
+            logger.info("not injected pod=%s collection=%s reason=%s", _named(pod), collection.key, plan.reason)
+            return
+        rotation = collection.status.credential.rotation
+        settings = document.settings(collection, pod, deployment, rotation=rotation)
+        injection.inject(manifest, plan, settings)
+
+        def apply(original: Any) -> None:
+            original["metadata"], original["spec"] = manifest["metadata"], manifest["spec"]
+
+        patch.fns.append(apply)
+        logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
+
+    async def _deployment_of(self, pod: workloads.Pod) -> workloads.Deployment | None:
+        """Find the pod's Deployment, waiting a moment for one that was created just now."""
+        until = time.monotonic() + DEPLOYMENT_GRACE
+        while True:
+            deployment = self._inventory.deployment_of(pod)
+            if deployment is not None or pod.deployment_name is None or time.monotonic() > until:
+                return deployment
+            await asyncio.sleep(0.02)
+
+    async def _fetch_certificate(self) -> None:
+        """Wait until the controller has made the certificate."""
+        said = False
+        while not await self._refresh_certificate():
+            if not said:
+                logger.info("waiting for Secret %s", names.CERTIFICATE_SECRET)
+                said = True
+            await asyncio.sleep(CERTIFICATE_MISSING_SECONDS)
+
+    async def _follow_certificate(self) -> None:
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+            await self._refresh_certificate()
+
+    async def _refresh_certificate(self) -> bool:
+        """Write the Secret's certificate into files, from where kopf's server takes it; True if there is one."""
+        try:
+            secret = await self._cluster.get_secret(ObjectKey(self._configuration.namespace, names.CERTIFICATE_SECRET))
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("Secret %s not read: %s", names.CERTIFICATE_SECRET, error)
+            return False
+        present = certificates.from_secret(secret)
+        if present is None:
+            return False
+        if not self.certificate_file.exists() or self.certificate_file.read_bytes() != present.certificate:
+            # The key first: the server looks for a changed certificate and then reads both.
+            _write_private(self.key_file, present.key)
+            _write_private(self.certificate_file, present.certificate)
+            logger.info("webhook certificate loaded")
+        return True
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    beside.replace(path)
+
+
+def _named(pod: workloads.Pod) -> str:
+    return f"{pod.key.namespace}/{pod.key.name or pod.generate_name + '*'}"

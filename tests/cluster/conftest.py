@@ -1,0 +1,99 @@
+"""The real cluster that these tests share, with the operator and Azurite in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import typing
+import uuid
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+# Azurite's well-known account, the same in every installation of it: no secret.
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def localcluster(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "localcluster"), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.fail(f"localcluster {shlex.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}", pytrace=False)
+    return done.stdout
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    kubeconfig: pathlib.Path
+    programs: pathlib.Path
+
+    def kubectl(self, *arguments: str, input: str | None = None, check: bool = True) -> str:  # noqa: A002
+        """Run kubectl; return what it printed (with ``check=False`` its complaints too)."""
+        done = subprocess.run(
+            [str(self.programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {shlex.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout if check else done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def cluster() -> typing.Iterator[Cluster]:
+    """The cluster. Taken down at the end, unless MODELDATA_KEEP_CLUSTER is set (for whoever writes tests)."""
+    if os.geteuid() != 0:
+        pytest.fail("the cluster tests need root (containerd, network); make test-unit is the part that doesn't", False)
+    localcluster("up")
+    try:
+        localcluster("images", "azurite", "operator", "diabetes")
+        yield Cluster(pathlib.Path(localcluster("kubeconfig").strip()), pathlib.Path(localcluster("bin").strip()))
+    finally:
+        if not os.environ.get("MODELDATA_KEEP_CLUSTER"):
+            localcluster("down")
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> None:
+    """The operator, installed as a user would, and ready."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+    cluster.kubectl("apply", "-f", str(REPOSITORY / "manifests/install.yaml"))
+    for name in ("modeldata-webhook", "modeldata-controller"):
+        # A cluster that was up already may run an older image of the same tag.
+        cluster.kubectl("-n", "modeldata-system", "rollout", "restart", f"deploy/{name}")
+        cluster.kubectl("-n", "modeldata-system", "rollout", "status", f"deploy/{name}", "--timeout=120s")
+
+
+@dataclasses.dataclass(frozen=True)
+class Azurite:
+    endpoint: str
+    outside: str
+    """The same, as this machine reaches it."""
+    account_name: str = ACCOUNT
+    account_key: str = KEY
+
+
+@pytest.fixture(scope="session")
+def azurite(cluster: Cluster) -> Azurite:
+    cluster.kubectl("apply", "-f", str(REPOSITORY / "examples/azurite.yaml"))
+    cluster.kubectl("-n", "storage", "rollout", "status", "deploy/azurite", "--timeout=120s")
+    address = cluster.kubectl("-n", "storage", "get", "service", "azurite", "-o", "jsonpath={.spec.clusterIP}")
+    return Azurite(f"http://azurite.storage.svc:10000/{ACCOUNT}", f"http://{address}:10000/{ACCOUNT}")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> typing.Iterator[str]:
+    """A namespace of this test's own, as strict as a careful cluster's."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

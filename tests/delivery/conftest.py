@@ -1,0 +1,110 @@
+"""A directory as a collected pod sees it, without Kubernetes: settings, credential, spool."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+import uuid
+
+import pandas
+import pytest
+from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
+
+
+@dataclasses.dataclass
+class Pod:
+    """What the operator gives a pod, made by hand."""
+
+    directory: pathlib.Path
+    container: ContainerClient
+    azurite: typing.Any
+    endpoint: str
+
+    def settings(self, **changes: object) -> None:
+        document = {
+            "version": 1,
+            "enabled": True,
+            "collection": "models/test",
+            "generation": 1,
+            "storage": {
+                "endpoint": self.endpoint,
+                "container": self.container.container_name,
+                "path": "{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}",
+                "file": "Shared",
+            },
+            "identity": {"webservice": "churn", "modelVersion": "10"},
+            "flushInterval": "200ms",
+            **changes,
+        }
+        self._replace(self.directory / "settings/settings.json", json.dumps(document))
+
+    def credential(self, permissions: str = "rac", lifetime: datetime.timedelta = datetime.timedelta(hours=1)) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        sas = generate_container_sas(
+            self.azurite.account_name,
+            self.container.container_name,
+            account_key=self.azurite.account_key,
+            permission=ContainerSasPermissions.from_string(permissions),
+            start=now - datetime.timedelta(hours=2),
+            expiry=now + lifetime,
+        )
+        self._replace(self.directory / "credential/sas", sas)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {**os.environ, "MODELDATA_DIR": str(self.directory), "MODELDATA_POD_UID": "pod-1", **more}
+
+    def run(self, script: str, **options: typing.Any) -> subprocess.CompletedProcess[str]:
+        """Run a model script in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env=self.environment(),
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=True,
+            **options,
+        )
+
+    def start(self, script: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", script], env=self.environment(), text=True, stdout=subprocess.PIPE
+        )
+
+    def blobs(self) -> dict[str, str]:
+        """Return each file's text."""
+        return {
+            blob.name: self.container.download_blob(blob.name).readall().decode()
+            for blob in self.container.list_blobs()
+        }
+
+    def rows(self, designation: str) -> pandas.DataFrame:
+        """Return all rows of a designation, read by pandas."""
+        files = [text for name, text in self.blobs().items() if f"/{designation}/" in name]
+        frames = [pandas.read_csv(io.StringIO(text, newline="")) for text in files]
+        return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+
+    @staticmethod
+    def _replace(path: pathlib.Path, content: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".new")
+        aside.write_text(content)
+        aside.replace(path)
+
+
+@pytest.fixture
+def pod(local_azurite: typing.Any, tmp_path: pathlib.Path) -> Pod:
+    container = ContainerClient(
+        local_azurite.endpoint, f"test-{uuid.uuid4().hex[:12]}", credential=local_azurite.account_key
+    )
+    container.create_container()
+    made = Pod(tmp_path / "modeldata", container, local_azurite, local_azurite.endpoint)
+    made.settings()
+    made.credential()
+    return made
