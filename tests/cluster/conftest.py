@@ -24,7 +24,9 @@ def localcluster(*arguments: str) -> str:
         [sys.executable, str(REPOSITORY / "localcluster"), *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        pytest.fail(f"localcluster {shlex.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}", pytrace=False)
+        pytest.fail(
+            f"localcluster {shlex.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}", pytrace=False
+        )
     return done.stdout
 
 

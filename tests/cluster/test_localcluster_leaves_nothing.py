@@ -83,8 +83,13 @@ def traces() -> dict[str, object]:
         "packet filter": printed("nft", "list", "ruleset"),
         "processes": sorted(programs()),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/*localcluster*")),
-        "settings": [Path("/proc/sys", name).read_text() for name in ("net/ipv4/ip_forward", "vm/overcommit_memory", "kernel/panic")],
-        "directories": [path for path in ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd", "/etc/cni") if Path(path).exists()],
+        "settings": [
+            Path("/proc/sys", name).read_text()
+            for name in ("net/ipv4/ip_forward", "vm/overcommit_memory", "kernel/panic")
+        ],
+        "directories": [
+            path for path in ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd", "/etc/cni") if Path(path).exists()
+        ],
     }
 
 
@@ -97,7 +102,11 @@ def programs() -> Iterator[str]:
                 command = (process / "cmdline").read_bytes().split(b"\0")[0].decode()
             except OSError:
                 continue
-            if b"MODELDATA_LOCALCLUSTER_PROCESS=" in environment or "/modeldata-localcluster" in groups or command == "/pause":
+            if (
+                b"MODELDATA_LOCALCLUSTER_PROCESS=" in environment
+                or "/modeldata-localcluster" in groups
+                or command == "/pause"
+            ):
                 yield f"{process.name} {command}"
 
 
@@ -109,7 +118,9 @@ def printed(*command: str) -> list[str]:
 def cluster() -> Iterator[Cluster]:
     if os.geteuid() != 0:
         pytest.fail("this test starts a cluster, which needs root: run it with sudo, or run `make test-unit`")
-    status = subprocess.run([sys.executable, "localcluster", "status"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    status = subprocess.run(
+        [sys.executable, "localcluster", "status"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
     if status.returncode == 0:
         pytest.fail("the shared cluster is up, and a machine holds one: run `python3 localcluster down` first")
     with tempfile.TemporaryDirectory(prefix="lc-") as directory:
@@ -166,7 +177,9 @@ def test_up_repairs_a_cluster_of_which_a_program_died(cluster: Cluster, victim: 
     os.kill(pid_of(cluster, victim), signal.SIGKILL)
     assert victim in cluster.run("status", expect=1)
     cluster.run("up")
-    assert cluster.kubectl("get", "pod", "one", "-o", "jsonpath={.metadata.uid}") == uid, "it was repaired, not made anew"
+    assert cluster.kubectl("get", "pod", "one", "-o", "jsonpath={.metadata.uid}") == uid, (
+        "it was repaired, not made anew"
+    )
     cluster.run("down")
     assert traces() == before
 
