@@ -42,18 +42,34 @@ ALL = (
 
 
 def make(layout: Layout) -> None:
-    """Makes all of them, unless they are there. They come into place together, so an interruption leaves none or all."""
+    """Makes all of them, unless they are there. They come into place together: an interruption leaves none or all."""
     if layout.pki.exists():
         return
     for unfinished in layout.state.glob("pki.*"):
         shutil.rmtree(unfinished)
     directory = Path(tempfile.mkdtemp(prefix="pki.", dir=layout.state))
     _key(directory / "ca.key")
-    _openssl("req", "-x509", "-new", "-key", directory / "ca.key", "-out", directory / "ca.crt", "-days", DAYS, "-subj", "/CN=localcluster")
+    _openssl(
+        "req",
+        "-x509",
+        "-new",
+        "-key",
+        directory / "ca.key",
+        "-out",
+        directory / "ca.crt",
+        "-days",
+        DAYS,
+        "-subj",
+        "/CN=localcluster",
+    )
     for certificate in ALL:
         _sign(directory, certificate)
         if certificate.kubeconfig:
-            write(directory / f"{certificate.name}.conf", json.dumps(kubeconfig(layout, certificate.name), indent=2), 0o600)
+            write(
+                directory / f"{certificate.name}.conf",
+                json.dumps(kubeconfig(layout, certificate.name), indent=2),
+                0o600,
+            )
     _key(directory / "service-accounts.key")
     _openssl("pkey", "-in", directory / "service-accounts.key", "-pubout", "-out", directory / "service-accounts.pub")
     directory.rename(layout.pki)

@@ -38,8 +38,8 @@ def up(layout: Layout) -> None:
         begun = time.monotonic()
         _refuse_other_clusters(layout)
         _claim(layout)
+        _refuse_what_would_fail(layout)
         directory = programs.find_or_build(layout)
-        requirements.need(requirements.CLUSTER)
         if _half_removed(layout):
             with step("finishing an interrupted `down`"):
                 _take_down(layout)
@@ -94,9 +94,6 @@ def describe(layout: Layout) -> str:
 def _bring_up(layout: Layout, directory: Path) -> None:
     """Starts whatever does not run yet, each part when what it needs is there."""
     pause = images.build(layout, "pause")
-    ports.refuse_taken(set(PROGRAMS) - processes.running(layout).keys())
-    requirements.need_kernel()
-    network.refuse_closed_forwarding()
     traces.remember(layout)
     kernel.remember_settings(layout)
     kernel.make_cgroup()
@@ -123,17 +120,25 @@ def _bring_up(layout: Layout, directory: Path) -> None:
         _wait(layout, "kube-proxy to be healthy", 30, PROGRAMS, lambda: _answers("127.0.0.1", 10256))
 
 
-def _take_down(layout: Layout) -> None:
-    """The order matters: the makers of pods first, then the pods while kubelet and CNI can still clean up, then the rest.
+def _refuse_what_would_fail(layout: Layout) -> None:
+    """Says what is missing or in the way before minutes have gone into building the programs."""
+    requirements.need((*requirements.CLUSTER, *requirements.IMAGES))
+    requirements.need_kernel()
+    network.refuse_closed_forwarding()
+    ports.refuse_taken(set(PROGRAMS) - processes.running(layout).keys())
 
-    What this leaves, whether because something hung or because a former `down` was killed, the sweep after it ends by force.
+
+def _take_down(layout: Layout) -> None:
+    """First what makes pods, then the pods while kubelet and CNI can still clean up after them, then the rest.
+
+    What this leaves, because something hung or a former `down` was killed, the sweep after it ends by force.
     """
     if layout.state.exists():
         (layout.state / "removing").touch()
     processes.stop(layout, control_plane.CONTROLLERS)
     _delete_pods(layout)
     processes.stop(layout, node.AGENTS)
-    # What they store is about to be deleted, so they need no time to close it; the API server would wait for its watchers.
+    # What they store is about to be deleted: they need no time to close it. The API server would wait for watchers.
     processes.stop(layout, control_plane.STORE, patience=0)
     kernel.end_pods()
     image_store.remove_containers(layout)
@@ -193,13 +198,13 @@ def _half_removed(layout: Layout) -> bool:
 def _refuse_other_clusters(layout: Layout) -> None:
     for process in processes.others(layout):
         raise ProblemError(
-            f"a local cluster with the state directory {process.state} is up (its {process.name} has pid {process.pid}), and "
-            f"one machine holds one. `LOCALCLUSTER_STATE={process.state} python3 localcluster down` removes it."
+            f"a local cluster with the state directory {process.state} is up ({process.name} has pid {process.pid}), "
+            f"and a machine holds one. `LOCALCLUSTER_STATE={process.state} python3 localcluster down` removes it."
         )
 
 
 def _wait(layout: Layout, what: str, seconds: float, needs: Iterable[str], come: Callable[[], bool]) -> None:
-    """Waits until it has come. Raises ProblemError after so many seconds, or as soon as a program it needs has ended."""
+    """Waits until it has come. Raises ProblemError after so many seconds, or once a program it needs has ended."""
     deadline = time.monotonic() + seconds
     while not come():
         processes.must_run(layout, needs)
@@ -230,4 +235,3 @@ def _locked() -> Iterator[None]:
 def environment(layout: Layout) -> str:
     """Lines for a shell to eval."""
     return f"export KUBECONFIG={layout.kubeconfig}\nexport PATH={programs.directory(layout)}:$PATH"
-

@@ -1,4 +1,4 @@
-"""What localcluster tells the person in front of it: one short line a step with its seconds, and one clear paragraph when it can't go on."""
+"""What localcluster tells the person in front of it: a short line a step, a clear paragraph when it can't go on."""
 
 import contextlib
 import sys
@@ -32,7 +32,9 @@ def step(text: str) -> Iterator[None]:
         _end_line()
         raise
     # Another step's line may have come between.
-    print(f" {time.monotonic() - begun:.1f} s" if _unfinished else f"{text}: {time.monotonic() - begun:.1f} s", flush=True)
+    print(
+        f" {time.monotonic() - begun:.1f} s" if _unfinished else f"{text}: {time.monotonic() - begun:.1f} s", flush=True
+    )
     _unfinished.clear()
 
 

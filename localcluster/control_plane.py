@@ -1,4 +1,4 @@
-"""The control plane: etcd, the API server, the controller manager and the scheduler, as the commands they are started by."""
+"""The control plane: etcd, API server, controller manager and scheduler, as the commands they are started by."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def _etcd(layout: Layout, programs: Path) -> list[str]:
     return [
         str(programs / "etcd"),
         f"--data-dir={layout.state}/etcd",
-        # This cluster is thrown away: surviving a power failure is not worth the seconds that fsync costs on a slow disk.
+        # This cluster is thrown away: to survive a power failure is not worth the seconds that fsync costs.
         "--unsafe-no-fsync",
         "--listen-client-urls=http://127.0.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
@@ -76,7 +76,7 @@ def _controller_manager(layout: Layout, programs: Path) -> list[str]:
         f"--service-account-private-key-file={pki}/service-accounts.key",
         f"--root-ca-file={pki}/ca.crt",
         "--use-service-account-credentials",
-        # Each controller first asks for its credentials: at the default 20 requests a second, 4 of the 8 s of `up` went by there.
+        # Each controller first asks for its credentials; at the default 20 requests a second that took 4 s of `up`.
         "--kube-api-qps=300",
         "--kube-api-burst=300",
         f"--cluster-signing-cert-file={pki}/ca.crt",

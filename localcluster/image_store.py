@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import tarfile
-from pathlib import Path
 
 import requirements
 from console import ProblemError, step
@@ -52,7 +51,10 @@ def remove_containers(layout: Layout) -> None:
 
 def _archive(image: Image, present: set[str]) -> bytes:
     """The image as an OCI archive, without the layers that are there already: they are most of its bytes."""
-    index = {"schemaVersion": 2, "manifests": [{**image.descriptor(), "annotations": {"io.containerd.image.name": image.name}}]}
+    index = {
+        "schemaVersion": 2,
+        "manifests": [{**image.descriptor(), "annotations": {"io.containerd.image.name": image.name}}],
+    }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

@@ -60,7 +60,7 @@ def make_cgroup() -> None:
 
 def pod_processes() -> list[int]:
     """What runs in the cluster's pods."""
-    pids = set()
+    pids: set[int] = set()
     for hierarchy in _hierarchies():
         for file in (hierarchy / CGROUP).rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
@@ -105,7 +105,9 @@ def unmount(layout: Layout) -> None:
         for mount in reversed(left):
             # Lazily: a process that is just ending may still hold it.
             libc.umount2(os.fsencode(mount), _MNT_DETACH)
-    raise ProblemError(f"these mounts can't be undone: {', '.join(map(str, mounts(layout.state)))}. Look at who uses them.")
+    raise ProblemError(
+        f"these mounts can't be undone: {', '.join(map(str, mounts(layout.state)))}. Look at who uses them."
+    )
 
 
 def network_namespaces(layout: Layout) -> list[Path]:

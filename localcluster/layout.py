@@ -63,12 +63,13 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Layout:
     if len(os.fsencode(state)) > LONGEST_STATE:
         raise ProblemError(
             f"the state directory {state} is too long by {len(os.fsencode(state)) - LONGEST_STATE} characters: unix "
-            f"sockets lie in it, whose paths the kernel limits. Set LOCALCLUSTER_STATE to one of at most {LONGEST_STATE}."
+            "sockets lie in it, whose paths the kernel limits. Set LOCALCLUSTER_STATE to one of at most "
+            f"{LONGEST_STATE}."
         )
     if not re.fullmatch(r"/[A-Za-z0-9._/-]+", str(state)) or len(state.parts) < 3:
         raise ProblemError(
-            f"the state directory {state} can't be used: it is written into configuration files of several formats, so it "
-            "must be a directory at least two levels deep, of letters, digits, '.', '_' and '-'. Set LOCALCLUSTER_STATE."
+            f"the state directory {state} can't be used: its name goes into configuration files of several formats, so "
+            "it must be at least two levels deep, and of letters, digits, '.', '_' and '-'. Set LOCALCLUSTER_STATE."
         )
     caches = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "/root") / ".cache")
     named = env.get("LOCALCLUSTER_BIN")

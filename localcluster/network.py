@@ -24,8 +24,8 @@ def prepare(layout: Layout) -> None:
 def pod_network(layout: Layout) -> dict[str, object]:
     """The CNI configuration: `ptp`, a routed link for each pod.
 
-    Not `bridge`: two pods on one bridge answer each other past the host, so that a connection by way of a Service sees the
-    answer come from an address it never called, unless br_netfilter is there; and ptp leaves no device behind.
+    Not `bridge`: two pods on one bridge answer each other past the host, so that a connection by way of a Service sees
+    the answer come from an address it never called, unless br_netfilter is there. And ptp leaves no device behind.
     Not `portmap`: it would put iptables rules beside kube-proxy's nftables, for host ports that nobody needs here.
     """
     return {
@@ -47,7 +47,7 @@ def pod_network(layout: Layout) -> dict[str, object]:
 
 
 def remove(layout: Layout) -> None:
-    """Takes back what the cluster put into the machine's network. The pods' links went with their network namespaces."""
+    """Takes back what the cluster put into the machine's network. Pods' links went with their network namespaces."""
     for family, table in PROXY_TABLES:
         _run("nft", "delete", "table", family, table, must=False)
     if _has_node_address():
@@ -63,14 +63,15 @@ def plugin_directory() -> Path | None:
 
 
 def refuse_closed_forwarding() -> None:
-    """Raises ProblemError if the machine's firewall drops what is forwarded, as Docker sets it: pods could reach nothing."""
+    """Raises ProblemError if the machine's firewall drops what is forwarded, as Docker sets it: that cuts pods off."""
     listed = _run("nft", "--json", "list", "chains", must=False)
     for entry in json.loads(listed or "{}").get("nftables", []):
         chain = entry.get("chain", {})
         if chain.get("hook") == "forward" and chain.get("policy") == "drop":
             raise ProblemError(
-                f"the machine's firewall drops forwarded packets (nftables table {chain['family']} {chain['table']}, chain "
-                f"{chain['name']}), so pods could not reach each other. Docker sets it so; `iptables -P FORWARD ACCEPT` allows it."
+                f"the machine's firewall drops forwarded packets (nftables table {chain['family']} {chain['table']}, "
+                f"chain {chain['name']}), so pods could not reach each other. Docker sets it so; "
+                "`iptables -P FORWARD ACCEPT` allows it."
             )
 
 

@@ -40,7 +40,8 @@ def configure(layout: Layout) -> None:
 
 
 def containerd(layout: Layout) -> str:
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc may not lower it, and dies with "can't get final child's PID from pipe".
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc may not lower it, and dies with "can't get final child's PID
+    # from pipe".
     # netns_mounts_under_state_dir: `down` then finds every network namespace of ours by its path, and no one else's.
     return f"""\
 version = 2
@@ -90,7 +91,9 @@ def kubelet(layout: Layout) -> dict[str, object]:
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},  # a test that crashes a container need not wait minutes
+        "crashLoopBackOff": {
+            "maxContainerRestartPeriod": "2s"
+        },  # a test that crashes a container need not wait minutes
         # Their defaults are directories of the machine.
         "podLogsDir": f"{layout.log}/pods",
         "volumePluginDir": f"{layout.state}/volume-plugins",

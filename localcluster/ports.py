@@ -49,7 +49,7 @@ NEEDED = (
 
 
 def refuse_taken(programs: Iterable[str]) -> None:
-    """Raises ProblemError if a port that one of these programs will need is taken, saying which, by whom, and the way out."""
+    """Raises ProblemError if a port that one of these programs needs is taken: which, by whom, and the way out."""
     starting = set(programs)
     here = listeners()
     taken = [

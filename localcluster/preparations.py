@@ -1,7 +1,7 @@
 """What the host makes for an image before it is built, so that no step in it needs a network.
 
-A build step could reach a package registry only through the machine's own proxies and certificates, which an image must not hold.
-What is made is kept in the cache, under a name that says what it was made from.
+A build step could reach a package registry only through the machine's own proxies and certificates, which an image must
+not hold. What is made is kept in the cache, under a name that says what it was made from.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,7 +71,17 @@ def wheels(layout: Layout, recipe: Recipe, python: Python) -> Path:
 
     def make(directory: Path) -> None:
         requirements.need_pip()
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory), "--constraint", str(constraints)]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--dest",
+            str(directory),
+            "--constraint",
+            str(constraints),
+        ]
         with step(f"fetching the wheels of {recipe.name}"):
             _run([*command, *_platform(), *wanted])
 
@@ -78,7 +89,7 @@ def wheels(layout: Layout, recipe: Recipe, python: Python) -> Path:
 
 
 def python_requirements(python: Python, repository: Path = REPOSITORY) -> list[str]:
-    """All requirements of the image, sorted, but for our own projects: their names may belong to someone else on PyPI."""
+    """All requirements of the image, sorted, without our own projects: on PyPI their names may be someone else's."""
     wanted: set[str] = set()
     own: set[str] = set()
     for directory in python.projects:
@@ -101,7 +112,7 @@ def distribution(requirement: str) -> str:
 
 
 def _platform() -> list[str]:
-    """pip's options for the image's Python, which need not be the host's."""
+    """Pip's options for the image's Python, which need not be the host's."""
     machine = platform.machine()
     tags = [*(f"manylinux_2_{minor}_{machine}" for minor in range(36, 4, -1)), f"manylinux2014_{machine}"]
     if machine == "x86_64":
@@ -120,9 +131,11 @@ def _kept(layout: Layout, name: str, inputs: str, make: Callable[[Path], None]) 
     wanted = kept / f"{name}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
     if wanted.exists():
         return wanted
-    unfinished = kept / f"{name}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    kept.mkdir(parents=True, exist_ok=True)
+    for unfinished in kept.glob(f"{name}.unfinished.*"):
+        shutil.rmtree(unfinished)
+    # A name of its own each time: what a killed run has started may still be writing into the former.
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished.", dir=kept))
     make(unfinished)
     for older in kept.glob(f"{name}-{'?' * 12}"):
         shutil.rmtree(older)

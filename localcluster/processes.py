@@ -1,7 +1,7 @@
 """The cluster's processes: started, recognised, and stopped, and never any other.
 
-A process is recognised by what it was started with: its environment carries the state directory and its name. There are no pid
-files: they lie after a reused pid, and are missing for whatever was started just before a SIGKILL.
+A process is recognised by what it was started with: its environment carries the state directory and its name. There are
+no pid files: they lie once a pid is reused, and are missing for whatever was started just before a SIGKILL.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class Process:
     state: str
     name: str
     main: bool
-    """Whether it is the program itself, not a child that inherited its environment (a containerd shim, a CNI plugin)."""
+    """Whether it is the program itself, not a child that inherited its environment (a shim, a CNI plugin)."""
 
 
 def start(layout: Layout, name: str, command: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The cluster's programs: taken from a directory the user names, else from the cache, else built from their Go modules."""
+"""The cluster's programs: from a directory the user names, else from the cache, else built from their Go modules."""
 
 import dataclasses
 import fcntl
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,14 @@ KUBERNETES = Module(
     "kubernetes",
     {
         program: f"k8s.io/kubernetes/cmd/{program}"
-        for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+        for program in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+        )
     },
     "k8s.io/kubernetes",
 )
@@ -50,8 +58,8 @@ def find_or_build(layout: Layout) -> Path:
         missing = lacking(layout.named_programs)
         if missing:
             raise ProblemError(
-                f"LOCALCLUSTER_BIN names {layout.named_programs}, which has no {', '.join(missing)}. Complete it, or unset it: "
-                "then the programs are built."
+                f"LOCALCLUSTER_BIN names {layout.named_programs}, which has no {', '.join(missing)}. Complete it, or "
+                "unset it: then the programs are built."
             )
         return layout.named_programs
     directory = cached(layout)
@@ -96,14 +104,16 @@ def _build(directory: Path) -> None:
     go = requirements.go()
     note("building the cluster's programs from their Go modules: minutes the first time, never again until an upgrade")
     directory.mkdir(parents=True, exist_ok=True)
-    unfinished = directory / ".unfinished"
+    for unfinished in directory.glob(".unfinished.*"):
+        shutil.rmtree(unfinished)
+    # A name of its own each time: the compiler that a killed run has started may still be writing into the former.
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=directory))
     for module in ALL:
         wanted = {program: package for program, package in module.packages.items() if program in lacking(directory)}
         if not wanted:
             continue
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        # Several packages go by one call, so that one is linked while another compiles; each is named after its last element.
+        # Several packages go by one call, so that one is linked while another compiles; each is named after its last
+        # element.
         target = f"{unfinished}/" if len(wanted) > 1 else str(unfinished / next(iter(wanted)))
         command = [go, "build", "-trimpath", "-ldflags", _link_flags(module), "-o", target, *wanted.values()]
         with step(f"building {', '.join(wanted)} {version(module)}"):
@@ -120,11 +130,11 @@ def _build(directory: Path) -> None:
             raise ProblemError(f"`{' '.join(command[:2])}` failed for {module.name}:\n{done.stderr[-2000:]}")
         for program in wanted:
             (unfinished / program).replace(directory / program)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(unfinished)
 
 
 def _link_flags(module: Module) -> str:
-    """What stamps the version: built as a dependency, Kubernetes would call itself v0.0.0, which clients refuse or misread."""
+    """What stamps the version: built as a dependency, Kubernetes would call itself v0.0.0, and clients misread that."""
     release = version(module)
     if module is KUBERNETES:
         major, minor = release.removeprefix("v").split(".")[:2]

@@ -48,7 +48,9 @@ ALL = (
         OWN / "debian",
         debian=("python3", "python3-venv", "python3-pip", "ca-certificates"),
     ),
-    Recipe("node", "localhost/node:18", OWN / "debian/Containerfile", OWN / "debian", debian=("nodejs", "ca-certificates")),
+    Recipe(
+        "node", "localhost/node:18", OWN / "debian/Containerfile", OWN / "debian", debian=("nodejs", "ca-certificates")
+    ),
     Recipe("azurite", "localhost/azurite:dev", OWN / "azurite/Containerfile", OWN / "azurite", base="node", npm=True),
     Recipe(
         "operator",

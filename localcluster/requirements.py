@@ -33,6 +33,14 @@ def find(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + ":" + SEARCH_PATH)
 
 
+def links_statically() -> bool:
+    """Whether the C compiler has what a static program needs."""
+    if find("cc") is None:
+        return False
+    answer = subprocess.run(["cc", "-print-file-name=libc.a"], capture_output=True, text=True, check=False)
+    return "/" in answer.stdout
+
+
 CLUSTER = (
     program("containerd", "containerd"),
     program("ctr", "containerd"),
@@ -54,7 +62,7 @@ IMAGES = (
     program("buildah", "buildah"),
     program("mmdebstrap", "mmdebstrap"),
     program("cc", "gcc"),
-    Requirement("libc.a", "libc6-dev", lambda: _links_statically()),
+    Requirement("libc.a", "libc6-dev", links_statically),
 )
 
 NODE = (program("npm", "npm"),)
@@ -81,7 +89,9 @@ def need(requirements: Iterable[Requirement]) -> None:
         _install(packages)
     still = [requirement.what for requirement in missing if not requirement.present()]
     if still:
-        raise ProblemError(f"the packages {' '.join(packages)} are installed, but there is still no {', '.join(still)}.")
+        raise ProblemError(
+            f"the packages {' '.join(packages)} are installed, but there is still no {', '.join(still)}."
+        )
 
 
 def _install(packages: Sequence[str]) -> None:
@@ -141,12 +151,14 @@ def wanted_go(modules: Iterable[str]) -> tuple[int, ...]:
 
 
 def need_pip() -> None:
-    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
+    """The pip of the Python that runs this: it fetches the wheels."""
+
+    def present() -> bool:
+        asked = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
+        return asked.returncode == 0
+
+    if present():
         return
-    need([Requirement("pip", "python3-pip", lambda: False)] if sys.executable == "/usr/bin/python3" else [])
-    raise ProblemError(f"{sys.executable} has no pip (`{sys.executable} -m ensurepip` installs it).")
-
-
-def _links_statically() -> bool:
-    answer = subprocess.run(["cc", "-print-file-name=libc.a"], capture_output=True, text=True, check=False) if find("cc") else None
-    return answer is not None and "/" in answer.stdout
+    if sys.executable != "/usr/bin/python3":  # another Python is not apt's business
+        raise ProblemError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` installs it.")
+    need([Requirement("pip", "python3-pip", present)])

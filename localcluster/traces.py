@@ -7,8 +7,11 @@ from pathlib import Path
 
 from layout import Layout, write
 
-# The kubelet's socket for device plugins; the CNI library's lock and results; containerd's and runc's directories of what runs.
-DIRECTORIES = tuple(map(Path, ("/var/lib/kubelet", "/var/lib/cni", "/etc/cni", "/run/containerd", "/var/log/containers")))
+# The kubelet's socket for device plugins; the CNI library's results and lock; containerd's and runc's notes of what
+# runs; the kubelet's links to logs.
+DIRECTORIES = tuple(
+    map(Path, ("/var/lib/kubelet", "/var/lib/cni", "/etc/cni", "/run/containerd", "/var/log/containers"))
+)
 FILES = (Path("/var/lib/kubelet/device-plugins/kubelet.sock"), Path("/etc/cni/net.d/cni.lock"))
 RESULTS = Path("/var/lib/cni/results")
 

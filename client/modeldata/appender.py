@@ -26,6 +26,12 @@ from . import journal, storage
 logger = logging.getLogger("modeldata")
 
 
+_MOST_FILES = 1000
+"""Files whose end is remembered; more come to be where a model's columns keep changing."""
+
+_jitter = random.Random()  # not the module's generator, which is the model's
+
+
 class Later(Exception):  # noqa: N818 (not an error: the rows are safe and will be tried again)
     """The block could not be delivered now; try the same block again later."""
 
@@ -96,7 +102,7 @@ class Appender:
                 # Others write this file too; who always comes second waits a little, at random.
                 self._forget(block)
                 lost_races += 1
-                time.sleep(random.uniform(0, min(0.02 * 2**lost_races, 1.0)))
+                time.sleep(_jitter.uniform(0, min(0.02 * 2 ** min(lost_races, 6), 1.0)))
             elif reply.answer is storage.Answer.NO_BLOB:
                 self._forget(block)
             else:
@@ -115,6 +121,8 @@ class Appender:
 
     def _open(self, block: journal.Block) -> _File:
         """Return the file for these rows: its header is there, and equal to the block's."""
+        if len(self._files) > _MOST_FILES:
+            self._files.clear()
         file = self._files.setdefault((block.path, block.header), _File())
         while not file.ready:
             name = file.name(block.path)

@@ -8,7 +8,6 @@ import logging
 import os
 import time
 import typing
-import uuid
 
 from . import counters, lifecycle, pipeline, request, rows, spool, target, text
 
@@ -60,14 +59,15 @@ class ModelDataCollector:
         identifier: str | None = None,
         model_id: str = "default",
     ) -> None:
-        self.model_name = str(model_name)
-        self.designation = str(identifier if identifier is not None else designation)
-        self.feature_names = tuple(str(name) for name in feature_names) if feature_names is not None else ()
-        self.workspace = str(workspace)
-        self.webservice_name = str(webservice_name)
-        self.model_version = str(model_version)
-        self.collection_name = str(collection_name)
-        self.model_id = str(model_id)
+        self.model_name = rows.name_text(model_name)
+        self.designation = rows.name_text(identifier if identifier is not None else designation)
+        self.feature_names = _names(feature_names)
+        self.workspace = rows.name_text(workspace)
+        self.webservice_name = rows.name_text(webservice_name)
+        self.model_version = rows.name_text(model_version)
+        self.collection_name = rows.name_text(collection_name)
+        self.model_id = rows.name_text(model_id)
+        self._debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
         self._stream = spool.Stream(
             model=self.model_name,
             designation=self.designation,
@@ -79,6 +79,8 @@ class ModelDataCollector:
         # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
         if pipeline.current() is None:
             logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
+        else:
+            lifecycle.chain_sigterm()
 
     def collect(self, input_data: object, user_correlation_id: str = "") -> dict[str, object] | None:
         """Collect rows. Never raises, never waits for storage, keeps no reference to the data.
@@ -95,14 +97,16 @@ class ModelDataCollector:
 
         """
         try:
-            return self._collect(input_data, str(user_correlation_id or "")[:_MOST_ID_CHARACTERS])
+            return self._collect(input_data, user_correlation_id)
         except Exception as error:  # scoring must go on whatever is wrong here
+            refused = isinstance(error, rows.Refused)
+            # The text of other errors stays out of the log: it may hold what was collected.
+            detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
             ours = pipeline.existing()
             if ours is not None:
-                reason = counters.Drop.REFUSED if isinstance(error, rows.Refused) else counters.Drop.INTERNAL
-                ours.counters.drop(reason, f"{self.model_name}/{self.designation}: {type(error).__name__}: {error}")
+                ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
             else:
-                logger.warning("modeldata: not printed: %s", error)
+                logger.warning("modeldata: not printed: %s", detail)
             return None
 
     def add_correlations(self, input_data: typing.Any, correlations: dict[str, object] | None) -> typing.Any:
@@ -111,8 +115,14 @@ class ModelDataCollector:
         Lists and tuples become a list, arrays an array of objects, DataFrames a copy; with ``correlations=None``, or
         data of another type, the data is returned as it is.
         """
-        if not correlations:
+        try:
+            return self._with_correlations(input_data, correlations) if correlations else input_data
+        except Exception as error:  # as in collect()
+            logger.warning("modeldata: no correlations added: %s", type(error).__name__)
             return input_data
+
+    @staticmethod
+    def _with_correlations(input_data: typing.Any, correlations: dict[str, object]) -> typing.Any:
         values = list(correlations.values())
         if isinstance(input_data, (list, tuple)):
             if input_data and isinstance(input_data[0], (list, tuple)):
@@ -127,12 +137,15 @@ class ModelDataCollector:
             return numpy.hstack([table, numpy.array([values] * len(table), dtype=object)])
         return input_data
 
-    def _collect(self, data: object, user_correlation_id: str) -> dict[str, object] | None:
+    def _collect(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
         ours = pipeline.current()
-        debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
-        if not debug and (ours is None or not ours.live.current().enabled):
+        if ours is not None and not ours.live.current().enabled:
+            request.leave()  # what comes after it is switched on again is no part of the request before
+            ours = None
+        if ours is None and not self._debug:
             return None
-        current = request.enter(self.designation, user_correlation_id)
+        correlation = "" if user_correlation_id in (None, "") else rows.name_text(user_correlation_id)
+        current = request.enter(self.designation, correlation[:_MOST_ID_CHARACTERS])
         microseconds = time.time_ns() // 1000
         tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
         count = sum(table.rows for table in tables)
@@ -145,12 +158,13 @@ class ModelDataCollector:
                 stream = dataclasses.replace(stream, names=table.names)
             record = spool.Record(stream, microseconds, current.id, current.correlation, first, count > 1, table)
             first += table.rows
-            if debug:
+            if ours is not None:
+                ours.write(record)
+            if self._debug:
                 csv = text.to_csv(record)
                 print((csv.header + b"".join(csv.rows)).decode(), end="")  # noqa: T201 (what the switch is for)
-            if ours is not None and ours.live.current().enabled:
-                lifecycle.chain_sigterm()
-                ours.write(record)
+        if ours is not None:
+            lifecycle.chain_at_collect()
         return self._correlations(current, microseconds) if self.designation == "inputs" else None
 
     def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
@@ -163,9 +177,17 @@ class ModelDataCollector:
             self.webservice_name,
             self.model_name,
             self.model_version,
-            str(uuid.UUID(current.id)) if current.correlation == current.id else current.id,
+            current.id,
         )
         return dict(zip(_CORRELATION_COLUMNS, values))
+
+
+def _names(given: object) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, typing.Iterable):
+        return (rows.name_text(given),)
+    return tuple(rows.name_text(name) for name in given)
 
 
 lifecycle.install()

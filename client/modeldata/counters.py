@@ -22,6 +22,7 @@ class Drop(str, enum.Enum):
     DISK = "disk"
     INTERNAL = "internal_error"
     ROW_TOO_LARGE = "row_too_large"
+    CORRUPT = "corrupt"
 
 
 class Counters:
@@ -37,9 +38,8 @@ class Counters:
         self._said: dict[str, float] = {}
 
     def accept(self, rows: int) -> None:
-        """Count rows that are safe in the spool."""
-        with self._lock:
-            self.accepted += rows
+        """Count rows that are safe in the spool. Called under the pipeline's lock only."""
+        self.accepted += rows
 
     def deliver(self, rows: int) -> None:
         """Count rows that this process's shipper brought to Blob Storage (other processes' rows among them)."""

@@ -12,14 +12,18 @@ find out that it was applied.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
 import typing
+import zlib
 
 import orjson
 
 logger = logging.getLogger("modeldata")
+
+Value = typing.TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +69,10 @@ class Journal:
         """For each segment: the offset up to which its rows are in Blob Storage."""
         self.batch: Batch | None = None
         self.intent: Intent | None = None
+        self._last = ""
+        """The id of the last batch that was finished."""
+        self._saved = self._batch_saved = True
+        self._complained: set[str] = set()
         self._load()
 
     def begin(self, batch: Batch) -> None:
@@ -80,14 +88,21 @@ class Journal:
             }
             for block in batch.blocks
         ]
-        head = orjson.dumps({"id": batch.id, "upto": batch.upto, "blocks": blocks}, option=orjson.OPT_APPEND_NEWLINE)
+        checksum = 0
+        for block in batch.blocks:
+            checksum = zlib.crc32(block.data, checksum)
+        document = {"id": batch.id, "upto": batch.upto, "blocks": blocks, "crc32": checksum}
+        head = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        self.save()
         self.batch, self.intent = batch, None
-        self._replace("batch", [head, *(block.data for block in batch.blocks)])
+        self._batch_saved = self._replace("batch", [head, *(block.data for block in batch.blocks)])
 
     def intend(self, intent: Intent) -> None:
         """Write down the append that comes next."""
         self.intent = intent
-        self._replace("intent", [orjson.dumps(dataclasses.asdict(intent))])
+        # Not beside an older batch: that one's own intent may still be needed.
+        if self._batch_saved:
+            self._replace("intent", [orjson.dumps(dataclasses.asdict(intent))])
 
     def finish(self, existing: typing.Container[str]) -> None:
         """Close the batch: all its rows are delivered.
@@ -99,69 +114,79 @@ class Journal:
         assert self.batch is not None
         merged = {**self.consumed, **self.batch.upto}
         self.consumed = {key: offset for key, offset in merged.items() if key in existing}
-        self._replace("state", [orjson.dumps({"batch": self.batch.id, "consumed": self.consumed})])
+        self._last = self.batch.id
         self.batch = self.intent = None
-        for name in ("batch", "intent"):
-            (self._directory / name).unlink(missing_ok=True)
+        self._saved = False
+        self.save()
+
+    def save(self) -> None:
+        """Write the state if that has failed so far. Until then the last batch is kept, which tells the same."""
+        if self._saved:
+            return
+        self._saved = self._replace("state", [orjson.dumps({"batch": self._last, "consumed": self.consumed})])
+        if self._saved:
+            with contextlib.suppress(OSError):
+                for name in ("batch", "intent"):
+                    (self._directory / name).unlink(missing_ok=True)
 
     def _load(self) -> None:
-        state = self._read_json("state")
+        state = self._read("state", lambda content: dict(orjson.loads(content))) or {}
         self.consumed = {str(key): int(offset) for key, offset in state.get("consumed", {}).items()}
-        batch = self._read_batch()
-        if batch is None or batch.id == state.get("batch"):
+        self._last = str(state.get("batch", ""))
+        batch = self._read("batch", _batch)
+        if batch is None or batch.id == self._last:
             return  # killed between the state and the removal of the batch: it was delivered
         self.batch = batch
-        intent = self._read_json("intent")
-        if intent and intent["batch"] == batch.id:
-            self.intent = Intent(**intent)
+        intent = self._read("intent", lambda content: Intent(**orjson.loads(content)))
+        if intent is not None and intent.batch == batch.id:
+            self.intent = intent
 
-    def _read_json(self, name: str) -> dict[str, typing.Any]:
+    def _read(self, name: str, parse: typing.Callable[[bytes], Value]) -> Value | None:
         try:
-            document = orjson.loads((self._directory / name).read_bytes())
-        except FileNotFoundError:
-            return {}
-        return document if isinstance(document, dict) else {}
-
-    def _read_batch(self) -> Batch | None:
-        try:
-            content = (self._directory / "batch").read_bytes()
+            return parse((self._directory / name).read_bytes())
         except FileNotFoundError:
             return None
-        head, _, data = content.partition(b"\n")
-        document = orjson.loads(head)
-        blocks, start = [], 0
-        for block in document["blocks"]:
-            end = start + block["bytes"]
-            blocks.append(
-                Block(
-                    block["endpoint"],
-                    block["container"],
-                    block["path"],
-                    block["header"].encode(),
-                    data[start:end],
-                    block["rows"],
-                )
-            )
-            start = end
-        return Batch(document["id"], tuple(blocks), document["upto"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # Files are replaced as a whole, so only a power cut does this: go on, rather than never deliver again.
+            logger.warning("modeldata: the shipper's %s is damaged (%s): rows may be sent again", name, error)
+            return None
 
-    def _replace(self, name: str, parts: typing.Iterable[bytes]) -> None:
+    def _replace(self, name: str, parts: typing.Iterable[bytes]) -> bool:
         aside = self._directory / f"{name}.new"
         try:
             with aside.open("wb") as file:
                 file.writelines(parts)
             aside.replace(self._directory / name)
+            return True
         except OSError as error:
             # A full disk must not stop delivery: delivery is what empties it. Until it has room again, a shipper killed
             # in the middle of an append may repeat that append's rows.
-            aside.unlink(missing_ok=True)
-            logger.warning("modeldata: the shipper's %s could not be written (%s): it is kept in memory", name, error)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            if name not in self._complained:
+                self._complained.add(name)
+                logger.warning("modeldata: the shipper's %s is kept in memory only: %s", name, error.strerror)
+            return False
+
+
+def _batch(content: bytes) -> Batch:
+    head, _, data = content.partition(b"\n")
+    document = orjson.loads(head)
+    if zlib.crc32(data) != document["crc32"]:
+        raise ValueError("wrong checksum")
+    blocks, start = [], 0
+    for block in document["blocks"]:
+        end = start + block.pop("bytes")
+        block["header"] = block["header"].encode()
+        blocks.append(Block(**block, data=data[start:end]))
+        start = end
+    return Batch(document["id"], tuple(blocks), document["upto"])
 
 
 def consumed(directory: pathlib.Path) -> dict[str, int]:
     """Return what another process's shipper has delivered of each segment."""
     try:
         document = orjson.loads((directory / "state").read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        return {str(key): int(offset) for key, offset in document.get("consumed", {}).items()}
+    except (OSError, ValueError, AttributeError):
         return {}
-    return {str(key): int(offset) for key, offset in document.get("consumed", {}).items()}

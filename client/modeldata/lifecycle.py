@@ -18,7 +18,10 @@ from . import pipeline, storage
 EXIT_SECONDS = 5.0
 """What a process that ends gives to the rows still on their way; the kubelet gives it 30 s."""
 
-_chained_in = 0
+DRAIN_SECONDS = 600.0
+"""How long after a SIGTERM that the server handles itself rows are sent at once: while it drains its requests."""
+
+_hooked_at_collect = 0
 
 
 def install() -> None:
@@ -32,40 +35,55 @@ def install() -> None:
     )
 
 
-def chain_sigterm() -> None:
-    """Chain to this process's SIGTERM handler, once, if this is its main thread.
+def chain_at_collect() -> None:
+    """Chain to the SIGTERM handler at this process's first ``collect()`` on its main thread.
 
     Late, so that the server has installed its own handler and ours comes before it.
     """
-    global _chained_in
-    if _chained_in == os.getpid() or threading.current_thread() is not threading.main_thread():
+    global _hooked_at_collect
+    if _hooked_at_collect == os.getpid() or threading.current_thread() is not threading.main_thread():
         return
-    _chained_in = os.getpid()
+    _hooked_at_collect = os.getpid()
+    chain_sigterm()
+
+
+def chain_sigterm() -> None:
+    """Chain to the present SIGTERM handler, unless that is ours, if this is the main thread.
+
+    Called for each collector too: where requests run in a thread pool, ``collect()`` is never on the main thread, and
+    uvicorn ends by raising the signal again under the handler that was there before its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     previous = signal.getsignal(signal.SIGTERM)
-
-    def on_sigterm(number: int, frame: types.FrameType | None) -> None:
-        _on_sigterm(previous, number, frame)
-
-    signal.signal(signal.SIGTERM, on_sigterm)
+    # None is a handler that is not Python's: it could not be called from ours.
+    if previous is not None and not isinstance(previous, _Chained):
+        signal.signal(signal.SIGTERM, _Chained(previous))
 
 
-Handler = typing.Union[typing.Callable[[int, typing.Optional[types.FrameType]], typing.Any], int, None]
+Handler = typing.Union[typing.Callable[[int, typing.Optional[types.FrameType]], typing.Any], int]
 
 
-def _on_sigterm(previous: Handler, number: int, frame: types.FrameType | None) -> None:
-    # No lock may be taken here: the interrupted main thread may hold it.
-    ours = pipeline.existing()
-    if ours is not None:
-        ours.shipper.hurry = True
-    if callable(previous):
-        previous(number, frame)
-    elif previous == signal.SIG_DFL:
-        if ours is not None:
-            ours.close(EXIT_SECONDS)
-        if os.getpid() == 1:
-            os._exit(128 + number)  # the kernel ignores a default-handled signal that PID 1 sends to itself
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+class _Chained:
+    """A SIGTERM handler before another one."""
+
+    def __init__(self, previous: Handler) -> None:
+        self._previous = previous
+
+    def __call__(self, number: int, frame: types.FrameType | None) -> None:
+        # Only re-entrant locks may be taken here: the interrupted main thread may hold them.
+        ours = pipeline.existing()
+        if callable(self._previous):
+            if ours is not None:
+                ours.shipper.hurry(DRAIN_SECONDS)
+            self._previous(number, frame)
+        elif self._previous == signal.SIG_DFL:
+            if ours is not None:
+                ours.close(EXIT_SECONDS)
+            if os.getpid() == 1:
+                os._exit(128 + number)  # the kernel ignores a default-handled signal that PID 1 sends to itself
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 def _after_fork() -> None:

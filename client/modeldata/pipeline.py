@@ -5,6 +5,7 @@ Made at the first collector, and made anew in a forked child: threads, locks and
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
 import pathlib
@@ -12,7 +13,7 @@ import secrets
 import threading
 import time
 
-from . import counters, settings, shipper, spool
+from . import counters, settings, shipper, spool, target
 
 logger = logging.getLogger("modeldata")
 
@@ -27,26 +28,46 @@ class Pipeline:
         self.pid = os.getpid()
         self.counters = counters.Counters()
         self.live = settings.LiveSettings(directory / "settings" / "settings.json")
-        pod = os.environ.get("MODELDATA_POD_UID") or os.uname().nodename
-        self._name = f"{pod}-{self.pid}-{secrets.token_hex(4)}"
         self._spool = directory / "spool"
         self._writer: spool.Writer | None = None
-        self._written_at_look = 0
-        self._used_at_look = -1
-        self._closed = False
-        self.shipper = shipper.Shipper(directory, own=self._name, live=self.live, tally=self.counters)
+        # Re-entrant: a signal handler may collect while its thread is in here.
+        self._lock = threading.RLock()
+        self._arrived: collections.deque[spool.Record] = collections.deque()
+        self._writing = False
+        self.shipper = shipper.Shipper(directory, own="", live=self.live, tally=self.counters)
+        self.shipper.written = self._written
 
     def write(self, record: spool.Record) -> None:
-        """Put a record into the spool; when this returns, it is there or counted as dropped."""
+        """Put a record into the spool; when this returns, it is there or counted as dropped.
+
+        But for a signal handler that interrupts this very method: the interrupted call then writes both.
+        """
+        with self._lock:
+            self._arrived.append(record)
+            if self._writing:
+                return
+            self._writing = True
+            try:
+                while self._arrived:
+                    self._write(self._arrived.popleft())
+            finally:
+                self._writing = False
+
+    def _write(self, record: spool.Record) -> None:
         rows = record.table.rows
+        if not self.shipper.running:
+            self.shipper.start()
         limit = self.live.current().spool_bytes
-        if self._used() + len(record.table.payload) > limit:
-            self.counters.drop(counters.Drop.SPOOL_FULL, f"the spool holds {limit} bytes already", rows)
+        used, before = self.shipper.used_bytes
+        if used + self._written() - before + len(record.table.payload) > limit:
+            self.counters.drop(counters.Drop.SPOOL_FULL, f"the spool may hold {limit} bytes, and does", rows)
             return
         try:
-            if self._writer is None:
-                self._writer = spool.Writer(self._spool, self._name)
-            self._writer.write(record)
+            try:
+                self._open_writer().write(record)
+            except FileNotFoundError:  # somebody removed this process's directory: a new one, then
+                self._writer = None
+                self._open_writer().write(record)
         except OSError as error:
             self.counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
             return
@@ -54,31 +75,37 @@ class Pipeline:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that this process has collected so far is in Blob Storage; return whether it is."""
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             return True
         # Segments before the present one are delivered before it.
-        key, offset = self._writer.position()
+        key, offset = writer.position()
         deadline = time.monotonic() + timeout
         self.shipper.request_flush()
         while not self.shipper.is_delivered(key, offset):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or not self.shipper.start():
                 return False
             time.sleep(_POLL_SECONDS)
         return True
 
     def close(self, timeout: float) -> bool:
-        """Send what is left and stop; return whether all of it is in Blob Storage. Takes no lock: signals call it."""
-        if self._closed:
-            return True
-        self._closed = True
-        self.shipper.hurry = True
+        """Send what is left and stop; return whether all of it is in Blob Storage.
+
+        Rows collected later are written all the same, and start the shipper anew. The spool's directory stays this
+        process's until it ends: nobody else may take it for a dead one's.
+        """
         deadline = time.monotonic() + timeout
-        delivered = self.flush(timeout) if self.shipper.is_alive else self._writer is None
-        while self.shipper.is_alive and self.shipper.owes and time.monotonic() < deadline:
+        self.shipper.start()
+        seen = self.shipper.ticks
+        self.shipper.hurry(timeout)
+        delivered = self.flush(timeout)
+        # Rows of other processes too, if it is this one that ships: one whole look from now on tells.
+        while self.shipper.running and (self.shipper.ticks < seen + 2 or self.shipper.owes):
+            if time.monotonic() >= deadline:
+                break
             time.sleep(_POLL_SECONDS)
         self.shipper.stop = True
-        if self._writer is not None:
-            self._writer.close()
+        self.shipper.wake()
         if not delivered:
             logger.warning(
                 "modeldata: %d bytes wait in the spool at the end; the next process of this pod sends them",
@@ -86,13 +113,16 @@ class Pipeline:
             )
         return delivered
 
-    def _used(self) -> int:
-        """Bytes of the spool, from the shipper's last look and what this process wrote since."""
-        written = self._writer.written if self._writer is not None else 0
-        if self.shipper.used_bytes != self._used_at_look:
-            self._used_at_look = self.shipper.used_bytes
-            self._written_at_look = written
-        return self._used_at_look + written - self._written_at_look
+    def _open_writer(self) -> spool.Writer:
+        if self._writer is None:
+            pod = os.environ.get("MODELDATA_POD_UID") or os.uname().nodename
+            # A new name each time: what the journal knows of a directory must never be taken for another's.
+            self.shipper.own = f"{target.safe(pod)}-{self.pid}-{secrets.token_hex(4)}"
+            self._writer = spool.Writer(self._spool, self.shipper.own)
+        return self._writer
+
+    def _written(self) -> int:
+        return self._writer.written if self._writer is not None else 0
 
 
 _current: Pipeline | None = None

@@ -45,8 +45,9 @@ class Refused(ValueError):  # noqa: N818 (a verdict, not a fault)
 
 
 PIECE_ROWS = 2000
+PIECE_CELLS = 50_000
 PIECE_BYTES = 1024 * 1024
-"""Where a call's rows are cut: by rows where they come as lists, by bytes where they are an array."""
+"""Where a call's rows are cut: by rows and cells where they come as lists, by bytes where they are an array."""
 
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -64,24 +65,29 @@ def take(data: object, *, names: tuple[str, ...], input_rows: int) -> list[Table
         Refused: bytes, text, images, tensors of more than two dimensions, or a type that is no table.
 
     """
+    return [table for table in _tables(data, names, input_rows) if table.rows]
+
+
+def _tables(data: object, names: tuple[str, ...], input_rows: int) -> list[Table]:
     if isinstance(data, (list, tuple)):
         return _from_list(data, names, input_rows)
     if data is None or isinstance(data, (str, bytes, bytearray, memoryview)):
         raise Refused(f"{type(data).__name__} is not collected: give rows, an array or a DataFrame")
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(data, numpy.ndarray):
+    if _is(data, "numpy", "ndarray"):
         return _from_array(data, names, input_rows)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None:
-        if isinstance(data, pandas.DataFrame):
-            return _from_frame(data)
-        if isinstance(data, pandas.Series):
-            return _from_list(data.tolist(), names, input_rows)
-    if isinstance(data, dict):
-        return _from_list([data], names, input_rows)
-    if isinstance(data, (bool, int, float)) or (numpy is not None and isinstance(data, numpy.generic)):
+    if _is(data, "pandas", "DataFrame"):
+        return _from_frame(data)
+    if _is(data, "pandas", "Series"):
+        return _from_list(_column(data), names, input_rows)
+    if isinstance(data, (dict, bool, int, float)) or _is(data, "numpy", "generic"):
         return _from_list([data], names, input_rows)
     raise Refused(f"{type(data).__name__} is not collected: give rows, an array or a DataFrame")
+
+
+def _is(data: object, module: str, name: str) -> bool:
+    # While another thread imports the module, it is there without its classes.
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(data, kind)
 
 
 def _is_column(length: int, names: tuple[str, ...], input_rows: int) -> bool:
@@ -98,8 +104,9 @@ def _from_list(data: typing.Sequence[object], names: tuple[str, ...], input_rows
     if isinstance(first, (list, tuple)) or _is_row_array(first):
         rows = data
     elif isinstance(first, dict):
-        names = tuple(dict.fromkeys(str(key) for row in data if isinstance(row, dict) for key in row))
-        rows = [[row.get(name) for name in names] if isinstance(row, dict) else [row] for row in data]
+        keys = list(dict.fromkeys(key for row in data if isinstance(row, dict) for key in row))
+        rows = [[row.get(key) for key in keys] if isinstance(row, dict) else [row] for row in data]
+        names = tuple(name_text(key) for key in keys)
     elif _is_column(len(data), names, input_rows):
         rows = [(cell,) for cell in data]
     else:
@@ -115,9 +122,11 @@ def _is_row_array(value: object) -> bool:
 
 
 def _json_tables(names: tuple[str, ...], rows: typing.Sequence[object]) -> list[Table]:
-    if len(rows) <= PIECE_ROWS:
+    width = len(rows[0]) if rows and hasattr(rows[0], "__len__") else 1
+    step = max(1, min(PIECE_ROWS, PIECE_CELLS // max(1, width)))
+    if len(rows) <= step:
         return [Table(names, len(rows), Encoding.JSON, _json(rows))]
-    pieces = (rows[start : start + PIECE_ROWS] for start in range(0, len(rows), PIECE_ROWS))
+    pieces = (rows[start : start + step] for start in range(0, len(rows), step))
     return [Table(names, len(piece), Encoding.JSON, _json(piece)) for piece in pieces]
 
 
@@ -135,15 +144,15 @@ def _json(rows: typing.Sequence[object]) -> bytes:
 def _cells(row: object) -> typing.Iterable[object]:
     if isinstance(row, (list, tuple)):
         return row
-    listed = getattr(row, "tolist", None)
-    cells = listed() if listed is not None else row
-    return cells if isinstance(cells, list) else [cells]
+    if getattr(row, "ndim", 0) == 1:
+        return _column(row)
+    return [row]
 
 
 def _cell(value: object) -> object:
     """Return a cell as something JSON can hold: where JSON has no word for it, the text of the CSV cell."""
     if value is None or isinstance(value, (str, bool)):
-        return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+        return name_text(value) if isinstance(value, str) else value
     if isinstance(value, float):
         return value if math.isfinite(value) else float_text(value)
     if isinstance(value, int):
@@ -157,12 +166,21 @@ def _cell(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_cell(inner) for inner in value]
     if isinstance(value, dict):
-        return {str(key): _cell(inner) for key, inner in value.items()}
+        return {name_text(key): _cell(inner) for key, inner in value.items()}
+    if isinstance(value, enum.Enum):
+        return _cell(value.value)
+    if type(value).__name__ in ("float32", "float16"):
+        return _cell(float(str(value)))  # the shortest digits of its own width
     listed = getattr(value, "tolist", None)  # numpy's scalars and arrays
     if listed is not None:
         inner = listed()
         return _cell(inner) if not isinstance(inner, type(value)) else str(value)
     return str(value)
+
+
+def name_text(value: object) -> str:
+    """Return a text that UTF-8 can hold."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def float_text(value: float) -> str:
@@ -179,6 +197,10 @@ def _from_array(array: typing.Any, names: tuple[str, ...], input_rows: int) -> l
         array = array.reshape(1, 1)
     elif array.ndim == 1:
         array = array.reshape(-1, 1) if _is_column(len(array), names, input_rows) else array.reshape(1, -1)
+    if hasattr(array, "mask"):  # its bytes hold what is masked
+        return _json_tables(names, array.astype(object).filled(None).tolist())
+    if array.dtype.kind == "f" and array.dtype.itemsize == 2:
+        array = array.astype("<f4")
     if array.dtype.kind in "iufb" and array.dtype.itemsize <= 8 and array.size:
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         dtype, width = little.dtype.str, array.shape[1]
@@ -191,12 +213,23 @@ def _from_array(array: typing.Any, names: tuple[str, ...], input_rows: int) -> l
 
 
 def _from_frame(frame: typing.Any) -> list[Table]:
-    names = tuple(".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns.tolist())
+    names = tuple(
+        ".".join(map(name_text, name)) if isinstance(name, tuple) else name_text(name)
+        for name in frame.columns.tolist()
+    )
     kinds = set(frame.dtypes.tolist())
-    if len(kinds) == 1 and getattr(next(iter(kinds)), "kind", "") in "iufb":
+    if len(kinds) == 1 and getattr(next(iter(kinds)), "kind", "") in tuple("iufb"):
         values = frame.to_numpy()
         if values.dtype.kind in "iufb":  # a nullable column with gaps comes as objects
             return _from_array(values, names, 0)
     # Column by column: the frame's own conversion would make floats of integers beside floats.
-    columns = [frame.iloc[:, position].tolist() for position in range(len(names))]
+    columns = [_column(frame.iloc[:, position]) for position in range(len(names))]
     return _json_tables(names, list(zip(*columns)))
+
+
+def _column(values: typing.Any) -> list[typing.Any]:
+    """Return the cells of a one-dimensional array or Series; floats with the digits of their own width."""
+    if str(getattr(values, "dtype", "")) in ("float32", "float16"):
+        return [float(str(cell)) for cell in (values.to_numpy() if hasattr(values, "to_numpy") else values)]
+    listed: list[typing.Any] = values.tolist()
+    return listed

@@ -145,12 +145,18 @@ class LiveSettings:
             signature = (status.st_ino, status.st_mtime_ns, status.st_size)
             if signature == self._signature:
                 return
-            latest = parse(self._path.read_bytes())
-        except (OSError, SettingsError) as error:
+            content = self._path.read_bytes()
+        except OSError as error:
             # Keep the last good settings: a file that is gone for a moment must not lose rows.
             if not self._complained:
                 self._complained = True
-                logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error)
+                logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error.strerror)
+            return
+        try:
+            latest = parse(content)
+        except SettingsError as error:
+            self._signature = signature  # said once for each version of the file
+            logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error)
             return
         self._signature, self._complained = signature, False
         if latest.enabled != self._current.enabled:
@@ -176,7 +182,7 @@ def _seconds(text: str) -> float:
 
 
 def _unfulfilled(document: dict[str, typing.Any]) -> str:
-    if _get(_get(document, "sampling", dict, {}), "percent", int, 100) != 100:
+    if _get(document, "sampling", dict, {}).get("percent", 100) != 100:
         return "sampling"
     if _get(document, "redact", list, []):
         return "redaction"

@@ -3,7 +3,7 @@
 ``spool/<pod uid>-<pid>-<random>/<sequence>.seg``, one directory for each process, written by it alone; whoever ships
 reads all of them. A segment is a sequence of frames::
 
-    kind  u8      S: a stream, which rows of this segment refer to; R: rows
+    kind  u8      S: a stream with the number by which rows of this segment refer to it; R: rows
     length u32    of the body
     crc32 u32     of kind and body
     body
@@ -15,8 +15,8 @@ has returned, the rows outlive the process. They are not synced to disk: a power
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
-import logging
 import os
 import pathlib
 import shutil
@@ -29,14 +29,13 @@ import orjson
 
 from . import rows
 
-logger = logging.getLogger("modeldata")
-
 SEGMENT_BYTES = 1024 * 1024
 """A segment is closed at this size. Only whole segments are deleted, so this is what a process holds too long."""
 
 _FRAME = struct.Struct("<cII")
+_NUMBER = struct.Struct("<I")
 _ROWS = struct.Struct("<IQIIBBBHB")
-_STREAM_KIND, _ROWS_KIND = b"S", b"R"
+_STREAM_KIND, _ROWS_KIND, _DAMAGED_KIND = b"S", b"R", b"?"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +86,20 @@ class Writer:
         # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
         hidden = directory / f".{name}"
         hidden.mkdir(parents=True)
-        self._life = (hidden / "alive").open("wb")
-        fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(self.directory)
-        # Re-entrant: a signal handler may collect while this thread is in here.
+        try:
+            self._life = (hidden / "alive").open("wb")
+            fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.rename(self.directory)
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        # Re-entrant: a signal handler may ask for the position while this thread writes.
         self._lock = threading.RLock()
         self._descriptor = -1
         self._sequence = 0
         self._size = 0
+        self._intact = False
+        """Whether all of the segment up to ``_size`` is whole frames, and nothing is behind it."""
         self._streams: dict[Stream, int] = {}
         self.written = 0
         """Bytes since this writer was made."""
@@ -107,25 +112,29 @@ class Writer:
 
         """
         with self._lock:
-            if self._descriptor < 0 or self._size >= SEGMENT_BYTES:
+            if not self._intact or self._size >= SEGMENT_BYTES:
                 self._open_next()
-            data = self._encode(record)
-            start, self._size = self._size, self._size + len(data)
+            number = self._streams.get(record.stream, len(self._streams))
+            data = _encode(record, number, define=record.stream not in self._streams)
+            self._intact = False  # a signal handler may raise anywhere: the next row then goes to a new segment
             try:
-                written = os.write(self._descriptor, data)
+                if os.write(self._descriptor, data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
-                self._abandon(start)
+                # Cut off what was half written, so that a full disk does not cost a segment for each call.
+                os.ftruncate(self._descriptor, self._size)
+                self._intact = True
                 raise
-            if written != len(data):
-                self._abandon(start)
-                raise OSError(28, "No space left on device")
+            self._size += len(data)
+            self._streams[record.stream] = number
+            self._intact = True
             self.written += len(data)
             return len(data)
 
     def position(self) -> tuple[str, int]:
         """Return how far this process has written: the segment's key and the offset in it."""
         with self._lock:
-            return f"{self.directory.name}/{self._sequence:06d}.seg", self._size
+            return f"{self.directory.name}/{self._sequence:09d}.seg", self._size
 
     def close(self) -> None:
         """Give the directory up: whoever ships takes it over."""
@@ -140,42 +149,32 @@ class Writer:
             os.close(self._descriptor)
             self._descriptor = -1
         self._sequence += 1
-        path = self.directory / f"{self._sequence:06d}.seg"
+        path = self.directory / f"{self._sequence:09d}.seg"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = 0
         self._streams = {}
+        self._intact = True
 
-    def _abandon(self, start: int) -> None:
-        # Cut off what was half written, and go on in a new segment: its streams must not refer to frames cut off here.
-        self._size = SEGMENT_BYTES
-        try:
-            os.ftruncate(self._descriptor, start)
-        except OSError:
-            logger.debug("modeldata: torn frame left at the end of a segment", exc_info=True)
 
-    def _encode(self, record: Record) -> bytes:
-        stream = self._streams.get(record.stream)
-        definition = b""
-        if stream is None:
-            stream = self._streams[record.stream] = len(self._streams)
-            definition = frame(_STREAM_KIND, record.stream.to_json())
-        table = record.table
-        request, correlation, dtype = record.request.encode(), record.correlation.encode(), table.dtype.encode()
-        if correlation == request:
-            correlation = b""
-        head = _ROWS.pack(
-            stream,
-            record.microseconds,
-            table.rows,
-            record.first_row,
-            (table.encoding << 1) | record.batch,
-            len(request),
-            len(dtype),
-            len(correlation),
-            0,
-        )
-        width = table.width.to_bytes(4, "little") if dtype else b""
-        return definition + frame(_ROWS_KIND, b"".join((head, request, correlation, dtype, width, table.payload)))
+def _encode(record: Record, stream: int, *, define: bool) -> bytes:
+    table = record.table
+    request, correlation, dtype = record.request.encode(), record.correlation.encode(), table.dtype.encode()
+    if correlation == request:
+        correlation = b""
+    head = _ROWS.pack(
+        stream,
+        record.microseconds,
+        table.rows,
+        record.first_row,
+        (table.encoding << 1) | record.batch,
+        len(request),
+        len(dtype),
+        len(correlation),
+        0,
+    )
+    width = table.width.to_bytes(4, "little") if dtype else b""
+    rows_frame = frame(_ROWS_KIND, b"".join((head, request, correlation, dtype, width, table.payload)))
+    return frame(_STREAM_KIND, _NUMBER.pack(stream) + record.stream.to_json()) + rows_frame if define else rows_frame
 
 
 def frame(kind: bytes, body: bytes) -> bytes:
@@ -189,11 +188,11 @@ class Segment:
     def __init__(self, key: str, path: pathlib.Path) -> None:
         self.key = key
         self.path = path
-        self._streams: list[Stream] = []
+        self._streams: dict[int, Stream] = {}
         self._known = 0
 
-    def read(self, start: int) -> typing.Iterator[tuple[Record, int]]:
-        """Yield the whole records from an offset on, each with the offset behind it.
+    def read(self, start: int) -> typing.Iterator[tuple[Record | None, int]]:
+        """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
 
         Ends at the first frame that is not (or not yet) whole. Offsets are those that an earlier ``read`` yielded.
         """
@@ -205,17 +204,16 @@ class Segment:
                     self._learn(kind, body, end)
             file.seek(start)
             for kind, body, end in _frames(file, start, None):
-                if kind == _ROWS_KIND:
-                    yield self._record(body), end
-                else:
-                    self._learn(kind, body, end)
+                self._learn(kind, body, end)
+                if kind != _STREAM_KIND:
+                    yield self._record(body) if kind == _ROWS_KIND else None, end
 
     def _learn(self, kind: bytes, body: bytes, end: int) -> None:
         if kind == _STREAM_KIND and end > self._known:
-            self._streams.append(Stream.from_json(body))
+            self._streams[_NUMBER.unpack_from(body)[0]] = Stream.from_json(body[_NUMBER.size :])
         self._known = max(self._known, end)
 
-    def _record(self, body: bytes) -> Record:
+    def _record(self, body: bytes) -> Record | None:
         stream, microseconds, count, first_row, flags, request_length, dtype_length, correlation_length, _ = (
             _ROWS.unpack_from(body)
         )
@@ -224,21 +222,29 @@ class Segment:
         correlation = body[offset : (offset := offset + correlation_length)].decode() or request
         dtype = body[offset : (offset := offset + dtype_length)].decode()
         width = int.from_bytes(body[offset : (offset := offset + 4)], "little") if dtype else 0
-        known = self._streams[stream]
+        known = self._streams.get(stream)
+        if known is None:  # its definition is damaged
+            return None
         table = rows.Table(known.names, count, rows.Encoding(flags >> 1), body[offset:], dtype, width)
         return Record(known, microseconds, request, correlation, first_row, bool(flags & 1), table)
 
 
 def _frames(file: typing.BinaryIO, offset: int, end: int | None) -> typing.Iterator[tuple[bytes, bytes, int]]:
+    size = os.fstat(file.fileno()).st_size
     while end is None or offset < end:
         head = file.read(_FRAME.size)
         if len(head) < _FRAME.size:
             return
         kind, length, checksum = _FRAME.unpack(head)
-        body = file.read(length)
-        if len(body) < length or zlib.crc32(body, kind[0]) != checksum:
+        behind = offset + _FRAME.size + length
+        if kind not in (_STREAM_KIND, _ROWS_KIND) or behind > size:
             return
-        offset += _FRAME.size + length
+        body = file.read(length)
+        if zlib.crc32(body, kind[0]) != checksum:
+            if behind == size:
+                return  # still being written, or torn
+            kind = _DAMAGED_KIND  # with frames behind it, it was whole once
+        offset = behind
         yield kind, body, offset
 
 
@@ -262,16 +268,23 @@ def scan(spool: pathlib.Path, own: str) -> list[Found]:
 
     """
     found = []
-    for directory in sorted(path for path in spool.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        dead = directory.name != own and not _alive(directory)
-        segments = sorted(directory.glob("*.seg"))
+    # os instead of pathlib: this runs twice a second in each process, and costs a third of it.
+    for name in sorted(os.listdir(spool)):  # noqa: PTH208
+        if name.startswith("."):
+            continue
+        directory = spool / name
+        dead = name != own and not _alive(directory)
+        try:
+            segments = sorted(each for each in os.listdir(directory) if each.endswith(".seg"))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         for segment in segments:
+            path = directory / segment
             try:
-                size = segment.stat().st_size
+                size = os.stat(path).st_size  # noqa: PTH116
             except FileNotFoundError:
                 continue
-            last = segment is segments[-1]
-            found.append(Found(f"{directory.name}/{segment.name}", segment, size, complete=dead or not last))
+            found.append(Found(f"{name}/{segment}", path, size, complete=dead or segment is not segments[-1]))
         if dead and not segments:
             shutil.rmtree(directory, ignore_errors=True)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import logging
 import pathlib
 import threading
 import typing
@@ -56,7 +57,16 @@ class Account:
     sas_file: pathlib.Path
 
 
-_CLOSED_CODES = {"BlockCountExceedsLimit", "InvalidBlobType", "BlobIsSealed", "MaxBlobSizeConditionNotMet"}
+SHIPPER_THREAD = "modeldata-shipper"
+
+_CLOSED_CODES = {
+    "BlobImmutableDueToPolicy",
+    "BlobIsSealed",
+    "BlockCountExceedsLimit",
+    "InvalidBlobType",
+    "MaxBlobSizeConditionNotMet",
+}
+_POSITION_CODES = {"AppendPositionConditionNotMet", "ConditionNotMet", ""}
 _AMBIGUOUS_STATUS = {408, 429, 500, 502, 503, 504}
 
 
@@ -72,7 +82,7 @@ def classify(status: int | None, code: str) -> Answer:
         return Answer.NO_BLOB if code in ("BlobNotFound", "") else Answer.NO_CONTAINER
     if code in _CLOSED_CODES:
         return Answer.CLOSED
-    if status == 412:
+    if status == 412 and code in _POSITION_CODES:  # others: somebody holds a lease
         return Answer.POSITION
     if code == "BlobAlreadyExists":
         return Answer.EXISTS
@@ -85,21 +95,23 @@ class Blobs:
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
-        with import_gate:
+        logging.getLogger("urllib3.connectionpool").addFilter(_not_ours)
+        with import_gate:  # the client's constructor imports too
             import azure.core.credentials
             import azure.core.exceptions
             import azure.storage.blob
-        self._azure_errors = azure.core.exceptions
-        self._credential = azure.core.credentials.AzureSasCredential("none")
-        self._container = azure.storage.blob.ContainerClient(
-            account.endpoint,
-            account.container,
-            credential=self._credential,
-            retry_total=0,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            max_single_get_size=8 * 1024 * 1024,
-        )
+
+            self._azure_errors = azure.core.exceptions
+            self._credential = azure.core.credentials.AzureSasCredential("none")
+            self._container = azure.storage.blob.ContainerClient(
+                account.endpoint,
+                account.container,
+                credential=self._credential,
+                retry_total=0,
+                connection_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                max_single_get_size=8 * 1024 * 1024,
+            )
 
     def refresh_credential(self) -> bool:
         """Read the SAS file again; return whether it holds another token than before."""
@@ -141,15 +153,19 @@ class Blobs:
 
     def read(self, name: str, start: int, length: int) -> tuple[Reply, bytes]:
         """Return a range of a blob; less than ``length`` where the blob ends before."""
-        data = b""
+        data, expected = b"", 0
 
         def look() -> None:
-            nonlocal data
-            data = self._client(name).download_blob(offset=start, length=length).readall()
+            nonlocal data, expected
+            download = self._client(name).download_blob(offset=start, length=length)
+            expected, data = download.size, download.readall()
 
         reply = self._try(look)
         if reply.detail.startswith("416"):  # the blob ends before the range begins
             return Reply(Answer.DONE), b""
+        if reply.answer is Answer.DONE and len(data) != expected:
+            # urllib3 before 2.0 takes an answer that was cut for a whole one.
+            return Reply(Answer.AMBIGUOUS, "cut short"), b""
         return reply, data
 
     def close(self) -> None:
@@ -168,9 +184,16 @@ class Blobs:
             code = getattr(error, "error_code", None)
             code = str(getattr(code, "value", code) or "")
             answer = classify(error.status_code, code)
+            if answer is Answer.DONE:  # the answer's head was good, its body was not
+                answer = Answer.AMBIGUOUS
             headers: typing.Mapping[str, str] = getattr(error.response, "headers", {})
             wait = headers.get("Retry-After", "")
             return Reply(answer, f"{error.status_code} {code}", float(wait) if wait.isdigit() else 0.0)
         except self._azure_errors.AzureError as error:
             return Reply(Answer.AMBIGUOUS, type(error).__name__)
         return Reply(Answer.DONE)
+
+
+def _not_ours(_record: logging.LogRecord) -> bool:
+    # urllib3 logs each URL at DEBUG, and ours hold the signature.
+    return threading.current_thread().name != SHIPPER_THREAD

@@ -8,7 +8,7 @@ import typing
 from . import settings, spool, text
 
 _FIELD = re.compile(r"\{(\w+)\}")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._()-]+")
 DEFAULT_WORKSPACE = "default/default/default"
 
 
@@ -37,11 +37,13 @@ def directory(stream: spool.Stream, microseconds: int, of: settings.Settings, te
         name = found.group(1)
         return "{file}" if name == "file" else safe(fields.get(name, name))
 
-    return _FIELD.sub(fill, template).strip("/")
+    path = _FIELD.sub(fill, template).strip("/")
+    # Without a place for the file's name, rows of other columns would have no other file to go to.
+    return path if "{file}" in path else f"{path}/{{file}}"
 
 
 def safe(part: str) -> str:
-    """Return text as one part of a path: letters, digits, ``.``, ``_`` and ``-``; never empty, ``.`` or ``..``."""
+    """Return text as one part of a path: letters, digits and ``._-()``; never empty, ``.`` or ``..``."""
     cleaned = _UNSAFE.sub("-", part).strip(".-")
     return cleaned[:128] or "default"
 

@@ -7,8 +7,10 @@ JSON: what pandas, DuckDB, polars and Spark read alike.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import math
 import struct
 import sys
 import typing
@@ -26,12 +28,10 @@ SLICE_CELLS = 4096
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MUST_QUOTE = frozenset(',"\r\n')
 _STRUCT_CODES = {
-    "f8": "d", "f4": "f", "f2": "e", "b1": "?",
+    "f8": "d", "f4": "f", "b1": "?",
     "i1": "b", "i2": "h", "i4": "i", "i8": "q",
     "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
 }  # fmt: skip
-_SHORTEST_DIGITS = {"f4": range(6, 10), "f2": range(3, 6)}
-"""Significant digits that a float of this width may need to read back as itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,7 @@ def to_csv(record: spool.Record) -> Csv:
     """Return a record's header and rows."""
     table = record.table
     cells, widths = _array_rows(table) if table.encoding is rows.Encoding.ARRAY else _json_rows(table)
-    width = max(widths, default=0)
-    width = max(width, len(table.names))
+    width = max(max(widths, default=1), len(table.names))
     if min(widths, default=width) < width:
         cells = [row + b"," * (width - cell_count) for row, cell_count in zip(cells, widths)]
     lead = f"{timestamp(record.microseconds)},{quote(record.correlation)},"
@@ -86,13 +85,21 @@ def timestamp(microseconds: int) -> str:
 
 def _json_rows(table: rows.Table) -> tuple[list[bytes], list[int]]:
     payload = table.payload
-    if b'"' not in payload and b"{" not in payload and payload.count(b"[") == table.rows + 1:
-        # Numbers and booleans only: their JSON text is their CSV text.
+    if (
+        b'"' not in payload
+        and b"{" not in payload
+        and payload[:2] == b"[["
+        and payload[-2:] == b"]]"
+        and payload.count(b"[") == table.rows + 1
+        and payload.count(b"],[") == table.rows - 1
+    ):
+        # Lists of numbers and booleans, nothing nested: their JSON text is their CSV text.
         cells = payload[2:-2].split(b"],[") if table.rows else []
         widths = [row.count(b",") + 1 for row in cells]
         return ([row.replace(b"null", b"") for row in cells] if b"null" in payload else cells), widths
-    decoded = orjson.loads(payload)
-    return [",".join(map(_cell_text, row)).encode() for row in decoded], [len(row) for row in decoded]
+    # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
+    decoded = [row if isinstance(row, list) else [row] for row in orjson.loads(payload)]
+    return [",".join(map(_cell_text, row)).encode() for row in decoded], [max(1, len(row)) for row in decoded]
 
 
 def _cell_text(value: object) -> str:
@@ -118,32 +125,33 @@ def _array_rows(table: rows.Table) -> tuple[list[bytes], list[int]]:
 
 
 def _slice_rows(piece: bytes, dtype: str, width: int) -> list[bytes]:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        array = numpy.frombuffer(piece, dtype).reshape(-1, width)
-        text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
-        if b"null" not in text:  # orjson's word for NaN and infinities
-            return text[2:-2].split(b"],[")
-    # The rows may be those of another process of this pod, so numpy need not be here.
+    # The rows may be those of another process of this pod, so numpy need not be here, or is being imported just now.
+    frombuffer = getattr(sys.modules.get("numpy"), "frombuffer", None)
+    if frombuffer is not None:
+        with contextlib.suppress(Exception):
+            text = orjson.dumps(frombuffer(piece, dtype).reshape(-1, width), option=orjson.OPT_SERIALIZE_NUMPY)
+            if b"null" not in text:  # orjson's word for NaN and infinities
+                return text[2:-2].split(b"],[")
     code = dtype[-2:]
     values = struct.unpack(f"<{len(piece) // int(code[1])}{_STRUCT_CODES[code]}", piece)
     texts = [_number_text(value, code) for value in values]
-    return [",".join(texts[start : start + width]).encode() for start in range(0, len(texts), width)]
+    return [b",".join(texts[start : start + width]) for start in range(0, len(texts), width)]
 
 
-def _number_text(value: float | bool, code: str) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 (NaN)
-        return rows.float_text(value)
-    if code not in _SHORTEST_DIGITS:
-        return repr(value)
-    packing = "<" + _STRUCT_CODES[code]
-    for digits in _SHORTEST_DIGITS[code]:
-        text = f"{value:.{digits}g}"
-        try:
-            if struct.unpack(packing, struct.pack(packing, float(text)))[0] == value:
-                break
-        except OverflowError:  # rounded beyond the largest number of this width
-            continue
-    return text if any(mark in text for mark in ".e") else f"{text}.0"
+def _number_text(value: float | bool, code: str) -> bytes:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return rows.float_text(value).encode()
+        if code == "f4":
+            value = _shortest(value)
+    return orjson.dumps(value)
+
+
+def _shortest(value: float) -> float:
+    """Return the float with the fewest digits that is this one in 32 bits."""
+    for digits in range(1, 9):
+        candidate = float(f"{value:.{digits}g}")
+        with contextlib.suppress(OverflowError):  # rounded beyond the largest number of 32 bits
+            if struct.unpack("<f", struct.pack("<f", candidate))[0] == value:
+                return candidate
+    return float(f"{value:.9g}")

@@ -69,7 +69,7 @@ def main() -> None:
   eval "$(python3 localcluster env)"                       kubectl and helm for this cluster
   kubectl get mdc -A                                       what is collected, and whether it works
   kubectl -n models describe mdc diabetes                  why, if it doesn't
-  kubectl -n modeldata-system logs deploy/modeldata-controller
+  kubectl -n modeldata-system logs deploy/modeldata-operator-controller
   kubectl -n models patch mdc diabetes --type merge -p '{"spec":{"enabled":false}}'
   make demo-down                                           removes the cluster and all that is in it"""
     )
@@ -80,13 +80,20 @@ def install() -> None:
     kubectl("apply", "-f", "manifests/install.yaml")
     kubectl("apply", "-f", "examples/azurite.yaml")
     # In a cluster that was up already, images may have come under the tags that run.
-    quiet("-n", "modeldata-system", "rollout", "restart", "deploy/modeldata-webhook", "deploy/modeldata-controller")
+    quiet(
+        "-n",
+        "modeldata-system",
+        "rollout",
+        "restart",
+        "deploy/modeldata-operator-webhook",
+        "deploy/modeldata-operator-controller",
+    )
     for namespace, names in (
-        ("modeldata-system", ("modeldata-webhook", "modeldata-controller")),
+        ("modeldata-system", ("modeldata-operator-webhook", "modeldata-operator-controller")),
         ("storage", ("azurite",)),
     ):
         for name in names:
-            quiet("-n", namespace, "rollout", "status", f"deploy/{name}", "--timeout=120s")
+            quiet("-n", namespace, "rollout", "status", f"deploy/{name}", "--timeout=60s")
     kubectl("-n", "modeldata-system", "get", "pods")
 
 
@@ -251,16 +258,19 @@ class Blobs:
 
     def __init__(self) -> None:
         address = jsonpath("service/azurite", "{.spec.clusterIP}", namespace="storage")
-        self._container = ContainerClient(f"http://{address}:10000/{ACCOUNT}", "modeldata", credential=KEY)
+        self._container = ContainerClient(
+            f"http://{address}:10000/{ACCOUNT}", "modeldata", credential={"account_name": ACCOUNT, "account_key": KEY}
+        )
 
     def files(self) -> dict[str, int]:
         return {blob.name: blob.size for blob in self._container.list_blobs()}
 
     def rows(self, webservice: str, designation: str) -> pandas.DataFrame:
         frames = [
-            pandas.read_csv(io.BytesIO(self._container.download_blob(name).readall()), float_precision="round_trip")
-            for name in self.files()
-            if f"/{webservice}/diabetes/10/{designation}/" in name
+            pandas.read_csv(io.BytesIO(self._container.download_blob(name).readall()))
+            for name, size in self.files().items()
+            # A file is empty for a moment, before its header.
+            if size and f"/{webservice}/diabetes/10/{designation}/" in name
         ]
         return (
             pandas.concat(frames, ignore_index=True)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+from typing import Any
 
 import kopf
 
@@ -25,7 +26,10 @@ async def run(role: str, config: configuration.Configuration) -> None:
         webhook.serve(settings)
     else:
         Controller(config).register(registry)
+    # Kopf would ask for the user's name, and a container's user often has none.
+    identity: Any = f"modeldata-operator-{role}"
     await kopf.operator(
+        identity=identity,
         registry=registry,
         settings=settings,
         clusterwide=True,
@@ -40,7 +44,7 @@ def main() -> None:
         raise SystemExit(USAGE)
     config = configuration.from_environment(os.environ)
     logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
-    for chatty in ("kopf.objects", "aiohttp.access", "azure"):
+    for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access", "azure"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     asyncio.run(run(role, config))
 

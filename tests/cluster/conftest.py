@@ -68,7 +68,7 @@ def operator(cluster: Cluster) -> None:
     """The operator, installed as a user would, and ready."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
     cluster.kubectl("apply", "-f", str(REPOSITORY / "manifests/install.yaml"))
-    for name in ("modeldata-webhook", "modeldata-controller"):
+    for name in ("modeldata-operator-webhook", "modeldata-operator-controller"):
         # A cluster that was up already may run an older image of the same tag.
         cluster.kubectl("-n", "modeldata-system", "rollout", "restart", f"deploy/{name}")
         cluster.kubectl("-n", "modeldata-system", "rollout", "status", f"deploy/{name}", "--timeout=120s")

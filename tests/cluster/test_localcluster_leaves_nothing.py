@@ -1,4 +1,4 @@
-"""The local cluster comes up from whatever an interruption left, and goes without a trace. On the real machine, as root."""
+"""The local cluster comes up from whatever an interruption left, and goes without a trace. As root, on the machine."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def traces() -> dict[str, object]:
 
 
 def programs() -> Iterator[str]:
-    """What runs of any local cluster, its pods and their shims. A zombie runs no more, and another's etcd is none of ours."""
+    """What runs of any local cluster, its pods and their shims. Zombies run no more; another's etcd is not ours."""
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
@@ -184,9 +184,9 @@ def test_up_repairs_a_cluster_of_which_a_program_died(cluster: Cluster, victim: 
     assert traces() == before
 
 
-def test_a_second_cluster_is_refused_with_the_way_out(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_second_cluster_is_refused_with_the_way_out(cluster: Cluster) -> None:
     cluster.run("up")
-    other = Cluster(tmp_path / "other")
+    other = Cluster(cluster.state.with_name("other"))
     output = other.run("up", expect=1)
     assert f"LOCALCLUSTER_STATE={cluster.state} python3 localcluster down" in output
     cluster.run("down")

@@ -1,0 +1,98 @@
+"""Builders of what the operator decides on: real manifests, parsed by the operator's own parsers."""
+
+from __future__ import annotations
+
+import copy
+import typing
+
+import pytest
+
+from modeldata_operator import resources, workloads
+
+Manifest = dict[str, typing.Any]
+
+
+def merged(base: Manifest, changes: Manifest) -> Manifest:
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+COLLECTION: Manifest = {
+    "apiVersion": "modeldata.dev/v1alpha1",
+    "kind": "DataCollection",
+    "metadata": {
+        "name": "churn",
+        "namespace": "models",
+        "uid": "uid-churn",
+        "generation": 3,
+        "creationTimestamp": "2026-11-20T10:00:00Z",
+    },
+    "spec": {
+        "enabled": True,
+        "selector": {"matchLabels": {"app": "churn"}},
+        "storage": {
+            "endpoint": "https://account.blob.core.windows.net",
+            "container": "modeldata",
+            "credential": {"secretRef": {"name": "account"}},
+        },
+    },
+}
+
+POD: Manifest = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "scoring-5c6f-abcde",
+        "generateName": "scoring-5c6f-",
+        "namespace": "models",
+        "uid": "uid-pod",
+        "labels": {"app": "churn", "pod-template-hash": "5c6f"},
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "scoring-5c6f", "uid": "u", "controller": True}
+        ],
+    },
+    "spec": {"containers": [{"name": "scoring", "image": "model"}, {"name": "proxy", "image": "proxy"}]},
+}
+
+DEPLOYMENT: Manifest = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "scoring", "namespace": "models", "uid": "uid-deployment", "generation": 1},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "churn"}},
+        "template": {"metadata": {"labels": {"app": "churn"}}, "spec": {}},
+    },
+    "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2},
+}
+
+
+class Builder:
+    """Manifests with changes merged in, and the records parsed from them."""
+
+    def collection_manifest(self, **changes: typing.Any) -> Manifest:
+        return merged(COLLECTION, changes)
+
+    def collection(self, **changes: typing.Any) -> resources.DataCollection:
+        parsed = resources.collection(self.collection_manifest(**changes))
+        assert isinstance(parsed, resources.DataCollection), parsed
+        return parsed
+
+    def pod_manifest(self, **changes: typing.Any) -> Manifest:
+        return merged(POD, changes)
+
+    def pod(self, **changes: typing.Any) -> workloads.Pod:
+        return workloads.pod(self.pod_manifest(**changes))
+
+    def deployment(self, **changes: typing.Any) -> workloads.Deployment:
+        return workloads.deployment(merged(DEPLOYMENT, changes))
+
+
+@pytest.fixture
+def build() -> Builder:
+    return Builder()

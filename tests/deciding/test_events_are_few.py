@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from modeldata_operator import events
+from modeldata_operator.reasons import Reason
+from modeldata_operator.resources import ObjectKey
+
+SUBJECT = events.about_deployment(ObjectKey("models", "scoring"), "uid")
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.events = []
+
+    async def create_event(self, event):
+        self.events.append(event)
+
+
+async def test_the_same_is_said_once_in_a_while():
+    cluster, now = Cluster(), [0.0]
+    recorder = events.Recorder(cluster, clock=lambda: now[0])
+    for _ in range(3):
+        await recorder.record(SUBJECT, Reason.CONFLICT, "one", warning=True)
+    await recorder.record(SUBJECT, Reason.CONFLICT, "another")
+    assert [event["message"] for event in cluster.events] == ["one", "another"]
+    now[0] = events.REPEAT_SECONDS + 1
+    await recorder.record(SUBJECT, Reason.CONFLICT, "one")
+    assert len(cluster.events) == 3
+
+
+async def test_what_was_said_does_not_fill_the_memory():
+    recorder = events.Recorder(Cluster(), clock=lambda: 0.0)
+    for number in range(events.MEMORY + 50):
+        recorder.due(SUBJECT, Reason.CONFLICT, str(number))
+    assert len(recorder._said) == events.MEMORY
+
+
+async def test_an_event_names_its_object_and_fits():
+    event = events.event(SUBJECT, Reason.RESTARTED, "x" * 5000, warning=False, now=datetime(2026, 1, 1, tzinfo=UTC))
+    assert event["involvedObject"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "namespace": "models",
+        "name": "scoring",
+        "uid": "uid",
+    }
+    assert len(event["message"]) == 1024
+    assert (event["type"], event["firstTimestamp"]) == ("Normal", "2026-01-01T00:00:00Z")

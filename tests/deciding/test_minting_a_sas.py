@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import base64
+import urllib.parse
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modeldata_operator import credentials, minting
+from modeldata_operator.credentials import Account, CredentialError
+from modeldata_operator.reasons import Reason
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+LIFETIME = timedelta(hours=6)
+KEY = base64.b64encode(b"k" * 64).decode()
+ACCOUNT = Account("account", KEY)
+
+
+def secret(**values):
+    return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
+
+
+def held(token, **changes):
+    stored = {
+        "metadata": {
+            "labels": {"a": "b"},
+            "annotations": {
+                "modeldata.dev/rotation": "3",
+                "modeldata.dev/expires-at": credentials.written(credentials.expiry(token)),
+            },
+        },
+        **secret(sas=token),
+    }
+    stored["metadata"]["annotations"].update(changes)
+    return credentials.held(stored, labels={"a": "b"})
+
+
+@pytest.fixture
+def storage(build):
+    return build.collection().storage
+
+
+def token(storage, *, now=NOW):
+    return credentials.fresh(ACCOUNT, storage, now=now, lifetime=LIFETIME)
+
+
+def test_the_sas_is_for_the_container_and_allows_what_shared_files_need(storage):
+    values = urllib.parse.parse_qs(token(storage))
+    assert values["sr"] == ["c"]
+    assert sorted(values["sp"][0]) == ["a", "c", "r"]
+    assert values["spr"] == ["https"]
+    assert values["st"] == ["2026-11-20T11:45:00Z"]
+    assert values["se"] == ["2026-11-20T18:00:00Z"]
+
+
+def test_over_plain_http_the_sas_says_nothing_of_https(build):
+    storage = build.collection(
+        spec={"storage": {"endpoint": "http://azurite.storage.svc:10000/devstoreaccount1"}}
+    ).storage
+    assert "spr" not in urllib.parse.parse_qs(token(storage))
+
+
+def test_the_key_is_in_no_representation(storage):
+    assert KEY not in repr(ACCOUNT)
+    assert KEY not in token(storage)
+    assert token(storage) not in repr(held(token(storage)))
+
+
+def test_a_connection_string_gives_name_and_key(storage):
+    text = f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={KEY};EndpointSuffix=core.windows.net"
+    account = credentials.account(secret(connectionString=text), storage)
+    assert (account.name, account.key, account.note) == ("account", KEY, "")
+
+
+def test_name_and_key_may_have_their_own_fields_and_a_newline(storage):
+    account = credentials.account(secret(accountName="account\n", accountKey=f"{KEY}\n"), storage)
+    assert (account.name, account.key) == ("account", KEY)
+
+
+def test_another_endpoint_in_the_connection_string_is_said(storage):
+    text = f"AccountName=other;AccountKey={KEY};BlobEndpoint=https://other.blob.core.windows.net/"
+    account = credentials.account(secret(connectionString=text), storage)
+    assert "another blob endpoint" in account.note
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"connectionString": "nonsense"},
+        {"connectionString": "AccountName=a"},
+        {"accountName": "a"},
+        {"accountKey": KEY},
+        {"accountName": "a", "accountKey": "not base64!"},
+    ],
+)
+def test_a_secret_that_can_not_be_used_is_named_and_not_shown(storage, values):
+    with pytest.raises(CredentialError) as failure:
+        credentials.account(secret(**values), storage)
+    assert failure.value.reason is Reason.SECRET_INVALID
+    assert "Secret account" in str(failure.value)
+    assert not any(value in str(failure.value) for value in values.values() if len(value) > 5)
+
+
+def test_a_sas_in_its_first_half_stays(storage):
+    assert not credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=2, minutes=59))
+
+
+def test_a_sas_past_its_half_is_renewed(storage):
+    assert credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=3, minutes=1))
+
+
+def test_a_missing_sas_is_minted(storage):
+    assert credentials.must_rotate(None, ACCOUNT, storage, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("account", "container"),
+    [
+        (Account("other", KEY), "modeldata"),
+        (Account("account", base64.b64encode(b"n" * 64).decode()), "modeldata"),
+        (ACCOUNT, "elsewhere"),
+    ],
+)
+def test_another_account_key_or_container_needs_another_sas(build, storage, account, container):
+    now_wanted = build.collection(spec={"storage": {"container": container}}).storage
+    assert credentials.must_rotate(held(token(storage)), account, now_wanted, now=NOW)
+
+
+def test_a_tampered_sas_is_replaced(storage):
+    good = token(storage)
+    assert credentials.must_rotate(held(good.replace("sp=rac", "sp=racwdl")), ACCOUNT, storage, now=NOW)
+    assert credentials.must_rotate(held(good + "x"), ACCOUNT, storage, now=NOW)
+
+
+def test_a_tampered_expiry_annotation_is_replaced(storage):
+    past = held(token(storage), **{"modeldata.dev/expires-at": "2020-01-01T00:00:00Z"})
+    assert credentials.must_rotate(past, ACCOUNT, storage, now=NOW)
+
+
+def test_a_secret_without_our_labels_is_not_ours():
+    assert not credentials.held({"metadata": {"labels": {}}}, labels={"a": "b"}).ours
+
+
+def test_nonsense_in_a_secret_is_no_token():
+    stored = {"metadata": {"annotations": {"modeldata.dev/rotation": "x"}}, "data": {"sas": "%%%"}}
+    read = credentials.held(stored, labels={})
+    assert (read.token, read.rotation) == ("", 0)
+
+
+def test_the_sas_secret_is_owned_by_its_collection_only_in_its_own_namespace(build, storage):
+    collection = build.collection()
+    own = minting.sas_secret(collection, "models", token(storage), 4)
+    assert own["metadata"]["ownerReferences"][0]["uid"] == collection.uid
+    assert own["metadata"]["annotations"]["modeldata.dev/rotation"] == "4"
+    assert list(own["data"]) == ["sas"]
+    default = build.collection(metadata={"name": "default", "namespace": "modeldata-system"})
+    foreign = minting.sas_secret(default, "models", token(storage), 1)
+    assert "ownerReferences" not in foreign["metadata"]
+    assert foreign["metadata"]["name"] == "modeldata-operator-default"
+    assert foreign["metadata"]["labels"]["modeldata.dev/data-collection-namespace"] == "modeldata-system"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pathlib
+
+import yaml
+
+from modeldata_operator import resources, status
+from modeldata_operator.reasons import Reason
+from modeldata_operator.resources import CredentialStatus, PodCounts, Status
+from modeldata_operator.rollout import Verdict
+from modeldata_operator.status import Finding, Observation
+
+NOW, LATER = "2026-11-20T12:00:00Z", "2026-11-20T13:00:00Z"
+GOOD = Finding(Reason.CREDENTIALS_VALID, "fine")
+
+
+def observe(**changes):
+    values = {
+        "generation": 3,
+        "enabled": True,
+        "credential": CredentialStatus(2, "2026-11-20T18:00:00Z"),
+        "credential_finding": GOOD,
+        "credential_ready": True,
+        "pods": PodCounts(3, 3, 3),
+        "problems": [],
+        "verdicts": [],
+    }
+    return Observation(**{**values, **changes})
+
+
+def conditions(observed, previous=None, now=NOW):
+    result = status.from_observation(observed, previous=previous or Status(), now=now)
+    return {condition.type: condition for condition in result.conditions}
+
+
+def summary(observed):
+    return {name: (condition.status, condition.reason) for name, condition in conditions(observed).items()}
+
+
+def test_all_is_well():
+    assert summary(observe()) == {
+        "Ready": ("True", "Collecting"),
+        "Reconciling": ("False", "Settled"),
+        "Stalled": ("False", "Settled"),
+        "CredentialsReady": ("True", "CredentialsValid"),
+        "PodsInjected": ("True", "AllInjected"),
+    }
+
+
+def test_switched_off_is_ready_too():
+    assert summary(observe(enabled=False))["Ready"] == ("True", "SwitchedOff")
+
+
+def test_no_pods_is_ready_too():
+    assert summary(observe(pods=PodCounts()))["Ready"] == ("True", "NoPods")
+
+
+def test_a_missing_secret_stalls():
+    found = summary(observe(credential_ready=False, credential_finding=Finding(Reason.SECRET_NOT_FOUND, "no")))
+    assert found["Ready"] == ("False", "SecretNotFound")
+    assert found["Stalled"] == ("True", "SecretNotFound")
+    assert found["CredentialsReady"] == ("False", "SecretNotFound")
+
+
+def test_storage_out_of_the_operators_reach_is_unknown_and_not_stalled():
+    found = summary(observe(credential_ready=None, credential_finding=Finding(Reason.STORAGE_UNREACHABLE, "no")))
+    assert found["CredentialsReady"] == ("Unknown", "StorageUnreachable")
+    assert (found["Stalled"][0], found["Reconciling"][0]) == ("False", "True")
+
+
+def test_a_restart_under_way_is_reconciling():
+    verdict = Verdict(Reason.ROLLOUT_RUNNING, "rolling")
+    found = summary(observe(pods=PodCounts(3, 1, 1), verdicts=[verdict]))
+    assert found["Reconciling"] == ("True", "RolloutRunning")
+    assert found["Stalled"][0] == "False"
+    assert found["Ready"] == ("False", "RolloutRunning")
+
+
+def test_a_restart_in_vain_is_stalled_and_counts():
+    verdict = Verdict(Reason.RESTARTED_IN_VAIN, "in vain")
+    found = conditions(observe(pods=PodCounts(3, 1, 1), verdicts=[verdict]))
+    assert found["Stalled"].reason == "RestartedInVain"
+    assert "2 of 3 pods are not injected" in found["PodsInjected"].message
+
+
+def test_what_a_person_must_do_goes_before_what_passes():
+    verdicts = [Verdict(Reason.ROLLOUT_RUNNING, "rolling"), Verdict(Reason.ROLLOUT_PAUSED, "paused")]
+    assert summary(observe(pods=PodCounts(2, 0, 0), verdicts=verdicts))["PodsInjected"] == ("False", "RolloutPaused")
+
+
+def test_settings_on_their_way_are_reconciling():
+    found = summary(observe(pods=PodCounts(3, 3, 1)))
+    assert found["Ready"] == ("False", "PushingSettings")
+    assert found["Reconciling"][0] == "True"
+
+
+def test_a_conflict_is_told():
+    found = summary(observe(problems=[Finding(Reason.CONFLICT, "older")]))
+    assert found["Ready"] == ("False", "Conflict")
+
+
+def test_the_transition_time_changes_only_with_the_status():
+    before = status.from_observation(observe(), previous=Status(), now=NOW)
+    after = conditions(observe(credential_ready=False), previous=before, now=LATER)
+    assert after["Ready"].last_transition_time == LATER
+    assert after["PodsInjected"].last_transition_time == NOW
+
+
+def test_an_unchanged_observation_gives_an_equal_status():
+    before = status.from_observation(observe(), previous=Status(), now=NOW)
+    assert status.from_observation(observe(), previous=before, now=LATER) == before
+
+
+def test_what_is_written_is_read_back_the_same(build):
+    wanted = status.from_observation(observe(), previous=Status(), now=NOW)
+    assert build.collection(status=status.serialized(wanted)).status == wanted
+
+
+def test_every_condition_carries_the_generation():
+    assert {condition.observed_generation for condition in conditions(observe()).values()} == {3}
+
+
+def test_nonsense_stalls(build):
+    manifest = build.collection_manifest(spec={"storage": {"endpoint": "nowhere"}})
+    broken = resources.collection(manifest)
+    assert isinstance(broken, resources.UnreadableCollection)
+    assert "spec.storage.endpoint" in broken.problem
+    written = status.unreadable(broken.problem, generation=3, previous=Status(), now=NOW)
+    found = {condition.type: (condition.status, condition.reason) for condition in written.conditions}
+    assert found["Stalled"] == ("True", "Invalid")
+    assert found["Ready"] == ("False", "Invalid")
+
+
+def test_every_field_of_the_status_is_in_the_schema():
+    path = pathlib.Path(__file__).parents[2] / "crds/datacollections.yaml"
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    known = schema["properties"]["status"]["properties"]
+    written = status.serialized(status.from_observation(observe(), previous=Status(), now=NOW))
+    assert set(written) == set(known)
+    assert set(written["credential"]) == set(known["credential"]["properties"])
+    assert set(written["pods"]) == set(known["pods"]["properties"])
+    assert set(written["conditions"][0]) == set(known["conditions"]["items"]["properties"])

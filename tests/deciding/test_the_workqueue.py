@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import asyncio
+
+from modeldata_operator.workqueue import Workqueue
+
+
+async def test_a_key_added_many_times_is_worked_on_once():
+    queue: Workqueue[str] = Workqueue()
+    for key in ("a", "b", "a", "a"):
+        queue.add(key)
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    waiting = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_key_added_while_it_is_worked_on_comes_again_afterwards_and_not_before():
+    queue: Workqueue[str] = Workqueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("a")
+    queue.add("a")
+    again = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    assert not again.done()
+    queue.done("a")
+    assert await again == "a"
+    queue.done("a")
+
+
+async def test_a_later_wish_does_not_put_off_an_earlier_one():
+    queue: Workqueue[str] = Workqueue()
+    queue.add_later("a", 0.01)
+    queue.add_later("a", 60)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+
+
+async def test_an_earlier_wish_replaces_a_later_one():
+    queue: Workqueue[str] = Workqueue()
+    queue.add_later("a", 60)
+    queue.add_later("a", 0.01)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from modeldata_operator import certificates
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+HOST = "modeldata-operator-webhook.modeldata-system.svc"
+
+
+def leaf(made):
+    return x509.load_pem_x509_certificate(made.certificate)
+
+
+def authorities(made):
+    return x509.load_pem_x509_certificates(made.bundle)
+
+
+def test_a_new_certificate_is_good_for_its_host_only():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    assert certificates.good_until_renewal(made, host=HOST, now=NOW)
+    assert not certificates.good_until_renewal(made, host="other.svc", now=NOW)
+
+
+def test_it_survives_its_secret():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    assert certificates.from_secret(certificates.to_secret(made, namespace="x")) == made
+
+
+def test_it_is_renewed_well_before_its_end_by_the_same_authority():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    later = leaf(made).not_valid_after_utc - timedelta(days=29)
+    assert not certificates.good_until_renewal(made, host=HOST, now=later)
+    again = certificates.renewed(made, host=HOST, now=later)
+    assert again.bundle == made.bundle
+    assert again.certificate != made.certificate
+    assert certificates.good_until_renewal(again, host=HOST, now=later)
+
+
+def test_an_old_authority_is_replaced_and_still_believed_for_a_while():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    later = authorities(made)[0].not_valid_after_utc - timedelta(days=60)
+    again = certificates.renewed(made, host=HOST, now=later)
+    new, old = authorities(again)
+    assert old == authorities(made)[0]
+    leaf(again).verify_directly_issued_by(new)
+    assert len(authorities(certificates.renewed(again, host=HOST, now=later + certificates.CA_LIFE))) == 2
+
+
+def test_a_secret_with_something_else_in_it_is_replaced():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    other = certificates.renewed(None, host=HOST, now=NOW)
+    mixed = certificates.Certificates(made.bundle, made.ca_key, made.certificate, other.key)
+    foreign = certificates.Certificates(other.bundle, other.ca_key, made.certificate, made.key)
+    garbage = certificates.Certificates(b"x", b"x", b"x", b"x")
+    for broken in (mixed, foreign, garbage):
+        assert not certificates.good_until_renewal(broken, host=HOST, now=NOW)
+        assert certificates.good_until_renewal(certificates.renewed(broken, host=HOST, now=NOW), host=HOST, now=NOW)
+    assert certificates.from_secret(None) is None
+    assert certificates.from_secret({"data": {"tls.crt": "eA=="}}) is None
+
+
+def test_the_keys_are_in_no_representation():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    assert "PRIVATE" not in repr(made)
