@@ -89,8 +89,6 @@ def parse(text: bytes) -> Settings:
         raise SettingsError(f"no JSON: {error}") from None
     if not isinstance(document, dict):
         raise SettingsError("not a JSON object")
-    if _get(document, "version", int, 1) != 1:
-        raise SettingsError(f"version {document['version']} is newer than this client")
     unfulfilled = _unfulfilled(document)
     if unfulfilled:
         logger.error("modeldata: collection is off: the settings ask for %s, which this client can't do", unfulfilled)
@@ -126,9 +124,10 @@ class LiveSettings:
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._current = OFF
-        self._checked = 0.0
+        self._checked = time.monotonic()
         self._signature: tuple[int, int, int] | None = None
         self._complained = False
+        self._look()  # here, or a thread that asks while another reads the file for the first time is told OFF
 
     def current(self) -> Settings:
         """Return the settings in force. Costs a clock reading, and now and then a ``stat``."""
