@@ -144,7 +144,7 @@ class ModelDataCollector:
             ours = None
         if ours is None and not self._debug:
             return None
-        correlation = "" if user_correlation_id in (None, "") else rows.name_text(user_correlation_id)
+        correlation = "" if user_correlation_id is None else rows.name_text(user_correlation_id)
         current = request.enter(self.designation, correlation[:_MOST_ID_CHARACTERS])
         microseconds = time.time_ns() // 1000
         tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)

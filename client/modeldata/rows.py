@@ -6,7 +6,6 @@ to the shipper. numpy and pandas are used where the model has them and never imp
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import enum
 import math
@@ -25,8 +24,7 @@ class Encoding(enum.IntEnum):
     """The bytes of a two-dimensional array of numbers, row by row, little-endian."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
+class Table(typing.NamedTuple):
     """The rows of one call, ready for the spool."""
 
     names: tuple[str, ...]
@@ -198,7 +196,7 @@ def _from_array(array: typing.Any, names: tuple[str, ...], input_rows: int) -> l
     elif array.ndim == 1:
         array = array.reshape(-1, 1) if _is_column(len(array), names, input_rows) else array.reshape(1, -1)
     if hasattr(array, "mask"):  # its bytes hold what is masked
-        return _json_tables(names, array.astype(object).filled(None).tolist())
+        return _json_tables(names, array.tolist())
     if array.dtype.kind == "f" and array.dtype.itemsize == 2:
         array = array.astype("<f4")
     if array.dtype.kind in "iufb" and array.dtype.itemsize <= 8 and array.size:

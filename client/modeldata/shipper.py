@@ -17,12 +17,9 @@ import threading
 import time
 import typing
 
-from . import appender, counters, journal, request, settings, spool, storage, target, text
+from . import appender, batch, counters, journal, request, settings, spool, storage
 
 logger = logging.getLogger("modeldata")
-
-BLOCK_BYTES = 4 * 1024 * 1024
-"""What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
 
 BATCH_BYTES = 2 * 1024 * 1024
 """CSV text taken from the spool at a time: what delivery holds in memory."""
@@ -30,21 +27,21 @@ BATCH_BYTES = 2 * 1024 * 1024
 EAGER_BYTES = 1024 * 1024
 """With so much waiting, the flush interval is not waited for."""
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.25
 HURRIED_TICK_SECONDS = 0.05
-SCAN_SECONDS = 0.5
+SCAN_SECONDS = 1.0
+"""How often the spool is looked through, at most: with the ticks, what an idle process costs (0.1 % of a core)."""
+
 BACKOFF_SECONDS = (0.5, 30.0)
 HURRIED_BACKOFF_SECONDS = 0.25
 MOST_BACKOFF_SECONDS = 300.0
 """However long the service asks to wait."""
 
-_DAY_MICROSECONDS = 86_400_000_000
-
 _jitter = random.Random()  # not the module's generator, which is the model's
 
 
 class Shipper:
-    """What one process does for the shipping. ``start``, ``wake`` and the flags are for any thread, the rest is its own's."""
+    """One process's share of the shipping. ``start``, ``wake`` and the flags are for all threads, the rest for one."""
 
     def __init__(
         self, directory: pathlib.Path, *, own: str, live: settings.LiveSettings, tally: counters.Counters
@@ -90,7 +87,7 @@ class Shipper:
         """How much this process has written so far."""
 
     def start(self) -> bool:
-        """Start the thread; return whether it runs. Where it can't (no more threads), it is for a call a second later."""
+        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
         if self.running:
             return True
         now = time.monotonic()
@@ -158,17 +155,16 @@ class Shipper:
         current = self._live.current()
         asked = self._journal is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
-            self._next_scan = now + SCAN_SECONDS
+            self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
             if self._journal is None:
                 self._elect()
             self._look()
+            if not self.waiting_bytes:
+                self._waiting_since = now
         log = self._journal
         if log is None or current.storage is None or self._must_wait(now, hurried, current):
             return
         log.save()
-        if not self.waiting_bytes and log.batch is None:
-            self._waiting_since = now
-            self._clean(log)
         due = now - self._waiting_since >= current.flush_seconds or self.waiting_bytes >= EAGER_BYTES
         if not (due or asked or hurried or log.batch):
             return
@@ -187,7 +183,7 @@ class Shipper:
 
     def _elect(self) -> None:
         self._journal_directory.mkdir(parents=True, exist_ok=True)
-        # Never opened again while it is held: to close any descriptor of a file gives up the process's POSIX locks on it.
+        # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
         file = (self._journal_directory / "lock").open("ab")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,7 +235,7 @@ class Shipper:
     def _take(self, log: journal.Journal, current: settings.Settings) -> bool:
         """Take the next rows from the spool into a batch; return whether there were any."""
         assert current.storage is not None
-        builder = _BatchBuilder(current, self._counters)
+        builder = batch.Builder(current, self._counters)
         upto: dict[str, int] = {}
         for found in self._in_turn():
             if builder.bytes >= BATCH_BYTES:
@@ -260,29 +256,29 @@ class Shipper:
         return True
 
     def _in_turn(self) -> list[spool.Found]:
-        """Return the spool's segments, first those of the process behind the last batch's: none waits for a busy one."""
+        """Return the segments, first those of the process behind the last batch's: none waits for a busy one."""
         found = spool.scan(self._spool, self.own)
         later = [each for each in found if each.key.partition("/")[0] > self._turn]
         return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
 
     def _deliver(self, log: journal.Journal, current: settings.Settings) -> bool:
         """Deliver the batch from where it stands; return whether all of it is delivered."""
-        batch = log.batch
-        assert batch is not None
+        taken = log.batch
+        assert taken is not None
         assert current.storage is not None
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
-        while self._block < len(batch.blocks):
-            block = batch.blocks[self._block]
+        while self._block < len(taken.blocks):
+            block = taken.blocks[self._block]
             moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
             if moved and (log.intent is None or log.intent.block != self._block):
-                batch = self._move(batch, log, current.storage)
+                taken = self._move(taken, log, current.storage)
                 continue
             try:
-                self._appender_for(block, log).deliver(batch, self._block)
+                self._appender_for(block, log).deliver(taken, self._block)
             except appender.Later as later:
                 if moved:  # tried there before, perhaps applied: asked once more, as far as the credential reaches
-                    batch = self._move(batch, log, current.storage)
+                    taken = self._move(taken, log, current.storage)
                     continue
                 if later.reply.answer is storage.Answer.DENIED and self._blobs and self._blobs.refresh_credential():
                     continue
@@ -304,14 +300,14 @@ class Shipper:
         log.finish({found.key for found in spool.scan(self._spool, self.own)})
         return True
 
-    def _move(self, batch: journal.Batch, log: journal.Journal, to: settings.Storage) -> journal.Batch:
+    def _move(self, taken: journal.Batch, log: journal.Journal, to: settings.Storage) -> journal.Batch:
         """Send the rest of a batch to another account: the credential for the old one is gone."""
         blocks = tuple(
             dataclasses.replace(block, endpoint=to.endpoint, container=to.container)
-            for block in batch.blocks[self._block :]
+            for block in taken.blocks[self._block :]
         )
         logger.warning("modeldata: storage moved to %s/%s; what waits goes there", to.endpoint, to.container)
-        moved = journal.Batch(request.new_id(), blocks, batch.upto)
+        moved = journal.Batch(request.new_id(), blocks, taken.upto)
         log.begin(moved)
         self._block = 0
         return moved
@@ -356,69 +352,3 @@ def _place(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f" in {pathlib.Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""
-
-
-class _BatchBuilder:
-    """Sorts rows into blocks, one file each, at most BLOCK_BYTES."""
-
-    def __init__(self, current: settings.Settings, tally: counters.Counters) -> None:
-        assert current.storage is not None
-        self._settings = current
-        self._storage = current.storage
-        self._counters = tally
-        self._open: dict[tuple[str, bytes], list[bytes]] = {}
-        self._sizes: dict[tuple[str, bytes], int] = {}
-        self._closed: list[journal.Block] = []
-        self._paths: dict[tuple[spool.Stream, int], str] = {}
-        self.bytes = 0
-
-    def add(self, record: spool.Record | None) -> None:
-        """Add a record's rows; one that can't be read is counted and left out, or nothing behind it would arrive."""
-        if record is None:
-            self._counters.drop(counters.Drop.CORRUPT, "a damaged record in the spool")
-            return
-        try:
-            csv, path = text.to_csv(record), self._path(record)
-        except Exception as error:
-            self._counters.drop(counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", record.table.rows)
-            return
-        key = (path, csv.header)
-        size = sum(map(len, csv.rows))
-        if self._sizes.get(key, 0) + size <= BLOCK_BYTES:
-            self._open.setdefault(key, []).extend(csv.rows)
-            self._sizes[key] = self._sizes.get(key, 0) + size
-            self.bytes += size
-            return
-        for row in csv.rows:
-            if len(row) > BLOCK_BYTES:
-                self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {len(row)} bytes exceeds a block")
-                continue
-            if self._sizes.get(key, 0) + len(row) > BLOCK_BYTES:
-                self._close(key)
-            self._open.setdefault(key, []).append(row)
-            self._sizes[key] = self._sizes.get(key, 0) + len(row)
-            self.bytes += len(row)
-
-    def _path(self, record: spool.Record) -> str:
-        key = (record.stream, record.microseconds // _DAY_MICROSECONDS)
-        path = self._paths.get(key)
-        if path is None:
-            path = target.directory(record.stream, record.microseconds, self._settings, self._storage.path)
-            self._paths[key] = path
-        return path
-
-    def blocks(self) -> tuple[journal.Block, ...]:
-        """Return the blocks."""
-        for key in list(self._open):
-            self._close(key)
-        return tuple(self._closed)
-
-    def _close(self, key: tuple[str, bytes]) -> None:
-        rows = self._open.pop(key, [])
-        self._sizes.pop(key, None)
-        if not rows:  # an append of nothing is an error
-            return
-        path, header = key
-        self._closed.append(
-            journal.Block(self._storage.endpoint, self._storage.container, path, header, b"".join(rows), len(rows))
-        )

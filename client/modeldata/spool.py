@@ -61,8 +61,7 @@ class Stream:
         return Stream(**fields)
 
 
-@dataclasses.dataclass(frozen=True)
-class Record:
+class Record(typing.NamedTuple):
     """The rows of one call, with what is equal for all of them."""
 
     stream: Stream

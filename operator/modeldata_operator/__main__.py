@@ -44,8 +44,10 @@ def main() -> None:
         raise SystemExit(USAGE)
     config = configuration.from_environment(os.environ)
     logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
-    for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access", "azure"):
+    for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What the SDK warns about is told by a condition, in words that a user understands.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     asyncio.run(run(role, config))
 
 

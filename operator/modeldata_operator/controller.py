@@ -83,8 +83,6 @@ class Controller:
             minter=Minter(self._cluster, lifetime=self._configuration.sas_lifetime),
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
-            # Shorter than a resync, so that every resync looks.
-            credentials_good_for=self._configuration.resync * 0.8,
         )
         self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
@@ -194,6 +192,7 @@ class Controller:
         await self._synced.wait()
         while True:
             self._ticked = time.monotonic()
+            self._reconciler.look_again()
             for key in self._everything():
                 self._queue.add(key)
             for key in self._inventory.deployment_keys():

@@ -40,7 +40,7 @@ class _Credential:
     storage: Storage
     uid: str
     namespaces: frozenset[str]
-    checked: float
+    look: int
 
 
 @dataclass(slots=True)
@@ -67,7 +67,6 @@ class Reconciler:
         minter: Minter,
         containers: ContainerWatch,
         recorder: Recorder,
-        credentials_good_for: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster = cluster
@@ -76,11 +75,15 @@ class Reconciler:
         self._minter = minter
         self._containers = containers
         self._recorder = recorder
-        self._credentials_good_for = credentials_good_for
         self._clock = clock
         self._credentials: dict[ObjectKey, _Credential] = {}
+        self._look = 0
         self._uninjected_since: dict[tuple[ObjectKey, str], float] = {}
         self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)
+
+    def look_again(self) -> None:
+        """Make the next reconcile of each collection look at its Secrets, which are not watched."""
+        self._look += 1
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """Bring one collection into line; returns the seconds after which it wants another look."""
@@ -154,14 +157,14 @@ class Reconciler:
         return found
 
     async def _credential(self, collection: DataCollection, namespaces: frozenset[str]) -> Minted:
-        """Look after the SAS Secrets, at most every so often: switching off must not wait for them."""
-        known, now = self._credentials.get(collection.key), self._clock()
+        """Look after the SAS Secrets, once in every resync: switching off must not wait for them."""
+        known, look = self._credentials.get(collection.key), self._look
         if (
             known is not None
             and known.uid == collection.uid
             and known.storage == collection.storage
             and namespaces <= known.namespaces
-            and now - known.checked < self._credentials_good_for
+            and look == known.look
         ):
             return known.minted
         remembered = _later(collection.status.credential, known.minted.status if known else None)
@@ -176,7 +179,7 @@ class Reconciler:
                 Reason.CREDENTIALS_UNKNOWN, "the API server did not let the operator look: it tries again"
             )
             minted = Minted(known.minted.account if known else None, remembered, finding, ready=False)
-        self._credentials[collection.key] = _Credential(minted, collection.storage, collection.uid, namespaces, now)
+        self._credentials[collection.key] = _Credential(minted, collection.storage, collection.uid, namespaces, look)
         return minted
 
     def _judge_credential(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:

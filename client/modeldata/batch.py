@@ -1,0 +1,76 @@
+"""Rows from the spool, sorted into blocks: one file each, whole rows, of at most the size that one append takes."""
+
+from __future__ import annotations
+
+from . import counters, journal, settings, spool, target, text
+
+BLOCK_BYTES = 4 * 1024 * 1024
+"""What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
+
+_DAY_MICROSECONDS = 86_400_000_000
+
+
+class Builder:
+    """Takes records in, gives blocks out."""
+
+    def __init__(self, current: settings.Settings, tally: counters.Counters) -> None:
+        assert current.storage is not None
+        self._settings = current
+        self._storage = current.storage
+        self._counters = tally
+        self._open: dict[tuple[str, bytes], list[bytes]] = {}
+        self._sizes: dict[tuple[str, bytes], int] = {}
+        self._closed: list[journal.Block] = []
+        self._paths: dict[tuple[spool.Stream, int], str] = {}
+        self.bytes = 0
+
+    def add(self, record: spool.Record | None) -> None:
+        """Add a record's rows; one that can't be read is counted and left out, or nothing behind it would arrive."""
+        if record is None:
+            self._counters.drop(counters.Drop.CORRUPT, "a damaged record in the spool")
+            return
+        try:
+            csv, path = text.to_csv(record), self._path(record)
+        except Exception as error:
+            self._counters.drop(counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", record.table.rows)
+            return
+        key = (path, csv.header)
+        size = sum(map(len, csv.rows))
+        if self._sizes.get(key, 0) + size <= BLOCK_BYTES:
+            self._open.setdefault(key, []).extend(csv.rows)
+            self._sizes[key] = self._sizes.get(key, 0) + size
+            self.bytes += size
+            return
+        for row in csv.rows:
+            if len(row) > BLOCK_BYTES:
+                self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {len(row)} bytes exceeds a block")
+                continue
+            if self._sizes.get(key, 0) + len(row) > BLOCK_BYTES:
+                self._close(key)
+            self._open.setdefault(key, []).append(row)
+            self._sizes[key] = self._sizes.get(key, 0) + len(row)
+            self.bytes += len(row)
+
+    def _path(self, record: spool.Record) -> str:
+        key = (record.stream, record.microseconds // _DAY_MICROSECONDS)
+        path = self._paths.get(key)
+        if path is None:
+            path = target.directory(record.stream, record.microseconds, self._settings, self._storage.path)
+            self._paths[key] = path
+        return path
+
+    def blocks(self) -> tuple[journal.Block, ...]:
+        """Return the blocks."""
+        for key in list(self._open):
+            self._close(key)
+        return tuple(self._closed)
+
+    def _close(self, key: tuple[str, bytes]) -> None:
+        rows = self._open.pop(key, [])
+        self._sizes.pop(key, None)
+        if not rows:  # an append of nothing is an error
+            return
+        path, header = key
+        self._closed.append(
+            journal.Block(self._storage.endpoint, self._storage.container, path, header, b"".join(rows), len(rows))
+        )

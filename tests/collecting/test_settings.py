@@ -1,0 +1,156 @@
+"""The live settings file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pathlib
+import typing
+
+import pytest
+
+from modeldata import settings
+
+GOOD: dict[str, typing.Any] = {
+    "version": 1,
+    "enabled": True,
+    "collection": "models/churn",
+    "generation": 3,
+    "storage": {"endpoint": "https://a.blob.core.windows.net/", "container": "c", "path": "{model}/{file}"},
+    "identity": {"subscription": "s", "resourceGroup": "g", "workspace": "w", "webservice": "churn"},
+    "flushInterval": "1500ms",
+    "spool": {"bytes": 1000},
+}
+
+
+def parse(**changes: object) -> settings.Settings:
+    return settings.parse(json.dumps({**GOOD, **changes}).encode())
+
+
+def test_every_field_is_read() -> None:
+    assert parse() == settings.Settings(
+        enabled=True,
+        collection="models/churn",
+        generation=3,
+        storage=settings.Storage("https://a.blob.core.windows.net", "c", "{model}/{file}"),
+        identity=settings.Identity("s", "g", "w", "churn", "default"),
+        flush_seconds=1.5,
+        spool_bytes=1000,
+    )
+
+
+def test_little_is_needed() -> None:
+    read = settings.parse(b'{"enabled": true, "storage": {"endpoint": "http://x"}}')
+    assert read.enabled
+    assert read.storage == settings.Storage("http://x", "modeldata", settings.DEFAULT_PATH)
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert parse(news={"a": 1}) == parse()
+
+
+def test_without_storage_nothing_is_collected() -> None:
+    assert not parse(storage={}).enabled
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"enabled": "yes"},
+        {"generation": True},
+        {"storage": []},
+        {"identity": {"workspace": 1}},
+        {"flushInterval": "5 parsecs"},
+        {"flushInterval": 5},
+        {"spool": {"bytes": "1Mi"}},
+        {"version": 2},
+    ],
+    ids=str,
+)
+def test_a_wrong_field_is_an_error(changes: dict[str, object]) -> None:
+    with pytest.raises(settings.SettingsError):
+        parse(**changes)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_what_is_no_document_is_an_error(text: bytes) -> None:
+    with pytest.raises(settings.SettingsError):
+        settings.parse(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"redact": [{"feature": "ssn", "action": "Drop"}]},
+        {"sampling": {"percent": 10}},
+        {"sampling": {"percent": 99.5}},
+        {"columns": "AzureML"},
+        {"storage": {**GOOD["storage"], "file": "PerPod"}},
+    ],
+    ids=str,
+)
+def test_a_demand_that_is_not_fulfilled_switches_off(
+    changes: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not parse(**changes).enabled
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.fixture
+def live(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> settings.LiveSettings:
+    monkeypatch.setattr(settings, "CHECK_SECONDS", 0.0)
+    return settings.LiveSettings(tmp_path / "settings.json")
+
+
+def put(tmp_path: pathlib.Path, content: str) -> None:
+    aside = tmp_path / "new"
+    aside.write_text(content)
+    aside.replace(tmp_path / "settings.json")
+
+
+def test_no_file_is_off(live: settings.LiveSettings) -> None:
+    assert live.current() == settings.OFF
+
+
+def test_a_file_that_is_there_counts_from_the_first_call(tmp_path: pathlib.Path) -> None:
+    put(tmp_path, json.dumps(GOOD))
+    assert settings.LiveSettings(tmp_path / "settings.json").current().enabled
+
+
+def test_the_switch_is_obeyed(live: settings.LiveSettings, tmp_path: pathlib.Path) -> None:
+    seen = []
+    for enabled in (True, False, True):
+        put(tmp_path, json.dumps({**GOOD, "enabled": enabled}))
+        seen.append(live.current().enabled)
+    assert seen == [True, False, True]
+
+
+@pytest.mark.parametrize("bad", ["{", '{"enabled": "yes"}'])
+def test_bad_settings_keep_the_last_good_ones_and_are_said_once(
+    live: settings.LiveSettings, tmp_path: pathlib.Path, bad: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, json.dumps(GOOD))
+    good = live.current()
+    put(tmp_path, bad)
+    assert [live.current(), live.current()] == [good, good]
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+    put(tmp_path, json.dumps({**GOOD, "generation": 4}))
+    assert live.current().generation == 4
+
+
+def test_a_file_that_is_gone_keeps_the_last_good_settings(live: settings.LiveSettings, tmp_path: pathlib.Path) -> None:
+    put(tmp_path, json.dumps(GOOD))
+    good = live.current()
+    (tmp_path / "settings.json").unlink()
+    assert live.current() == good
+
+
+def test_the_kubelets_way_of_replacing_is_seen(live: settings.LiveSettings, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "settings.json").symlink_to("..data/settings.json")
+    for generation in (1, 2, 3):
+        version = tmp_path / f"..version{generation}"
+        version.mkdir()
+        (version / "settings.json").write_text(json.dumps({**GOOD, "generation": generation}))
+        (tmp_path / "..data_tmp").symlink_to(version.name)
+        (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+        assert live.current().generation == generation

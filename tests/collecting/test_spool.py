@@ -1,0 +1,315 @@
+"""Rows on disk: framing, torn tails, dead writers, full disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+import typing
+
+import pytest
+
+from modeldata import pipeline, rows, spool
+
+
+def record(number: int, stream: str = "inputs", payload: bytes = b"[[1]]") -> spool.Record:
+    table = rows.Table(("a",), 1, rows.Encoding.JSON, payload)
+    return spool.Record(spool.Stream("m", stream, ("a",)), number, f"r{number}", f"r{number}", 0, False, table)
+
+
+def read(path: pathlib.Path, start: int = 0) -> list[spool.Record | None]:
+    return [each for each, _ in spool.Segment("s", path).read(start)]
+
+
+def segments(directory: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(directory.glob("*/*.seg"))
+
+
+@pytest.fixture
+def writer(tmp_path: pathlib.Path) -> typing.Iterator[spool.Writer]:
+    made = spool.Writer(tmp_path, "pod-1-a")
+    yield made
+    made.close()
+
+
+def test_a_record_reads_as_it_was_written(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    table = rows.Table(("a", "ü"), 2, rows.Encoding.ARRAY, bytes(16), "<f4", 2)
+    stream = spool.Stream("m", "d", ("a", "ü"), "v", "s/g/w", "svc")
+    written = spool.Record(stream, 2**50, "request", "correlation", 2000, True, table)
+    writer.write(written)
+    assert read(segments(tmp_path)[0]) == [written]
+
+
+def test_a_tail_cut_anywhere_costs_only_the_last_record(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    writer.write(record(1))
+    whole = writer.position()[1]
+    writer.write(record(2, "other"))
+    (path,) = segments(tmp_path)
+    content = path.read_bytes()
+    torn = tmp_path / "torn"
+    for size in range(whole, len(content)):
+        torn.write_bytes(content[:size])
+        assert read(torn) == [record(1)], size
+    assert read(path) == [record(1), record(2, "other")]
+
+
+def test_a_damaged_record_costs_only_itself(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    writer.write(record(1))
+    start = writer.position()[1]
+    writer.write(record(2))
+    end = writer.position()[1]
+    writer.write(record(3))
+    (path,) = segments(tmp_path)
+    content = path.read_bytes()
+    damaged = tmp_path / "damaged"
+    for offset in range(start + 9, end):
+        damaged.write_bytes(content[:offset] + bytes([content[offset] ^ 0xFF]) + content[offset + 1 :])
+        assert read(damaged) == [record(1), None, record(3)], offset
+
+
+def test_a_damaged_stream_costs_only_its_own_records(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    writer.write(record(1, "one"))
+    writer.write(record(2, "two"))
+    writer.write(record(3, "one"))
+    (path,) = segments(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[12] ^= 0xFF
+    path.write_bytes(content)
+    assert read(path) == [None, None, record(2, "two"), None]
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 40, b"R\xff\xff\xff\xff" + bytes(40), bytes(4096)])
+def test_garbage_ends_a_segment(writer: spool.Writer, tmp_path: pathlib.Path, garbage: bytes) -> None:
+    writer.write(record(1))
+    (path,) = segments(tmp_path)
+    path.write_bytes(path.read_bytes() + garbage)
+    assert read(path) == [record(1)]
+
+
+def test_streams_are_learnt_again_from_any_offset(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    ends = []
+    for number, stream in enumerate(["one", "two", "one", "three", "two"]):
+        writer.write(record(number, stream))
+        ends.append(writer.position()[1])
+    (path,) = segments(tmp_path)
+    everything = read(path)
+    for number, end in enumerate(ends):
+        assert read(path, end) == everything[number + 1 :]
+
+
+def test_a_reader_goes_on_where_it_was(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    writer.write(record(1, "one"))
+    segment = spool.Segment("s", segments(tmp_path)[0])
+    ((_, end),) = segment.read(0)
+    writer.write(record(2, "two"))
+    writer.write(record(3, "one"))
+    assert [each for each, _ in segment.read(end)] == [record(2, "two"), record(3, "one")]
+
+
+def test_a_full_segment_is_followed_by_the_next(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    big = b'[["' + b"x" * spool.SEGMENT_BYTES + b'"]]'
+    writer.write(record(1, payload=big))
+    writer.write(record(2))
+    first, second = segments(tmp_path)
+    assert read(second) == [record(2)]
+    assert [(each.path, each.complete) for each in spool.scan(tmp_path, "pod-1-a")] == [(first, True), (second, False)]
+
+
+WRITER = """
+import sys, pathlib
+from modeldata import rows, spool
+writer = spool.Writer(pathlib.Path(sys.argv[1]), sys.argv[2])
+table = rows.Table(("a",), 1, rows.Encoding.JSON, b"[[1]]")
+writer.write(spool.Record(spool.Stream("m", "d"), 1, "r", "r", 0, False, table))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def other_process(directory: pathlib.Path, name: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, directory, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_two_processes_write_beside_each_other(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+    writer.write(record(1))
+    other = other_process(tmp_path, "pod-2-b")
+    found = spool.scan(tmp_path, "pod-1-a")
+    assert [(each.key, each.complete) for each in found] == [
+        ("pod-1-a/000000001.seg", False),
+        ("pod-2-b/000000001.seg", False),
+    ]
+    other.communicate()
+
+
+def test_a_killed_writer_is_seen(tmp_path: pathlib.Path) -> None:
+    process = other_process(tmp_path, "pod-2-b")
+    (before,) = spool.scan(tmp_path, "")
+    process.kill()
+    process.wait()
+    (after,) = spool.scan(tmp_path, "")
+    assert (before.complete, after.complete) == (False, True)
+    process.communicate()
+
+
+def test_an_empty_directory_of_a_dead_writer_is_removed(tmp_path: pathlib.Path) -> None:
+    process = other_process(tmp_path, "pod-2-b")
+    process.kill()
+    process.communicate()
+    (tmp_path / "pod-2-b/000000001.seg").unlink()
+    assert spool.scan(tmp_path, "") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_is_being_made_is_not_a_dead_writers(tmp_path: pathlib.Path) -> None:
+    (tmp_path / ".pod-3-c").mkdir()
+    spool.scan(tmp_path, "")
+    assert (tmp_path / ".pod-3-c").exists()
+
+
+def test_a_forked_child_does_not_keep_its_parents_directory_alive(tmp_path: pathlib.Path) -> None:
+    script = WRITER.replace("sys.stdin.read()", "") + (
+        "import os, signal\n"
+        "child = os.fork()\n"
+        "if child == 0: signal.pause()\n"
+        "print(child, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, tmp_path, "pod-2-b"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int([process.stdout.readline() for _ in range(2)][1])
+    process.wait()
+    (found,) = spool.scan(tmp_path, "")
+    os.kill(child, signal.SIGKILL)
+    process.stdout.close()
+    assert found.complete
+
+
+@pytest.fixture
+def collected(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Callable[..., pipeline.Pipeline]:
+    """A pipeline that collects and does not ship."""
+
+    def make(**changes: object) -> pipeline.Pipeline:
+        (tmp_path / "settings").mkdir()
+        document = {"version": 1, "enabled": True, "storage": {"endpoint": "http://127.0.0.1:1/x"}, **changes}
+        (tmp_path / "settings/settings.json").write_text(json.dumps(document))
+        made = pipeline.Pipeline(tmp_path)
+        made.shipper.running = True
+        return made
+
+    return make
+
+
+def test_a_full_disk_is_counted_and_leaves_the_spool_readable(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    ours = collected()
+    ours.write(record(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        for number in range(2, 50):
+            ours.write(record(number))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    kept = ours.counters.accepted
+    ours.write(record(50))
+    (path,) = segments(tmp_path / "spool")
+    assert 1 < kept < 49
+    assert ours.counters.dropped == {"disk": 49 - kept}
+    assert [each.microseconds for each in read(path) if each] == [*range(1, kept + 1), 50]
+
+
+def test_a_disk_that_is_full_from_the_start_is_recovered_from(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    ours = collected()
+    (tmp_path / "spool").write_text("in the way")
+    ours.write(record(1))
+    (tmp_path / "spool").unlink()
+    ours.write(record(2))
+    assert (ours.counters.dropped, ours.counters.accepted) == ({"disk": 1}, 1)
+
+
+def test_a_spool_that_is_removed_is_made_anew(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    ours = collected()
+    ours.write(record(1, payload=b'[["' + b"x" * spool.SEGMENT_BYTES + b'"]]'))
+    (before,) = segments(tmp_path / "spool")
+    before.unlink()
+    (before.parent / "alive").unlink()
+    before.parent.rmdir()
+    ours.write(record(2))
+    (path,) = segments(tmp_path / "spool")
+    assert read(path) == [record(2)]
+    assert path.parent != before.parent
+
+
+def test_beyond_the_limit_the_newest_rows_are_dropped(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    ours = collected(spool={"bytes": 1000})
+    for number in range(100):
+        ours.write(record(number))
+    kept = ours.counters.accepted
+    assert ours.counters.dropped == {"spool_full": 100 - kept}
+    assert [each.microseconds for each in read(segments(tmp_path / "spool")[0]) if each] == list(range(kept))
+    assert segments(tmp_path / "spool")[0].stat().st_size <= 1000
+
+
+def test_first_rows_of_many_threads_make_one_directory(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    import threading
+
+    ours = collected()
+    barrier = threading.Barrier(8)
+
+    def collect(number: int) -> None:
+        barrier.wait()
+        ours.write(record(number))
+
+    threads = [threading.Thread(target=collect, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (path,) = segments(tmp_path / "spool")
+    assert len(read(path)) == ours.counters.accepted == 8
+
+
+def test_a_signal_handler_may_collect_in_the_middle_of_a_write(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    ours = collected()
+    fired = 0
+
+    def handler(*_: object) -> None:
+        nonlocal fired
+        fired += 1
+        ours.write(record(10_000 + fired, "handler"))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+    try:
+        number = 0
+        deadline = time.monotonic() + 20
+        while fired < 50 and time.monotonic() < deadline:
+            ours.write(record(number))
+            number += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    ours.write(record(number))
+    written = [each for path in segments(tmp_path / "spool") for each in read(path)]
+    assert len(written) == ours.counters.accepted == number + 1 + fired
+    assert sum(each is not None and each.stream.designation == "handler" for each in written) == fired
