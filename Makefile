@@ -28,7 +28,7 @@ lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	cd localcluster && ../$(BIN)/mypy --config-file ../pyproject.toml *.py
+	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	$(BIN)/lint-imports
 
 format: .venv/ready ## Format the code, and fix what can be fixed by itself

@@ -181,6 +181,8 @@ def _seconds(text: str) -> float:
 
 
 def _unfulfilled(document: dict[str, typing.Any]) -> str:
+    if _get(document, "version", int, 1) != 1:
+        return f"version {document['version']}"
     if _get(document, "sampling", dict, {}).get("percent", 100) != 100:
         return "sampling"
     if _get(document, "redact", list, []):

@@ -177,11 +177,15 @@ class Controller:
         deployment = self._inventory.deployment(key)
         if deployment is None or deployment.collect is None:
             return
-        collections = self._inventory.serving(key.namespace)
         subject = events.about_deployment(key, deployment.uid)
+        if deployment.collect not in ("true", "false"):
+            message = selection.misspelt(deployment.collect)
+            await self._recorder.record(subject, Reason.INVALID_ANNOTATION, message, warning=True)
+            return
+        collections = self._inventory.serving(key.namespace)
         for pod in self._pods.of_deployment(deployment):
             choice = selection.choose(pod, deployment, collections)
-            if choice.reason in (Reason.INVALID_ANNOTATION, Reason.COLLECTION_NOT_FOUND):
+            if choice.reason is Reason.COLLECTION_NOT_FOUND:
                 await self._recorder.record(subject, choice.reason, choice.message, warning=True)
                 return
 

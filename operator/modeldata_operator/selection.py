@@ -50,9 +50,13 @@ def choose(pod: Pod, deployment: Deployment | None, collections: Collections) ->
         return Choice(None, Reason.OPTED_OUT, f'{names.COLLECT_ANNOTATION} is "false"', candidate=candidate)
     if invalid:
         # Whoever wrote "False" or "off" meant it: a misspelt wish must not collect what someone wanted kept.
-        message = f'{names.COLLECT_ANNOTATION} is {invalid[0]!r}: write "true" or "false"; nothing is collected'
-        return Choice(None, Reason.INVALID_ANNOTATION, message, candidate=candidate)
+        return Choice(None, Reason.INVALID_ANNOTATION, misspelt(invalid[0]), candidate=candidate)
     return choice
+
+
+def misspelt(value: str) -> str:
+    """Say what to write instead."""
+    return f'{names.COLLECT_ANNOTATION} is {value!r}: write "true" or "false"; nothing is collected'
 
 
 def _wish(pod: Pod) -> str | None:

@@ -119,7 +119,7 @@ def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
 def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
     if not observed.credential_ready:
         return READY, "False", observed.credential_finding
-    if injected[1] != "True":
+    if injected[1] != "True" and not _only_switched_off(injected):
         return READY, "False", injected[2]
     behind = observed.pods.injected - observed.pods.current
     if behind:
@@ -131,7 +131,15 @@ def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[s
     return READY, "True", Finding(Reason.COLLECTING, f"{observed.pods.current} pods are collected")
 
 
+def _only_switched_off(injected: tuple[str, str, Finding]) -> bool:
+    """Tell whether pods are not injected only because nothing is restarted for a collection that is off."""
+    return injected[2].reason is Reason.SWITCHED_OFF
+
+
 def _reconciling(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
+    stalled = _stalled(observed, injected)
+    if stalled[1] == "True":
+        return RECONCILING, "False", stalled[2]
     passing = [verdict for verdict in observed.verdicts if verdict.reason in _PASSING]
     if passing:
         return RECONCILING, "True", Finding(passing[0].reason, passing[0].message)
@@ -146,7 +154,7 @@ def _stalled(observed: Observation, injected: tuple[str, str, Finding]) -> tuple
     """Stalled: it will stay so until a person does something."""
     if observed.credential_ready is False:
         return STALLED, "True", observed.credential_finding
-    if injected[1] == "False" and injected[2].reason not in _PASSING:
+    if injected[1] == "False" and injected[2].reason not in _PASSING and not _only_switched_off(injected):
         return STALLED, "True", injected[2]
     return STALLED, "False", Finding(Reason.SETTLED, "nothing waits for a person")
 

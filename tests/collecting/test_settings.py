@@ -63,7 +63,6 @@ def test_without_storage_nothing_is_collected() -> None:
         {"flushInterval": "5 parsecs"},
         {"flushInterval": 5},
         {"spool": {"bytes": "1Mi"}},
-        {"version": 2},
     ],
     ids=str,
 )
@@ -85,6 +84,7 @@ def test_what_is_no_document_is_an_error(text: bytes) -> None:
         {"sampling": {"percent": 10}},
         {"sampling": {"percent": 99.5}},
         {"columns": "AzureML"},
+        {"version": 2},
         {"storage": {**GOOD["storage"], "file": "PerPod"}},
     ],
     ids=str,

@@ -8,6 +8,7 @@ import typing
 
 import jsonschema
 import pytest
+
 from modeldata import settings
 from modeldata_operator import document, resources, workloads
 

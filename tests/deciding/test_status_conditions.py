@@ -99,6 +99,23 @@ def test_a_conflict_is_told():
     assert found["Ready"] == ("False", "Conflict")
 
 
+def test_uninjected_pods_of_a_collection_that_is_off_are_nobodys_trouble():
+    verdict = Verdict(Reason.SWITCHED_OFF, "off")
+    found = summary(observe(enabled=False, pods=PodCounts(2, 0, 0), verdicts=[verdict]))
+    assert found["PodsInjected"] == ("False", "SwitchedOff")
+    assert found["Ready"] == ("True", "SwitchedOff")
+    assert found["Stalled"][0] == "False"
+
+
+def test_what_stalls_is_not_reconciling():
+    waiting = Verdict(Reason.CREDENTIALS_UNKNOWN, "waits for a SAS")
+    missing = Finding(Reason.SECRET_NOT_FOUND, "no")
+    found = summary(
+        observe(pods=PodCounts(1, 0, 0), verdicts=[waiting], credential_ready=False, credential_finding=missing)
+    )
+    assert (found["Stalled"], found["Reconciling"]) == (("True", "SecretNotFound"), ("False", "SecretNotFound"))
+
+
 def test_the_transition_time_changes_only_with_the_status():
     before = status.from_observation(observe(), previous=Status(), now=NOW)
     after = conditions(observe(credential_ready=False), previous=before, now=LATER)
