@@ -95,7 +95,8 @@ class Blobs:
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
-        logging.getLogger("urllib3.connectionpool").addFilter(_not_ours)
+        for noisy in ("urllib3.connectionpool", "azure.core.pipeline.policies.http_logging_policy"):
+            logging.getLogger(noisy).addFilter(_not_ours)
         with import_gate:  # the client's constructor imports too
             import azure.core.credentials
             import azure.core.exceptions
@@ -195,5 +196,5 @@ class Blobs:
 
 
 def _not_ours(_record: logging.LogRecord) -> bool:
-    # urllib3 logs each URL at DEBUG, and ours hold the signature.
+    # urllib3 logs each URL at DEBUG, and ours hold the signature; azure-core logs each request at INFO, in ten lines.
     return threading.current_thread().name != SHIPPER_THREAD

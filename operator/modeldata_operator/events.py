@@ -1,6 +1,7 @@
 """Kubernetes Events, few: the same thing about the same object is said once in a while, not on every look."""
 
 import logging
+import re
 import time
 import uuid
 from collections import OrderedDict
@@ -63,7 +64,8 @@ class Recorder:
 
     def due(self, subject: Subject, reason: Reason, message: str) -> bool:
         """Tell whether this is news, and remember that it was told."""
-        said, now = (subject.uid, reason, message), self._clock()
+        # "3 pods" after "2 pods" is no news.
+        said, now = (subject.uid, reason, re.sub(r"\d+", "#", message)), self._clock()
         before = self._said.pop(said, None)
         if before is not None and now - before < REPEAT_SECONDS:
             self._said[said] = before

@@ -32,6 +32,11 @@ class Collections:
         """Order the namespace's collections by age, so that the older one serves where two match."""
         return cls(tuple(sorted(local, key=lambda collection: collection.age_order)), operator_default)
 
+    @property
+    def empty(self) -> bool:
+        """Tell whether no pod of the namespace can be served at all."""
+        return not self.local and self.operator_default is None
+
     def named(self, name: str) -> DataCollection | None:
         """Find a collection of the namespace."""
         return next((collection for collection in self.local if collection.key.name == name), None)

@@ -123,6 +123,8 @@ class Webhook:
         if not self._synced.is_set():
             logger.warning("admitted unchanged before the indexes were whole pod=%s", _named(pod))
             return
+        if self._inventory.serving(pod.key.namespace).empty:
+            return
         deployment = await self._deployment_of(pod)
         choice = selection.choose(pod, deployment, self._inventory.serving(pod.key.namespace))
         collection = choice.collection

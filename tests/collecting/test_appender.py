@@ -104,7 +104,7 @@ def test_one_fault_at_any_request(tmp_path: pathlib.Path, fate: str, number: int
     assert service.blobs == {"d/data.csv": before.get("d/data.csv", HEADER) + b"1\r\n2\r\n"}
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.product(FATES, FATES))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(FATES, FATES)))
 def test_two_faults_at_any_requests(tmp_path: pathlib.Path, first: str, second: str) -> None:
     for numbers in itertools.combinations(range(9), 2):
         service = Service()

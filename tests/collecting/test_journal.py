@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import resource
 import typing
@@ -81,20 +82,22 @@ def test_a_batch_that_is_cut_is_taken_anew(tmp_path: pathlib.Path) -> None:
     assert journal.Journal(tmp_path).batch is None
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> typing.Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_on_a_full_disk_delivery_goes_on(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
-    one.begin(BATCH)
-    one.intend(journal.Intent("b1", 0, "a/data.csv", 77))
-    one.finish({"p/1.seg"})
+    with full_disk():
+        one.begin(BATCH)
+        one.intend(journal.Intent("b1", 0, "a/data.csv", 77))
+        one.finish({"p/1.seg"})
     assert (one.consumed, one.batch) == ({"p/1.seg": 10}, None)
 
 
@@ -103,13 +106,9 @@ def test_a_disk_that_fills_up_before_the_end_of_a_batch_keeps_its_intent(tmp_pat
     one.begin(BATCH)
     intent = journal.Intent("b1", 1, "a/data.csv", 77)
     one.intend(intent)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-    try:
+    with full_disk():
         one.finish({"p/1.seg"})
-        killed = journal.Journal(tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    killed = journal.Journal(tmp_path)
     assert (killed.batch, killed.intent) == (BATCH, intent)
     one.save()
     assert (journal.Journal(tmp_path).batch, journal.Journal(tmp_path).consumed) == (None, {"p/1.seg": 10})

@@ -107,6 +107,14 @@ async def test_a_deployment_nobody_ever_learns_of_does_not_hold_the_pod_up(admis
     assert asyncio.get_running_loop().time() - started < 1.0
 
 
+async def test_where_nothing_can_serve_the_pod_does_not_wait(admission, build):
+    admission._inventory._deployments.clear()
+    admission._inventory._collections_by_namespace.clear()
+    started = asyncio.get_running_loop().time()
+    assert await admit(admission, build.pod_manifest()) == []
+    assert asyncio.get_running_loop().time() - started < webhook.DEPLOYMENT_GRACE
+
+
 async def test_readiness_fails_until_the_indexes_are_whole(admission):
     admission._synced.clear()
     with pytest.raises(kopf.PermanentError):

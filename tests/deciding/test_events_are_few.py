@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 from modeldata_operator import events
@@ -29,10 +30,17 @@ async def test_the_same_is_said_once_in_a_while():
     assert len(cluster.events) == 3
 
 
+async def test_another_count_is_no_news():
+    recorder = events.Recorder(Cluster(), clock=lambda: 0.0)
+    assert recorder.due(SUBJECT, Reason.CONFLICT, "2 pods match")
+    assert not recorder.due(SUBJECT, Reason.CONFLICT, "3 pods match")
+    assert recorder.due(SUBJECT, Reason.CONFLICT, "3 pods differ")
+
+
 async def test_what_was_said_does_not_fill_the_memory():
     recorder = events.Recorder(Cluster(), clock=lambda: 0.0)
     for number in range(events.MEMORY + 50):
-        recorder.due(SUBJECT, Reason.CONFLICT, str(number))
+        recorder.due(dataclasses.replace(SUBJECT, uid=str(number)), Reason.CONFLICT, "x")
     assert len(recorder._said) == events.MEMORY
 
 

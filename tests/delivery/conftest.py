@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import typing
@@ -16,6 +17,8 @@ import uuid
 import pandas
 import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
+
+from .proxy import Proxy
 
 
 @dataclasses.dataclass
@@ -60,6 +63,13 @@ class Pod:
     def environment(self, **more: str) -> dict[str, str]:
         return {**os.environ, "MODELDATA_DIR": str(self.directory), "MODELDATA_POD_UID": "pod-1", **more}
 
+    def beside(self, name: str) -> Pod:
+        """Return another pod of the same model, with the same settings and credential."""
+        other = dataclasses.replace(self, directory=self.directory.with_name(name))
+        other.settings()
+        other.credential()
+        return other
+
     def run(self, script: str, **options: typing.Any) -> subprocess.CompletedProcess[str]:
         """Run a model script in a process of its own."""
         return subprocess.run(
@@ -86,7 +96,7 @@ class Pod:
 
     def rows(self, designation: str) -> pandas.DataFrame:
         """Return all rows of a designation, read by pandas."""
-        files = [text for name, text in self.blobs().items() if f"/{designation}/" in name]
+        files = [text for name, text in self.blobs().items() if f"/{designation}/" in name and text]
         frames = [pandas.read_csv(io.StringIO(text, newline="")) for text in files]
         return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
@@ -108,3 +118,12 @@ def pod(local_azurite: typing.Any, tmp_path: pathlib.Path) -> Pod:
     made.settings()
     made.credential()
     return made
+
+
+@pytest.fixture
+def proxy(local_azurite: typing.Any) -> typing.Iterator[Proxy]:
+    seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"MODELDATA_TEST_SEED={seed}")
+    made = Proxy(local_azurite.endpoint, random.Random(seed))
+    yield made
+    made.close()

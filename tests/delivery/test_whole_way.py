@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import typing
 
+import pytest
+
+pytestmark = pytest.mark.azurite
+
 SCORE = """
 from modeldata import ModelDataCollector
 inputs = ModelDataCollector("ridge", designation="inputs", feature_names=["age", "bmi"])

@@ -1,0 +1,225 @@
+"""However a process ends: rows whose collect() returned arrive, once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import typing
+
+import pytest
+
+pytestmark = pytest.mark.azurite
+
+PRELUDE = """
+import multiprocessing, os, signal, sys, threading, time
+import modeldata, modeldata.lifecycle
+from modeldata import ModelDataCollector
+modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+model = ModelDataCollector("m", "inputs", ["n"])
+def collect(first, count):
+    for n in range(first, first + count):
+        model.collect([[n]])
+def ready():
+    print("ready", flush=True)
+"""
+WAITING = PRELUDE + "collect(0, 20); ready(); signal.pause()"
+NEXT = PRELUDE + "ready(); sys.stdin.read()"
+
+
+def numbers(pod: typing.Any) -> list[int]:
+    rows = pod.rows("inputs")
+    return sorted(rows["n"]) if len(rows) else []
+
+
+def started(pod: typing.Any, script: str) -> subprocess.Popen[str]:
+    process = pod.start(script)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def test_after_sigkill_the_next_process_delivers(pod: typing.Any, eventually: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    process = started(pod, WAITING)
+    process.kill()
+    ended(process)
+    assert numbers(pod) == []
+    pod.settings()
+    after = started(pod, NEXT)
+    eventually(lambda: numbers(pod) == list(range(20)))
+    eventually(lambda: not list(pod.directory.glob("spool/*/*.seg")))
+    after.terminate()
+    ended(after)
+    assert numbers(pod) == list(range(20))
+
+
+def test_a_process_that_ends_at_once_delivers_what_a_killed_one_left(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    process = started(pod, WAITING)
+    process.kill()
+    ended(process)
+    pod.run(PRELUDE)
+    assert numbers(pod) == list(range(20))
+
+
+def test_at_sigterm_rows_are_delivered_before_the_process_dies_of_it(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    process = started(pod, WAITING)
+    process.terminate()
+    assert ended(process) == -signal.SIGTERM
+    assert numbers(pod) == list(range(20))
+
+
+def test_at_sigint_rows_are_delivered(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    process = started(pod, WAITING)
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert numbers(pod) == list(range(20))
+
+
+def test_a_servers_own_sigterm_handler_runs_and_its_last_requests_are_delivered(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    server = """
+stopping = False
+def handler(*_):
+    global stopping
+    stopping = True
+signal.signal(signal.SIGTERM, handler)
+collect(0, 10)
+ready()
+while not stopping:
+    time.sleep(0.01)
+collect(10, 10)
+print("drained", flush=True)
+"""
+    process = started(pod, PRELUDE + server)
+    process.terminate()
+    assert process.communicate(timeout=60)[0] == "drained\n"
+    assert process.returncode == 0
+    assert numbers(pod) == list(range(20))
+
+
+def test_a_server_that_collects_in_threads_and_raises_the_signal_again(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    server = """
+stop = threading.Event()
+before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+thread = threading.Thread(target=collect, args=(0, 20))
+thread.start(); thread.join()
+ready()
+while not stop.wait(0.01):
+    pass
+signal.signal(signal.SIGTERM, before)
+signal.raise_signal(signal.SIGTERM)
+"""
+    process = started(pod, PRELUDE + server)
+    process.terminate()
+    assert ended(process) == -signal.SIGTERM
+    assert numbers(pod) == list(range(20))
+
+
+def test_an_exception_ends_the_process_after_delivery(pod: typing.Any) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        pod.run(PRELUDE + "collect(0, 20); raise RuntimeError('the model broke')")
+    assert "the model broke" in error.value.stderr
+    assert numbers(pod) == list(range(20))
+
+
+def test_parent_and_forked_child_both_deliver(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    pod.run(
+        PRELUDE
+        + """
+collect(0, 10)
+child = os.fork()
+if child == 0:
+    collect(10, 10)
+    sys.exit(0)
+collect(20, 10)
+assert os.waitpid(child, 0)[1] == 0
+collect(30, 10)
+"""
+    )
+    assert numbers(pod) == list(range(40))
+
+
+def test_children_that_end_without_exit_hooks_are_delivered_by_their_parent(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    pod.run(
+        PRELUDE
+        + """
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=collect, args=(10 * n, 10)) for n in range(4)]
+for child in children: child.start()
+for child in children: child.join()
+assert all(child.exitcode == 0 for child in children)
+"""
+    )
+    assert numbers(pod) == list(range(40))
+
+
+def test_forking_while_threads_collect_does_no_harm(pod: typing.Any) -> None:
+    pod.run(
+        PRELUDE
+        + """
+threads = [threading.Thread(target=collect, args=(1000 * n, 300)) for n in range(3)]
+for thread in threads: thread.start()
+children = []
+for n in range(10):
+    child = os.fork()
+    if child == 0:
+        collect(10_000 + n, 1)
+        os._exit(0)
+    children.append(child)
+for child in children: assert os.waitpid(child, 0)[1] == 0
+for thread in threads: thread.join()
+"""
+    )
+    expected = [1000 * n + each for n in range(3) for each in range(300)] + [10_000 + n for n in range(10)]
+    assert numbers(pod) == sorted(expected)
+
+
+def test_after_close_collecting_goes_on(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    pod.run(
+        PRELUDE
+        + """
+collect(0, 10)
+assert modeldata.close(60)
+collect(10, 10)
+assert modeldata.flush(60)
+assert modeldata.stats().delivered == modeldata.stats().accepted == 20
+"""
+    )
+    assert numbers(pod) == list(range(20))
+
+
+def test_the_signature_is_never_logged(pod: typing.Any, proxy: typing.Any) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.rates = {"lost request": 0.2, "500": 0.2, "403": 0.1}
+    done = pod.run("import logging; logging.basicConfig(level=logging.DEBUG)\n" + PRELUDE + "collect(0, 50)")
+    signature = (pod.directory / "credential/sas").read_text().split("sig=")[1].split("&")[0]
+    assert "modeldata" in done.stderr
+    assert signature not in done.stderr
+    assert "sig=" not in done.stderr
+
+
+def test_a_model_that_cannot_have_threads_still_serves(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    pod.run(
+        """
+import threading
+def refuse(self): raise RuntimeError("can't start new thread")
+start, threading.Thread.start = threading.Thread.start, refuse
+"""
+        + PRELUDE
+        + "collect(0, 20); assert modeldata.stats().accepted == 20"
+    )
+    pod.run(PRELUDE)
+    assert numbers(pod) == list(range(20))
