@@ -8,7 +8,7 @@ import typing
 from . import settings, spool, text
 
 _FIELD = re.compile(r"\{(\w+)\}")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._()-]+")
+_UNSAFE = re.compile(r"[^\w.()-]+")
 DEFAULT_WORKSPACE = "default/default/default"
 
 
@@ -43,7 +43,7 @@ def directory(stream: spool.Stream, microseconds: int, of: settings.Settings, te
 
 
 def safe(part: str) -> str:
-    """Return text as one part of a path: letters, digits and ``._-()``; never empty, ``.`` or ``..``."""
+    """Return text as one part of a path: letters and digits of any script and ``._-()``; never empty, ``.`` or ``..``."""
     cleaned = _UNSAFE.sub("-", part).strip(".-")
     return cleaned[:128] or "default"
 

@@ -26,6 +26,9 @@ WORKERS = 4
 """So that one collection of thousands of pods does not keep the others waiting."""
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
+LONGEST_REST = 1.0
+"""Seconds; small collections take some hundredths, so nobody waits for a switch."""
+
 STUCK_AFTER = 300.0
 """Seconds that one reconcile may take before the process is called sick: thousands of pods take seconds."""
 
@@ -40,6 +43,7 @@ class Controller:
         self._versions: dict[ObjectKey, tuple[str, int]] = {}
         self._failures: dict[ObjectKey, int] = {}
         self._started: dict[ObjectKey, float] = {}
+        self._webhook_ready = False
         self._ticked = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._synced = asyncio.Event()
@@ -134,6 +138,11 @@ class Controller:
                 self._mark(pod)
             for key in self._inventory.collection_keys(deployment.key.namespace):
                 self._queue.add(key)
+        if self._inventory.webhook_ready is not self._webhook_ready:
+            # Restarts wait for the webhook, wherever they are due.
+            self._webhook_ready = self._inventory.webhook_ready
+            for key in self._inventory.collection_keys():
+                self._queue.add(key)
 
     async def _pod_changed(self, *, body: Mapping[str, Any], **_: Any) -> None:
         # The pod of the event and not of the index: a deleted one still has to be counted out.
@@ -147,7 +156,7 @@ class Controller:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            self._started[key] = time.monotonic()
+            started = self._started[key] = time.monotonic()
             try:
                 again = await self._reconciler.reconcile(key)
                 self._failures.pop(key, None)
@@ -160,7 +169,8 @@ class Controller:
                 self._queue.add_later(key, delay)
             finally:
                 self._started.pop(key, None)
-                self._queue.done(key)
+                # Its own patches come back as events. What took long rests as long, or it would run all the time.
+                self._queue.done(key, rest=min(time.monotonic() - started, LONGEST_REST))
 
     async def _check_deployments(self) -> None:
         """Tell people on their Deployment what no collection can tell them."""

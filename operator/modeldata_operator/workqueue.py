@@ -46,8 +46,11 @@ class Workqueue(Generic[K]):
         self._active.add(key)
         return key
 
-    def done(self, key: K) -> None:
-        """Give a key back."""
+    def done(self, key: K, *, rest: float = 0.0) -> None:
+        """Give a key back; if it is wanted again, then not before it has rested."""
+        if rest > 0:
+            asyncio.get_running_loop().call_later(rest, self.done, key)
+            return
         self._active.discard(key)
         if key in self._dirty:
             self._waiting.append(key)

@@ -42,3 +42,15 @@ async def test_an_earlier_wish_replaces_a_later_one():
     queue.add_later("a", 60)
     queue.add_later("a", 0.01)
     assert await asyncio.wait_for(queue.get(), 5) == "a"
+
+
+async def test_a_key_at_rest_waits_and_is_not_forgotten():
+    queue: Workqueue[str] = Workqueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.done("a", rest=0.02)
+    queue.add("a")
+    again = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    assert not again.done()
+    assert await asyncio.wait_for(again, 5) == "a"
