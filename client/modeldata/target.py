@@ -43,7 +43,7 @@ def directory(stream: spool.Stream, microseconds: int, of: settings.Settings, te
 
 
 def safe(part: str) -> str:
-    """Return text as one part of a path: letters and digits of any script and ``._-()``; never empty, ``.`` or ``..``."""
+    """Return text as one part of a path: letters and digits of any script, ``._-()``; never empty, ``.`` or ``..``."""
     cleaned = _UNSAFE.sub("-", part).strip(".-")
     return cleaned[:128] or "default"
 

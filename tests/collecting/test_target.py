@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from modeldata import settings, spool, target
 
 MIDNIGHT = 1_795_219_200_000_000  # 2026-11-21T00:00:00Z
