@@ -120,8 +120,9 @@ def _build(directory: Path) -> None:
             done = subprocess.run(
                 command,
                 cwd=MODULES / module.name,
-                # Static programs run on whatever machine the cache is carried to, and need no C compiler.
-                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
+                # Static programs run on whatever machine the cache is carried to, and need no C compiler. The compiler
+                # collecting its garbage less often saves a sixth of the time (measured with etcd), for some memory.
+                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOGC": "800"},
                 capture_output=True,
                 text=True,
                 check=False,

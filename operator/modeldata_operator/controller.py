@@ -14,6 +14,7 @@ from . import authority, cluster, events, framework, inventory, resources, selec
 from .configuration import Configuration
 from .inventory import Inventory, PodInventory
 from .minting import Minter
+from .pushing import Pusher
 from .reasons import Reason
 from .reconciler import Reconciler
 from .resources import ObjectKey
@@ -85,6 +86,7 @@ class Controller:
             inventory=self._inventory,
             pods=self._pods,
             minter=Minter(self._cluster, lifetime=self._configuration.sas_lifetime),
+            pusher=Pusher(self._cluster),
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
         )

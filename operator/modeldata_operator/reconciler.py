@@ -15,6 +15,7 @@ from .cluster import ApiError, Cluster
 from .events import Recorder
 from .inventory import Inventory, Matched, PodInventory
 from .minting import Minted, Minter
+from .pushing import Pusher
 from .reasons import Reason
 from .resources import CredentialStatus, DataCollection, ObjectKey, PodCounts, Storage, UnreadableCollection
 from .rollout import Uninjected, Verdict
@@ -65,6 +66,7 @@ class Reconciler:
         inventory: Inventory,
         pods: PodInventory,
         minter: Minter,
+        pusher: Pusher,
         containers: ContainerWatch,
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
@@ -73,6 +75,7 @@ class Reconciler:
         self._inventory = inventory
         self._pods = pods
         self._minter = minter
+        self._pusher = pusher
         self._containers = containers
         self._recorder = recorder
         self._clock = clock
@@ -196,7 +199,7 @@ class Reconciler:
     async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]]) -> int:
         """Write settings to running pods, many at once; returns how many took them."""
         started = self._clock()
-        taken = await self._all(self._cluster.set_pod_settings(pod.key, pod.uid, settings) for pod, settings in pushes)
+        taken = await self._all(self._pusher.push(pod, settings) for pod, settings in pushes)
         if pushes:
             seconds = self._clock() - started
             logger.info("pushed collection=%s pods=%d taken=%d seconds=%.3f", key, len(pushes), sum(taken), seconds)
@@ -223,7 +226,7 @@ class Reconciler:
         if body is None or body["metadata"]["uid"] != pod.uid:
             return False
         present = (body["metadata"].get("annotations") or {}).get(names.SETTINGS_ANNOTATION, "")
-        return await self._cluster.set_pod_settings(pod.key, pod.uid, document.switched_off(present, str(key)))
+        return await self._pusher.push(pod, document.switched_off(present, str(key)))
 
     async def _all(self, calls: Any) -> list[bool]:
         """Run calls side by side, within the bound. One failure fails the reconcile, after the others were tried."""

@@ -147,8 +147,11 @@ def deployment(body: Mapping[str, Any]) -> Deployment:
 
 
 def digest(document: str) -> str:
-    """Shorten a settings document to what comparing needs; thousands of pods carry the same kilobyte."""
-    return hashlib.sha256(document.encode()).hexdigest()[:16]
+    """Shorten a settings document to what comparing needs; thousands of pods carry the same kilobyte.
+
+    White space around it means nothing: a repeated push ends with a line end.
+    """
+    return hashlib.sha256(document.strip().encode()).hexdigest()[:16]
 
 
 def _interned(labels: Mapping[str, str] | None) -> Mapping[str, str]:

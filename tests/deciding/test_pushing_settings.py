@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from modeldata_operator import pushing, workloads
+from modeldata_operator.cluster import ApiError
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.written = []
+        self.answer = True
+
+    async def set_pod_settings(self, pod, uid, settings):
+        self.written.append(settings)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    monkeypatch.setattr(pushing, "REPEATS", ((0.01, "\n"), (0.01, "")))
+    return Cluster()
+
+
+async def settled(pusher):
+    await asyncio.gather(*pusher._tasks, return_exceptions=True)
+    assert pusher._latest == {}
+
+
+async def test_every_push_is_repeated_as_a_change_that_means_the_same(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    assert await pusher.push(build.pod(), '{"a":1}')
+    await settled(pusher)
+    assert cluster.written == ['{"a":1}', '{"a":1}\n', '{"a":1}']
+    assert len({workloads.digest(text) for text in cluster.written}) == 1
+    assert len({json.dumps(json.loads(text)) for text in cluster.written}) == 1
+
+
+async def test_an_old_push_is_not_repeated_over_a_new_one(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    await pusher.push(build.pod(), "old")
+    await pusher.push(build.pod(), "new")
+    await settled(pusher)
+    assert [text for text in cluster.written if text.strip() == "old"] == ["old"]
+
+
+async def test_a_pod_that_is_gone_is_left_alone(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    cluster.answer = False
+    assert not await pusher.push(build.pod(), "x")
+    await settled(pusher)
+    assert cluster.written == ["x"]
+
+
+async def test_a_failed_repeat_is_nobodys_failure(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    await pusher.push(build.pod(), "x")
+    cluster.answer = ApiError(500, "away")
+    await settled(pusher)
+
+
+async def test_a_failed_push_is_told(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    cluster.answer = ApiError(500, "away")
+    with pytest.raises(ApiError):
+        await pusher.push(build.pod(), "x")
+    await settled(pusher)
