@@ -15,7 +15,7 @@ demo: .venv/ready ## A real model in a real cluster is collected, and every row 
 
 demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
 
-test: lint node ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
+test: root lint node ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
 	$(PYTHON) localcluster down
 	$(PYTHON) localcluster programs
 	$(PYTHON) localcluster images
@@ -47,7 +47,10 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo demo-down test test-unit lint format cluster-up cluster-down images clean node python
+.PHONY: help demo demo-down test test-unit lint format cluster-up cluster-down images clean root node python
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }
 
 # The operator needs Python 3.11, so its tests do.
 python:
