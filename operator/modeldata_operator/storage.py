@@ -99,7 +99,8 @@ async def ensure_container(account: Account, storage: Storage) -> Look:
     except ResourceExistsError:
         return Look(None, "")
     except HttpResponseError as error:
-        code = getattr(error, "error_code", None) or error.status_code
+        known = getattr(error, "error_code", None)
+        code = getattr(known, "value", known) or error.status_code  # an enum for some codes, a text for others
         if error.status_code in (401, 403):
             return Look(Reason.KEY_REJECTED, f"{storage.endpoint} rejected the account key ({code})")
         return Look(Reason.STORAGE_REFUSED, f"{storage.endpoint} refused container {storage.container} ({code})")
