@@ -5,10 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Cold, programs and images take minutes each: both at once, as each waits for the network now and then.
+prepare = @$(PYTHON) localcluster programs & programs=$$!; $(PYTHON) localcluster images $(1); images=$$?; \
+	wait $$programs && exit $$images
+
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)
+	$(call prepare,azurite operator diabetes)
 	$(PYTHON) localcluster up
 	$(PYTHON) localcluster images azurite operator diabetes
 	eval "$$($(PYTHON) localcluster env)" && $(BIN)/python examples/diabetes/demo.py
@@ -17,8 +22,7 @@ demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
 
 test: root lint node ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
 	$(PYTHON) localcluster down
-	$(PYTHON) localcluster programs
-	$(PYTHON) localcluster images
+	$(call prepare,)
 	$(BIN)/pytest
 
 test-unit: .venv/ready ## The tests that need nothing but Python
