@@ -62,9 +62,10 @@ def pod_processes() -> list[int]:
     """What runs in the cluster's pods."""
     pids: set[int] = set()
     for hierarchy in _hierarchies():
-        for file in (hierarchy / CGROUP).rglob("cgroup.procs"):
+        # os.walk passes over directories that go while it looks, which rglob fails on: pods are ending just now.
+        for directory, _, _ in os.walk(hierarchy / CGROUP):
             with contextlib.suppress(OSError):
-                pids.update(int(pid) for pid in file.read_text().split())
+                pids.update(int(pid) for pid in Path(directory, "cgroup.procs").read_text().split())
     return sorted(pids)
 
 
