@@ -1,11 +1,10 @@
 """The cluster as a whole: up, down, and whether it is up."""
 
-import fcntl
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import api
@@ -14,6 +13,7 @@ import control_plane
 import image_store
 import images
 import kernel
+import lock
 import network
 import node
 import ports
@@ -31,7 +31,7 @@ LOCK = Path("/run/lock/modeldata-localcluster.lock")
 def up(layout: Layout) -> None:
     """Brings the cluster up, from whatever state a former run left it in. Does nothing to a healthy one."""
     requirements.need_root()
-    with _locked():
+    with lock.held(LOCK, "another localcluster command"):
         if healthy(layout):
             note(f"the cluster is up; kubeconfig: {layout.kubeconfig}")
             return
@@ -60,7 +60,7 @@ def up(layout: Layout) -> None:
 def down(layout: Layout) -> None:
     """Takes the cluster down and removes every trace of it. Does nothing where there is none."""
     requirements.need_root()
-    with _locked():
+    with lock.held(LOCK, "another localcluster command"):
         if not layout.state.exists() and not processes.ours(layout):
             note("no cluster is up")
             return
@@ -217,19 +217,6 @@ def _answers(address: str, port: int) -> bool:
     with suppress(OSError), socket.create_connection((address, port), timeout=1):
         return True
     return False
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    """Lets one `up` or `down` run at a time on the machine. The kernel frees the lock of a killed one."""
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("waiting for another localcluster command to finish")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def environment(layout: Layout) -> str:

@@ -1,21 +1,20 @@
 """Builds the images, without any registry, and only when something that goes into them has changed."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import freshness
+import lock
 import preparations
 import recipes
 import requirements
-from console import ProblemError, note, step
+from console import ProblemError, step
 from layout import REPOSITORY, Layout, write
 from oci import Image
 from recipes import Recipe
@@ -31,7 +30,7 @@ def build(layout: Layout, name: str) -> Image:
     """The image of this recipe, built if it is not fresh."""
     requirements.need_root()
     requirements.need(requirements.IMAGES)
-    with _locked(layout):
+    with lock.held(layout.cache / "images.lock", "another build of images"):
         return _fresh(layout, recipes.named(name))
 
 
@@ -188,15 +187,3 @@ def _read(record: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return read
-
-
-@contextlib.contextmanager
-def _locked(layout: Layout) -> Iterator[None]:
-    (layout.cache / "images").mkdir(parents=True, exist_ok=True)
-    with (layout.cache / "images.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("waiting for another build of images to finish")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import fcntl
 import hashlib
 import os
 import re
@@ -10,10 +9,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+import lock
 import requirements
 from console import ProblemError, note
 from layout import MODULES, Layout
@@ -66,7 +65,7 @@ def find_or_build(layout: Layout) -> Path:
         return layout.named_programs
     directory = cached(layout)
     if lacking(directory):
-        with _locked(layout.cache / "programs.lock"):
+        with lock.held(layout.cache / "programs.lock", "another localcluster's build"):
             _build(directory)
     return directory
 
@@ -157,16 +156,3 @@ def _link_flags(module: Module) -> str:
     if module.name == "helm":
         return f"-s -w -X helm.sh/helm/v3/internal/version.version={release}"
     return "-s -w"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lets one process at a time build: two clones share the cache."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("waiting for another localcluster to finish its build")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

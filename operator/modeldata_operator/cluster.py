@@ -74,13 +74,7 @@ class Cluster:
         # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
         metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        try:
-            await self._call("PATCH", path, body={"metadata": metadata}, content_type=_MERGE, manage=True)
-        except ApiError as error:
-            if error.absent or error.conflict:
-                return False
-            raise
-        return True
+        return await self._merge(path, {"metadata": metadata})
 
     async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str) -> bool:
         """Roll a Deployment by one annotation of its template; False if it is gone."""
@@ -89,25 +83,13 @@ class Cluster:
             "spec": {"template": {"metadata": {"annotations": {names.RESTARTED_FOR_ANNOTATION: marker}}}},
         }
         path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
-        try:
-            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
-        except ApiError as error:
-            if error.absent or error.conflict:
-                return False
-            raise
-        return True
+        return await self._merge(path, body)
 
     async def set_status(self, collection: ObjectKey, uid: str, status: Mapping[str, Any]) -> bool:
         """Write a DataCollection's status; False if it is gone."""
         path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
         body = {"metadata": {"uid": uid}, "status": status}
-        try:
-            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
-        except ApiError as error:
-            if error.absent or error.conflict:
-                return False
-            raise
-        return True
+        return await self._merge(path, body)
 
     async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
         """Read a Secret."""
@@ -147,6 +129,16 @@ class Cluster:
         """Write the caBundle of our webhook, and nothing else of it."""
         body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
         await self._call("PATCH", _WEBHOOK_PATH, body=body, content_type=_STRATEGIC, manage=True)
+
+    async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Patch an object; False if it is gone, or is not the one whose uid the body names."""
+        try:
+            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
 
     async def _get(self, path: str) -> dict[str, Any] | None:
         try:

@@ -72,12 +72,7 @@ class Controller:
         await cluster.load_configuration()
         self._cluster = cluster.Cluster(ApiClient())
         await framework.await_custom_resource(self._cluster)
-        self._inventory = Inventory(
-            collections=indexes["collections"],
-            collections_by_namespace=indexes["collections_by_namespace"],
-            deployments=indexes["deployments"],
-            operator_namespace=self._configuration.namespace,
-        )
+        self._inventory = framework.inventory(indexes, operator_namespace=self._configuration.namespace)
         self._pods = PodInventory(self._inventory, indexes["pods"])
         self._recorder = events.Recorder(self._cluster)
         self._authority = authority.Authority(self._cluster, self._configuration)

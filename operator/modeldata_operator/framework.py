@@ -11,6 +11,7 @@ import kopf
 
 from . import names, resources, workloads
 from .cluster import ApiError, Cluster
+from .inventory import Inventory
 from .resources import DataCollection, ObjectKey, UnreadableCollection
 from .workloads import Deployment, Pod
 
@@ -93,6 +94,16 @@ def index_deployments(registry: kopf.OperatorRegistry) -> None:
 def index_pods(registry: kopf.OperatorRegistry) -> None:
     """Index pods by namespace."""
     kopf.index(*PODS, registry=registry, id="pods")(_pod_by_namespace)
+
+
+def inventory(indexes: Mapping[str, Any], *, operator_namespace: str) -> Inventory:
+    """Make the inventory of the indexes that ``index_collections`` and ``index_deployments`` registered."""
+    return Inventory(
+        collections=indexes["collections"],
+        collections_by_namespace=indexes["collections_by_namespace"],
+        deployments=indexes["deployments"],
+        operator_namespace=operator_namespace,
+    )
 
 
 async def await_custom_resource(cluster: Cluster) -> None:

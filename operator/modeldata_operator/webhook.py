@@ -76,12 +76,7 @@ class Webhook:
         await cluster.load_configuration()
         self._cluster = Cluster(ApiClient())
         await framework.await_custom_resource(self._cluster)
-        self._inventory = Inventory(
-            collections=indexes["collections"],
-            collections_by_namespace=indexes["collections_by_namespace"],
-            deployments=indexes["deployments"],
-            operator_namespace=self._configuration.namespace,
-        )
+        self._inventory = framework.inventory(indexes, operator_namespace=self._configuration.namespace)
         await self._fetch_certificate()
         self._tasks = [asyncio.create_task(self._follow_certificate(), name="certificate")]
 
