@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import counters, journal, settings, spool, target, text
+from . import counters, journal, record, settings, target, text, turns
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
@@ -20,42 +20,47 @@ class Builder:
         self._counters = tally
         self._open: dict[tuple[str, bytes], list[bytes]] = {}
         self._sizes: dict[tuple[str, bytes], int] = {}
+        self._rows: dict[tuple[str, bytes], int] = {}
         self._closed: list[journal.Block] = []
-        self._paths: dict[tuple[spool.Stream, int], str] = {}
+        self._paths: dict[tuple[record.Stream, int], str] = {}
         self.bytes = 0
 
-    def add(self, record: spool.Record | None) -> None:
+    def add(self, found: record.Record | None) -> None:
         """Add a record's rows; one that can't be read is counted and left out, or nothing behind it would arrive."""
-        if record is None:
+        turns.give_way()
+        if found is None:
             self._counters.drop(counters.Drop.CORRUPT, "a damaged record in the spool")
             return
         try:
-            csv, path = text.to_csv(record), self._path(record)
+            csv, path = text.to_csv(found), self._path(found)
         except Exception as error:
-            self._counters.drop(counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", record.table.rows)
+            self._counters.drop(counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows)
             return
         key = (path, csv.header)
-        size = sum(map(len, csv.rows))
-        if self._sizes.get(key, 0) + size <= BLOCK_BYTES:
-            self._open.setdefault(key, []).extend(csv.rows)
-            self._sizes[key] = self._sizes.get(key, 0) + size
-            self.bytes += size
+        data = "".join(csv.rows).encode()
+        if self._sizes.get(key, 0) + len(data) <= BLOCK_BYTES:
+            self._append(key, data, len(csv.rows))
             return
         for row in csv.rows:
-            if len(row) > BLOCK_BYTES:
-                self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {len(row)} bytes exceeds a block")
+            data = row.encode()
+            if len(data) > BLOCK_BYTES:
+                self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {len(data)} bytes exceeds a block")
                 continue
-            if self._sizes.get(key, 0) + len(row) > BLOCK_BYTES:
+            if self._sizes.get(key, 0) + len(data) > BLOCK_BYTES:
                 self._close(key)
-            self._open.setdefault(key, []).append(row)
-            self._sizes[key] = self._sizes.get(key, 0) + len(row)
-            self.bytes += len(row)
+            self._append(key, data, 1)
 
-    def _path(self, record: spool.Record) -> str:
-        key = (record.stream, record.microseconds // _DAY_MICROSECONDS)
+    def _append(self, key: tuple[str, bytes], data: bytes, rows: int) -> None:
+        self._open.setdefault(key, []).append(data)
+        self._sizes[key] = self._sizes.get(key, 0) + len(data)
+        self._rows[key] = self._rows.get(key, 0) + rows
+        self.bytes += len(data)
+
+    def _path(self, found: record.Record) -> str:
+        key = (found.stream, found.microseconds // _DAY_MICROSECONDS)
         path = self._paths.get(key)
         if path is None:
-            path = target.directory(record.stream, record.microseconds, self._settings, self._storage.path)
+            path = target.directory(found.stream, found.microseconds, self._settings, self._storage.path)
             self._paths[key] = path
         return path
 
@@ -66,11 +71,12 @@ class Builder:
         return tuple(self._closed)
 
     def _close(self, key: tuple[str, bytes]) -> None:
-        rows = self._open.pop(key, [])
+        pieces = self._open.pop(key, [])
         self._sizes.pop(key, None)
+        rows = self._rows.pop(key, 0)
         if not rows:  # an append of nothing is an error
             return
         path, header = key
         self._closed.append(
-            journal.Block(self._storage.endpoint, self._storage.container, path, header, b"".join(rows), len(rows))
+            journal.Block(self._storage.endpoint, self._storage.container, path, header, b"".join(pieces), rows)
         )

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import logging
 import os
 import time
 import typing
 
-from . import counters, lifecycle, pipeline, request, rows, spool, target, text
+from . import counters, lifecycle, pipeline, record, request, rows, settings, target, text
 
 logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
-_MOST_ID_CHARACTERS = 128
-_CORRELATION_COLUMNS = (
-    "$aml_dc_correlation_id",
-    "$aml_dc_scoring_timestamp",
-    "$aml_dc_boundary",
-    "$aml_workspace",
-    "$aml_service_name",
-    "$aml_model_name",
-    "$aml_model_version",
-    "$aml_request_id",
-)
+_MOST_STREAMS = 100
 
 
 class ModelDataCollector:
@@ -68,7 +56,7 @@ class ModelDataCollector:
         self.collection_name = rows.name_text(collection_name)
         self.model_id = rows.name_text(model_id)
         self._debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
-        self._stream = spool.Stream(
+        self._stream = record.Stream(
             model=self.model_name,
             designation=self.designation,
             names=self.feature_names,
@@ -76,6 +64,19 @@ class ModelDataCollector:
             workspace="" if self.workspace == target.DEFAULT_WORKSPACE else self.workspace,
             webservice="" if self.webservice_name == "default" else self.webservice_name,
         )
+        self._streams = {self.feature_names: self._stream}
+        """By the names of their columns: a DataFrame brings its own."""
+        self._is_inputs = self.designation == "inputs"
+        self._headers: dict[str, object] = {
+            "$aml_dc_correlation_id": "",
+            "$aml_dc_scoring_timestamp": "",
+            "$aml_dc_boundary": 1440,
+            "$aml_workspace": self.workspace,
+            "$aml_service_name": self.webservice_name,
+            "$aml_model_name": self.model_name,
+            "$aml_model_version": self.model_version,
+            "$aml_request_id": "",
+        }
         # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
         if pipeline.current() is None:
             logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
@@ -97,16 +98,46 @@ class ModelDataCollector:
 
         """
         try:
-            return self._collect(input_data, user_correlation_id)
-        except Exception as error:  # scoring must go on whatever is wrong here
-            refused = isinstance(error, rows.Refused)
-            # The text of other errors stays out of the log: it may hold what was collected.
-            detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
-            ours = pipeline.existing()
-            if ours is not None:
-                ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
+            # What follows runs within a request of the model: each line of it is felt.
+            ours = pipeline.mine or pipeline.current()
+            if ours is None:
+                return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
+            microseconds = time.time_ns() // 1000
+            live = ours.live
+            if not 0 <= microseconds - live.looked < settings.LOOK_MICROSECONDS:
+                live.current()
+            if not live.latest.enabled:
+                request.leave()  # what comes after it is switched on again is no part of the request before
+                return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
+            given = _correlation(user_correlation_id) if user_correlation_id else ""
+            current = request.enter(self.designation, given, microseconds)
+            count, line = 0, None
+            if type(input_data) is list and 0 < (count := len(input_data)) <= rows.PLAIN_ROWS and not self._debug:
+                first = input_data[0]
+                if type(first) is list and len(first) <= rows.PLAIN_CELLS:
+                    line = record.plain(
+                        [
+                            self._stream.number,
+                            microseconds,
+                            current.id,
+                            current.correlation,
+                            -1 if count == 1 else 0,  # record.SINGLE
+                            count,
+                            input_data,
+                        ]
+                    )
+            if line is None:
+                count = self._collect_tables(input_data, current, microseconds, ours)
             else:
-                logger.warning("modeldata: not printed: %s", detail)
+                ours.write(self._stream, line, count)
+            if lifecycle.wants_collect:
+                lifecycle.chain_at_collect()
+            if not self._is_inputs:
+                return None
+            current.input_rows = count
+            return self._correlations(current, microseconds)
+        except Exception as error:  # scoring must go on whatever is wrong here
+            self._complain(error)
             return None
 
     def add_correlations(self, input_data: typing.Any, correlations: dict[str, object] | None) -> typing.Any:
@@ -137,49 +168,64 @@ class ModelDataCollector:
             return numpy.hstack([table, numpy.array([values] * len(table), dtype=object)])
         return input_data
 
-    def _collect(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
-        ours = pipeline.current()
-        if ours is not None and not ours.live.current().enabled:
-            request.leave()  # what comes after it is switched on again is no part of the request before
-            ours = None
-        if ours is None and not self._debug:
-            return None
-        correlation = "" if user_correlation_id is None else rows.name_text(user_correlation_id)
-        current = request.enter(self.designation, correlation[:_MOST_ID_CHARACTERS])
+    def _collect_nothing(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
         microseconds = time.time_ns() // 1000
-        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
-        count = sum(table.rows for table in tables)
-        if self.designation == "inputs":
-            current.input_rows = count
-        first = 0
-        for table in tables:
-            stream = self._stream
-            if table.names != self.feature_names:
-                stream = dataclasses.replace(stream, names=table.names)
-            record = spool.Record(stream, microseconds, current.id, current.correlation, first, count > 1, table)
-            first += table.rows
-            if ours is not None:
-                ours.write(record)
-            if self._debug:
-                csv = text.to_csv(record)
-                print((csv.header + b"".join(csv.rows)).decode(), end="")  # noqa: T201 (what the switch is for)
-        if ours is not None:
-            lifecycle.chain_at_collect()
-        return self._correlations(current, microseconds) if self.designation == "inputs" else None
+        given = _correlation(user_correlation_id) if user_correlation_id else ""
+        current = request.enter(self.designation, given, microseconds)
+        current.input_rows = self._collect_tables(data, current, microseconds, None)
+        return self._correlations(current, microseconds) if self._is_inputs else None
 
     def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
-        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=microseconds)
-        values = (
-            current.correlation,
-            moment.isoformat(),
-            1440,
-            self.workspace,
-            self.webservice_name,
-            self.model_name,
-            self.model_version,
-            current.id,
-        )
-        return dict(zip(_CORRELATION_COLUMNS, values))
+        found = self._headers.copy()
+        found["$aml_dc_correlation_id"] = current.correlation or current.id
+        found["$aml_dc_scoring_timestamp"] = text.timestamp(microseconds)[:-1]
+        found["$aml_request_id"] = current.id
+        return found
+
+    def _complain(self, error: Exception) -> None:
+        refused = isinstance(error, rows.Refused)
+        # The text of other errors stays out of the log: it may hold what was collected.
+        detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
+        ours = pipeline.existing()
+        if ours is not None:
+            ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
+        else:
+            logger.warning("modeldata: not printed: %s", detail)
+
+    def _collect_tables(
+        self, data: object, current: request.Request, microseconds: int, ours: pipeline.Pipeline | None
+    ) -> int:
+        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
+        count = sum(table.rows for table in tables)
+        first = 0
+        for table in tables:
+            each = record.Record(
+                self._stream_of(table.names),
+                microseconds,
+                current.id,
+                current.correlation,
+                first if count > 1 else record.SINGLE,
+                table,
+            )
+            first += table.rows
+            if ours is not None:
+                ours.write(each.stream, each.to_line(), table.rows)
+            if self._debug:
+                csv = text.to_csv(each)
+                print(csv.header.decode(), *csv.rows, sep="", end="")  # noqa: T201 (what the switch is for)
+        return count
+
+    def _stream_of(self, names: tuple[str, ...]) -> record.Stream:
+        stream = self._streams.get(names)
+        if stream is None:
+            if len(self._streams) >= _MOST_STREAMS:  # columns that change with each call
+                self._streams = {self.feature_names: self._stream}
+            stream = self._streams[names] = self._stream.with_names(names)
+        return stream
+
+
+def _correlation(given: object) -> str:
+    return rows.name_text(given)[: request.MOST_ID_CHARACTERS]
 
 
 def _names(given: object) -> tuple[str, ...]:

@@ -31,15 +31,12 @@ class Counters:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a signal handler may collect
         self.accepted = 0
+        """Rows that are safe in the spool. Counted under the pipeline's lock only."""
         self.delivered = 0
         self.dropped: collections.Counter[str] = collections.Counter()
         self.last_delivery = 0.0
         """Seconds since the epoch; 0 before the first."""
         self._said: dict[str, float] = {}
-
-    def accept(self, rows: int) -> None:
-        """Count rows that are safe in the spool. Called under the pipeline's lock only."""
-        self.accepted += rows
 
     def deliver(self, rows: int) -> None:
         """Count rows that this process's shipper brought to Blob Storage (other processes' rows among them)."""

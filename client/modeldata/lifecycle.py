@@ -21,7 +21,8 @@ EXIT_SECONDS = 5.0
 DRAIN_SECONDS = 600.0
 """How long after a SIGTERM that the server handles itself rows are sent at once: while it drains its requests."""
 
-_hooked_at_collect = 0
+wants_collect = True
+"""Whether this process has not yet collected on its main thread."""
 
 
 def install() -> None:
@@ -40,11 +41,10 @@ def chain_at_collect() -> None:
 
     Late, so that the server has installed its own handler and ours comes before it.
     """
-    global _hooked_at_collect
-    if _hooked_at_collect == os.getpid() or threading.current_thread() is not threading.main_thread():
-        return
-    _hooked_at_collect = os.getpid()
-    chain_sigterm()
+    global wants_collect
+    if threading.current_thread() is threading.main_thread():
+        wants_collect = False
+        chain_sigterm()
 
 
 def chain_sigterm() -> None:
@@ -87,6 +87,8 @@ class _Chained:
 
 
 def _after_fork() -> None:
+    global wants_collect
+    wants_collect = True
     storage.import_gate.release()
     pipeline.forget_in_child()
 

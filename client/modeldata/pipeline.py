@@ -5,7 +5,6 @@ Made at the first collector, and made anew in a forked child: threads, locks and
 
 from __future__ import annotations
 
-import collections
 import logging
 import os
 import pathlib
@@ -13,7 +12,7 @@ import secrets
 import threading
 import time
 
-from . import counters, settings, shipper, spool, target
+from . import counters, record, settings, shipper, spool, target
 
 logger = logging.getLogger("modeldata")
 
@@ -32,54 +31,76 @@ class Pipeline:
         self._writer: spool.Writer | None = None
         # Re-entrant: a signal handler may collect while its thread is in here.
         self._lock = threading.RLock()
-        self._arrived: collections.deque[spool.Record] = collections.deque()
         self._writing = False
+        self._used: tuple[int, int] | None = None
+        self._full_at = 0
+        """How much this process's writer may have written when the spool is full."""
+        self._interrupting: list[tuple[record.Stream, bytes, int]] = []
         self.shipper = shipper.Shipper(directory, own="", live=self.live, tally=self.counters)
         self.shipper.written = self._written
 
-    def write(self, record: spool.Record) -> None:
+    def write(self, stream: record.Stream, line: bytes, rows: int) -> None:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
 
         But for a signal handler that interrupts this very method: the interrupted call then writes both.
+
+        Args:
+            stream: its stream.
+            line: see ``record``.
+            rows: how many rows are in it.
+
         """
         with self._lock:
-            self._arrived.append(record)
             if self._writing:
+                self._interrupting.append((stream, line, rows))
                 return
             self._writing = True
             try:
-                while self._arrived:
-                    self._write(self._arrived.popleft())
+                if not self.shipper.running:
+                    self.shipper.start()
+                writer = self._writer or self._open_writer()
+                if self._used is not self.shipper.used_bytes:
+                    self._measure_room()
+                if writer.written + len(line) > self._full_at:
+                    self._refuse_as_full(rows)
+                else:
+                    writer.write(stream, line)
+                    self.counters.accepted += rows
+            except OSError as error:
+                self._write_again(error, stream, line, rows)
             finally:
                 self._writing = False
+            while self._interrupting:
+                self.write(*self._interrupting.pop(0))
 
-    def _write(self, record: spool.Record) -> None:
-        rows = record.table.rows
-        if not self.shipper.running:
-            self.shipper.start()
-        limit = self.live.current().spool_bytes
-        used, before = self.shipper.used_bytes
-        if used + self._written() - before + len(record.table.payload) > limit:
-            self.counters.drop(counters.Drop.SPOOL_FULL, f"the spool may hold {limit} bytes, and does", rows)
-            return
-        try:
+    def _measure_room(self) -> None:
+        self._used = self.shipper.used_bytes
+        used, written = self._used
+        self._full_at = self.live.latest.spool_bytes - used + written
+
+    def _refuse_as_full(self, rows: int) -> None:
+        limit = self.live.latest.spool_bytes
+        self.counters.drop(counters.Drop.SPOOL_FULL, f"the spool may hold {limit} bytes, and does", rows)
+
+    def _write_again(self, error: OSError, stream: record.Stream, line: bytes, rows: int) -> None:
+        if isinstance(error, FileNotFoundError):  # somebody removed this process's directory: a new one, then
+            self._writer = None
             try:
-                self._open_writer().write(record)
-            except FileNotFoundError:  # somebody removed this process's directory: a new one, then
-                self._writer = None
-                self._open_writer().write(record)
-        except OSError as error:
-            self.counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
-            return
-        self.counters.accept(rows)
+                self._open_writer().write(stream, line)
+            except OSError as second:
+                error = second
+            else:
+                self.counters.accepted += rows
+                return
+        self.counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that this process has collected so far is in Blob Storage; return whether it is."""
         writer = self._writer
         if writer is None:
             return True
-        # Segments before the present one are delivered before it.
-        key, offset = writer.position()
+        with self._lock:
+            key, offset = writer.position()  # segments before the present one are delivered before it
         deadline = time.monotonic() + timeout
         self.shipper.request_flush()
         while not self.shipper.is_delivered(key, offset):
@@ -125,32 +146,34 @@ class Pipeline:
         return self._writer.written if self._writer is not None else 0
 
 
-_current: Pipeline | None = None
+mine: Pipeline | None = None
+"""This process's pipeline, once it is made."""
+
 _making = threading.Lock()
 
 
 def current() -> Pipeline | None:
     """Return this process's pipeline, made and started if need be; None where nothing is configured."""
-    global _current
-    if _current is not None and _current.pid == os.getpid():
-        return _current
+    global mine
+    if mine is not None:
+        return mine
     directory = os.environ.get(DIRECTORY_VARIABLE)
     if not directory:
         return None
     with _making:
-        if _current is None or _current.pid != os.getpid():
+        if mine is None:
             made = Pipeline(pathlib.Path(directory))
             made.shipper.start()
-            _current = made
-        return _current
+            mine = made
+        return mine
 
 
 def forget_in_child() -> None:
-    """Give a forked child a lock that nobody holds."""
-    global _making
-    _making = threading.Lock()
+    """Give a forked child a pipeline of its own, and a lock that nobody holds."""
+    global mine, _making
+    mine, _making = None, threading.Lock()
 
 
 def existing() -> Pipeline | None:
     """Return this process's pipeline if it has one."""
-    return _current if _current is not None and _current.pid == os.getpid() else None
+    return mine

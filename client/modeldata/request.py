@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import os
 import random
 import time
+import types
+
+MOST_ID_CHARACTERS = 128
 
 
 class Request:
@@ -13,56 +17,148 @@ class Request:
 
     __slots__ = ("correlation", "designations", "id", "input_rows")
 
-    def __init__(self, request_id: str, correlation: str) -> None:
+    def __init__(self, request_id: str, correlation: str, designation: str) -> None:
         self.id = request_id
         self.correlation = correlation
-        self.designations: set[str] = set()
+        """What the user gave; empty: the request's id."""
+        self.designations: tuple[str, ...] = (designation,)
         self.input_rows = 0
         """How many rows its inputs had: tells a batch of predictions from one row of them."""
+
+    def following(self, correlation: str, designation: str, microseconds: int) -> Request:
+        """Return the request after this one in the same context."""
+        return Request(new_id(microseconds), correlation, designation)
+
+
+class _Given(Request):
+    """A request whose id was given, or the n-th part of it: a designation collected again under the same id."""
+
+    __slots__ = ("_given", "_part")
+
+    def __init__(self, given: str, correlation: str, designation: str, part: int = 0) -> None:
+        super().__init__(f"{given}.{part}" if part else given, correlation, designation)
+        self._given = given
+        self._part = part
+
+    def following(self, correlation: str, designation: str, _microseconds: int) -> Request:
+        return _Given(self._given, correlation or self.correlation, designation, self._part + 1)
 
 
 _current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("modeldata_request", default=None)
 
-# A generator of our own: the module's one is the model's. Scripts seed it (two pods of one seed would make equal ids),
-# and drawing from it would change what a model draws.
-_noise = random.Random()
 
-
-def enter(designation: str, user_correlation_id: str) -> Request:
+def enter(designation: str, user_correlation_id: str, microseconds: int) -> Request:
     """Return the request that a collector of this designation is in.
 
     A context (a thread, an asyncio task) that collects a designation again is in its next request: model servers reuse
-    threads, and ``run()`` collects each designation once.
+    threads, and ``run()`` collects each designation once. Under an id that was given, it is in the request's next part,
+    ``<id>.<n>``.
     """
     request = _current.get()
-    if request is None or designation in request.designations:
-        new = new_id()
-        request = Request(new, user_correlation_id or new)
+    if request is None:
+        request = Request(new_id(microseconds), user_correlation_id, designation)
         _current.set(request)
-    elif user_correlation_id:
-        request.correlation = user_correlation_id
-    request.designations.add(designation)
+    elif designation in request.designations:
+        if type(request) is Request:
+            request = Request(new_id(microseconds), user_correlation_id, designation)
+        else:
+            request = request.following(user_correlation_id, designation, microseconds)
+        _current.set(request)
+    else:
+        request.designations += (designation,)
+        if user_correlation_id:
+            request.correlation = user_correlation_id
     return request
 
 
 def leave() -> None:
     """Forget the request that this context is in: what comes next belongs to another."""
-    if _current.get() is not None:
+    request = _current.get()
+    if request is not None and not isinstance(request, _Given):
         _current.set(None)
+
+
+class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."))
+    """Within this context manager, what is collected has this ``$RequestId``.
+
+    For the id of an incoming HTTP request, and for labels that come later. Holds in this thread or asyncio task, and in
+    what is started in it with its context (``asyncio.create_task``, ``asyncio.to_thread``).
+
+    Args:
+        request_id: at most 128 characters; if it is empty or longer, ids are our own, as without it.
+        user_correlation_id: for ``$CorrelationId``, unless ``collect`` is given one.
+
+    """
+
+    def __init__(self, request_id: str, user_correlation_id: str = "") -> None:
+        given = request_id if 0 < len(request_id) <= MOST_ID_CHARACTERS else new_id(time.time_ns() // 1000)
+        correlation = user_correlation_id[:MOST_ID_CHARACTERS]
+        self._request = _Given(_utf8(given), _utf8(correlation), "")
+        self._token: contextvars.Token[Request | None] | None = None
+
+    def __enter__(self) -> str:
+        """Begin; return the id."""
+        self._token = _current.set(self._request)
+        return self._request.id
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        """End: what comes next is in the request that was before."""
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:  # ended in another context, as an ASGI server may end a generator
+                _current.set(None)
+            self._token = None
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+# A generator of our own: the module's one is the model's. Scripts seed it (two pods of one seed would make equal ids),
+# and drawing from it would change what a model draws.
+_noise = random.Random()
+
+_SAME_TIME = 50_000
+"""For so many microseconds ids carry the same time: formatting it for each is a tenth of what ``collect`` may take."""
+
+_process = ""
+_prefix = ""
+_time = 0
+_count = itertools.count()
+
+
+def new_id(microseconds: int) -> str:
+    """Return a UUIDv7 (RFC 9562) of a time up to 0.05 s before: sorts by time, so that the rows of a file do.
+
+    42 of its random bits are the process's, drawn once; 32 are a counter that begins anywhere (§6.2 of the RFC).
+
+    Args:
+        microseconds: since the epoch.
+
+    """
+    global _prefix, _time
+    if not 0 <= microseconds - _time < _SAME_TIME:
+        milliseconds = microseconds // 1000
+        _prefix, _time = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-{_process}", microseconds
+    return f"{_prefix}{next(_count) & 0xFFFFFFFF:08x}"
+
+
+def _draw() -> None:
+    global _process, _count, _time
+    noise = _noise.getrandbits(74)
+    _process = f"7{noise & 0xFFF:03x}-{0x8000 | (noise >> 12) & 0x3FFF:04x}-{(noise >> 26) & 0xFFFF:04x}"
+    _count = itertools.count(noise >> 42)
+    _time = 0
 
 
 def _after_fork() -> None:
     _noise.seed()  # else parent and child draw the same ids
-    leave()
+    _draw()
+    _current.set(None)
 
 
+_draw()
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def new_id() -> str:
-    """Return a UUIDv7 (RFC 9562): sorts by time, so that the rows of a file do."""
-    milliseconds = time.time_ns() // 1_000_000
-    noise = _noise.getrandbits(74)
-    value = (milliseconds << 80) | (0x7 << 76) | ((noise >> 62) << 64) | (0x2 << 62) | (noise & 0x3FFF_FFFF_FFFF_FFFF)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

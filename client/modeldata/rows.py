@@ -47,7 +47,10 @@ PIECE_CELLS = 50_000
 PIECE_BYTES = 1024 * 1024
 """Where a call's rows are cut: by rows and cells where they come as lists, by bytes where they are an array."""
 
-_JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+PLAIN_ROWS, PLAIN_CELLS = 1000, 50
+"""Up to so many rows, and cells in the first of them, lists are never cut."""
+
+JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def take(data: object, *, names: tuple[str, ...], input_rows: int) -> list[Table]:
@@ -64,6 +67,14 @@ def take(data: object, *, names: tuple[str, ...], input_rows: int) -> list[Table
 
     """
     return [table for table in _tables(data, names, input_rows) if table.rows]
+
+
+def are_plain(data: object) -> bool:
+    """Return whether data is a list of lists, small enough for one record; what the cells are is not looked at."""
+    if type(data) is not list or not 0 < len(data) <= PLAIN_ROWS:
+        return False
+    first = data[0]
+    return type(first) is list and len(first) <= PLAIN_CELLS
 
 
 def _tables(data: object, names: tuple[str, ...], input_rows: int) -> list[Table]:
@@ -106,7 +117,7 @@ def _from_list(data: typing.Sequence[object], names: tuple[str, ...], input_rows
         rows = [[row.get(key) for key in keys] if isinstance(row, dict) else [row] for row in data]
         names = tuple(name_text(key) for key in keys)
     elif _is_column(len(data), names, input_rows):
-        rows = [(cell,) for cell in data]
+        rows = [(value,) for value in data]
     else:
         rows = (data,)
     return _json_tables(names, rows)
@@ -130,13 +141,13 @@ def _json_tables(names: tuple[str, ...], rows: typing.Sequence[object]) -> list[
 
 def _json(rows: typing.Sequence[object]) -> bytes:
     try:
-        text = orjson.dumps(rows, default=_cell, option=_JSON)
+        text = orjson.dumps(rows, default=cell, option=JSON_OPTIONS)
     except (TypeError, ValueError):
         text = b"null"
     # orjson writes null for NaN and infinities too: only where a null is, cells are looked at one by one.
     if b"null" not in text:
         return text
-    return orjson.dumps([[_cell(cell) for cell in _cells(row)] for row in rows], default=_cell, option=_JSON)
+    return orjson.dumps([[cell(value) for value in _cells(row)] for row in rows], default=cell, option=JSON_OPTIONS)
 
 
 def _cells(row: object) -> typing.Iterable[object]:
@@ -147,7 +158,7 @@ def _cells(row: object) -> typing.Iterable[object]:
     return [row]
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """Return a cell as something JSON can hold: where JSON has no word for it, the text of the CSV cell."""
     if value is None or isinstance(value, (str, bool)):
         return name_text(value) if isinstance(value, str) else value
@@ -162,17 +173,17 @@ def _cell(value: object) -> object:
     if type(value).__name__ == "NAType":
         return None
     if isinstance(value, (list, tuple)):
-        return [_cell(inner) for inner in value]
+        return [cell(inner) for inner in value]
     if isinstance(value, dict):
-        return {name_text(key): _cell(inner) for key, inner in value.items()}
+        return {name_text(key): cell(inner) for key, inner in value.items()}
     if isinstance(value, enum.Enum):
-        return _cell(value.value)
+        return cell(value.value)
     if type(value).__name__ in ("float32", "float16"):
-        return _cell(float(str(value)))  # the shortest digits of its own width
+        return cell(float(str(value)))  # the shortest digits of its own width
     listed = getattr(value, "tolist", None)  # numpy's scalars and arrays
     if listed is not None:
         inner = listed()
-        return _cell(inner) if not isinstance(inner, type(value)) else str(value)
+        return cell(inner) if not isinstance(inner, type(value)) else str(value)
     return str(value)
 
 
@@ -228,6 +239,6 @@ def _from_frame(frame: typing.Any) -> list[Table]:
 def _column(values: typing.Any) -> list[typing.Any]:
     """Return the cells of a one-dimensional array or Series; floats with the digits of their own width."""
     if str(getattr(values, "dtype", "")) in ("float32", "float16"):
-        return [float(str(cell)) for cell in (values.to_numpy() if hasattr(values, "to_numpy") else values)]
+        return [float(str(value)) for value in (values.to_numpy() if hasattr(values, "to_numpy") else values)]
     listed: list[typing.Any] = values.tolist()
     return listed

@@ -18,7 +18,7 @@ import orjson
 
 logger = logging.getLogger("modeldata")
 
-CHECK_SECONDS = 0.1
+LOOK_MICROSECONDS = 100_000
 """How often the file is looked at, at most: a ``stat`` costs 2 us, and a switch shall be obeyed within a second."""
 
 DEFAULT_PATH = (
@@ -119,23 +119,25 @@ def parse(text: bytes) -> Settings:
 
 
 class LiveSettings:
-    """The latest good reading of the file; looks again by itself, at most every ``CHECK_SECONDS``."""
+    """The latest good reading of the file; looks again by itself, at most every ``LOOK_MICROSECONDS``."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
-        self._current = OFF
-        self._checked = time.monotonic()
+        self.latest = OFF
+        """The settings in force, as of the last look."""
+        self.looked = time.time_ns() // 1000
+        """When, in microseconds since the epoch. ``latest`` is as good as ``current()`` until the next look is due."""
         self._signature: tuple[int, int, int] | None = None
         self._complained = False
         self._look()  # here, or a thread that asks while another reads the file for the first time is told OFF
 
     def current(self) -> Settings:
         """Return the settings in force. Costs a clock reading, and now and then a ``stat``."""
-        now = time.monotonic()
-        if now - self._checked >= CHECK_SECONDS:
-            self._checked = now
+        now = time.time_ns() // 1000
+        if not 0 <= now - self.looked < LOOK_MICROSECONDS:  # or the clock was set back
+            self.looked = now
             self._look()
-        return self._current
+        return self.latest
 
     def _look(self) -> None:
         # The kubelet swaps a symlink, so a new version is a new inode.
@@ -158,9 +160,9 @@ class LiveSettings:
             logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error)
             return
         self._signature, self._complained = signature, False
-        if latest.enabled != self._current.enabled:
+        if latest.enabled != self.latest.enabled:
             logger.info("modeldata: collection switched %s (%s)", "on" if latest.enabled else "off", latest.collection)
-        self._current = latest
+        self.latest = latest
 
 
 Value = typing.TypeVar("Value")

@@ -251,7 +251,7 @@ class Shipper:
         if not upto:
             return False
         self._turn = next(reversed(upto)).partition("/")[0]
-        log.begin(journal.Batch(request.new_id(), builder.blocks(), upto))
+        log.begin(journal.Batch(request.new_id(time.time_ns() // 1000), builder.blocks(), upto))
         self._block = 0
         return True
 
@@ -307,7 +307,7 @@ class Shipper:
             for block in taken.blocks[self._block :]
         )
         logger.warning("modeldata: storage moved to %s/%s; what waits goes there", to.endpoint, to.container)
-        moved = journal.Batch(request.new_id(), blocks, taken.upto)
+        moved = journal.Batch(request.new_id(time.time_ns() // 1000), blocks, taken.upto)
         log.begin(moved)
         self._block = 0
         return moved

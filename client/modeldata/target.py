@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import typing
 
-from . import settings, spool, text
+from . import record, settings, text
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _UNSAFE = re.compile(r"[^\w.()-]+")
 DEFAULT_WORKSPACE = "default/default/default"
 
 
-def directory(stream: spool.Stream, microseconds: int, of: settings.Settings, template: str) -> str:
+def directory(stream: record.Stream, microseconds: int, of: settings.Settings, template: str) -> str:
     """Return the path of a row's file, with ``{file}`` left for the appender to fill.
 
     What the collector was told (version, workspace, webservice) goes before what the operator knows. Text from outside
@@ -48,7 +48,7 @@ def safe(part: str) -> str:
     return cleaned[:128] or "default"
 
 
-def _workspace(stream: spool.Stream, identity: settings.Identity) -> tuple[str, str, str]:
+def _workspace(stream: record.Stream, identity: settings.Identity) -> tuple[str, str, str]:
     parts = stream.workspace.split("/")
     if stream.workspace and len(parts) == 3:
         return parts[0], parts[1], parts[2]

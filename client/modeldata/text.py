@@ -8,8 +8,8 @@ JSON: what pandas, DuckDB, polars and Spark read alike.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
+import functools
 import math
 import struct
 import sys
@@ -17,7 +17,7 @@ import typing
 
 import orjson
 
-from . import rows, spool
+from . import record, rows, turns
 
 LEADING = ("$Timestamp", "$CorrelationId", "$RequestId")
 """The columns before the features, as Azure ML's first collectors wrote them."""
@@ -34,38 +34,36 @@ _STRUCT_CODES = {
 }  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Csv:
+class Csv(typing.NamedTuple):
     """A record as it stands in the file."""
 
     header: bytes
-    rows: list[bytes]
+    rows: list[str]
     """Each whole, with its line end."""
 
 
-def to_csv(record: spool.Record) -> Csv:
+def to_csv(of: record.Record) -> Csv:
     """Return a record's header and rows."""
-    table = record.table
+    table, request = of.table, of.request
     cells, widths = _array_rows(table) if table.encoding is rows.Encoding.ARRAY else _json_rows(table)
     width = max(max(widths, default=1), len(table.names))
     if min(widths, default=width) < width:
-        cells = [row + b"," * (width - cell_count) for row, cell_count in zip(cells, widths)]
-    lead = f"{timestamp(record.microseconds)},{quote(record.correlation)},"
-    if not record.batch:
-        prefix = f"{lead}{quote(record.request)},".encode()
-        lines = [b"%b%b\r\n" % (prefix, row) for row in cells]
-    elif quote(record.request) == record.request:
-        prefix = f"{lead}{record.request}-".encode()
-        lines = [b"%b%d,%b\r\n" % (prefix, number, row) for number, row in enumerate(cells, record.first_row)]
+        cells = [row + "," * (width - cell_count) for row, cell_count in zip(cells, widths)]
+    lead = f"{timestamp(of.microseconds)},{quote(of.correlation or request)},"
+    if of.first_row == record.SINGLE:
+        prefix = f"{lead}{quote(request)},"
+        lines = [f"{prefix}{row}\r\n" for row in cells]
+    elif quote(request) == request:
+        prefix = f"{lead}{request}-"
+        lines = [f"{prefix}{number},{row}\r\n" for number, row in enumerate(cells, of.first_row)]
     else:
-        lines = [
-            f"{lead}{quote(f'{record.request}-{number}')},".encode() + row + b"\r\n"
-            for number, row in enumerate(cells, record.first_row)
-        ]
+        numbered = enumerate(cells, of.first_row)
+        lines = [f"{lead}{quote(f'{request}-{number}')},{row}\r\n" for number, row in numbered]
     return Csv(header(table.names, width), lines)
 
 
-def header(names: typing.Sequence[str], width: int) -> bytes:
+@functools.lru_cache(maxsize=1000)
+def header(names: tuple[str, ...], width: int) -> bytes:
     """Return the first line: the leading columns, the given names, and ``feature_<n>`` for columns without a name."""
     columns = [*LEADING, *names, *(f"feature_{number}" for number in range(len(names), width))]
     return ",".join(quote(name) for name in columns).encode() + b"\r\n"
@@ -80,10 +78,17 @@ def quote(text: str) -> str:
 
 def timestamp(microseconds: int) -> str:
     """Return RFC 3339 UTC with microseconds."""
-    return (_EPOCH + datetime.timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{second(seconds)}{str(fraction + 1_000_000)[1:]}Z"
 
 
-def _json_rows(table: rows.Table) -> tuple[list[bytes], list[int]]:
+@functools.lru_cache(maxsize=100)
+def second(seconds: int) -> str:
+    """Return a timestamp up to its point."""
+    return (_EPOCH + datetime.timedelta(seconds=seconds)).isoformat() + "."
+
+
+def _json_rows(table: rows.Table) -> tuple[list[str], list[int]]:
     payload = table.payload
     if (
         b'"' not in payload
@@ -94,12 +99,19 @@ def _json_rows(table: rows.Table) -> tuple[list[bytes], list[int]]:
         and payload.count(b"],[") == table.rows - 1
     ):
         # Lists of numbers and booleans, nothing nested: their JSON text is their CSV text.
-        cells = payload[2:-2].split(b"],[") if table.rows else []
-        widths = [row.count(b",") + 1 for row in cells]
-        return ([row.replace(b"null", b"") for row in cells] if b"null" in payload else cells), widths
+        text = payload[2:-2].decode()
+        if "n" in text:
+            text = text.replace("null", "")
+        cells = text.split("],[") if table.rows > 1 else [text]
+        return cells, [row.count(",") + 1 for row in cells]
     # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
-    decoded = [row if isinstance(row, list) else [row] for row in orjson.loads(payload)]
-    return [",".join(map(_cell_text, row)).encode() for row in decoded], [max(1, len(row)) for row in decoded]
+    cells, widths = [], []
+    for row in orjson.loads(payload):
+        listed = row if isinstance(row, list) else [row]
+        cells.append(",".join(map(_cell_text, listed)))
+        widths.append(max(1, len(listed)))
+        turns.give_way()
+    return cells, widths
 
 
 def _cell_text(value: object) -> str:
@@ -114,37 +126,38 @@ def _cell_text(value: object) -> str:
     return repr(value)
 
 
-def _array_rows(table: rows.Table) -> tuple[list[bytes], list[int]]:
+def _array_rows(table: rows.Table) -> tuple[list[str], list[int]]:
     row_bytes = len(table.payload) // table.rows
     step = max(1, SLICE_CELLS // table.width)
-    cells: list[bytes] = []
+    cells: list[str] = []
     for start in range(0, table.rows, step):
         piece = table.payload[start * row_bytes : (start + step) * row_bytes]
         cells += _slice_rows(piece, table.dtype, table.width)
+        turns.give_way()
     return cells, [table.width] * table.rows
 
 
-def _slice_rows(piece: bytes, dtype: str, width: int) -> list[bytes]:
+def _slice_rows(piece: bytes, dtype: str, width: int) -> list[str]:
     # The rows may be those of another process of this pod, so numpy need not be here, or is being imported just now.
     frombuffer = getattr(sys.modules.get("numpy"), "frombuffer", None)
     if frombuffer is not None:
         with contextlib.suppress(Exception):
             text = orjson.dumps(frombuffer(piece, dtype).reshape(-1, width), option=orjson.OPT_SERIALIZE_NUMPY)
-            if b"null" not in text:  # orjson's word for NaN and infinities
-                return text[2:-2].split(b"],[")
+            if b"n" not in text:  # of null, orjson's word for NaN and infinities
+                return text[2:-2].decode().split("],[")
     code = dtype[-2:]
     values = struct.unpack(f"<{len(piece) // int(code[1])}{_STRUCT_CODES[code]}", piece)
     texts = [_number_text(value, code) for value in values]
-    return [b",".join(texts[start : start + width]) for start in range(0, len(texts), width)]
+    return [",".join(texts[start : start + width]) for start in range(0, len(texts), width)]
 
 
-def _number_text(value: float | bool, code: str) -> bytes:
+def _number_text(value: float | bool, code: str) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
-            return rows.float_text(value).encode()
+            return rows.float_text(value)
         if code == "f4":
             value = _shortest(value)
-    return orjson.dumps(value)
+    return orjson.dumps(value).decode()
 
 
 def _shortest(value: float) -> float:

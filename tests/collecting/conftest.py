@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from modeldata import rows, spool, text
+from modeldata import record, rows, text
 
 Table = typing.Callable[..., list[list[str]]]
 
@@ -17,10 +17,12 @@ def as_csv(tables: list[rows.Table], *, request: str = "r", batch: bool = False)
     """Return the text of a file with these tables."""
     content, first = b"", 0
     for table in tables:
-        stream = spool.Stream("m", "inputs", names=table.names)
-        out = text.to_csv(spool.Record(stream, 0, request, request, first, batch, table))
+        stream = record.Stream("m", "inputs", names=table.names)
+        first_row = first if batch else record.SINGLE
+        out = text.to_csv(record.Record(stream, 0, request, "", first_row, table))
         first += table.rows
-        content += b"".join(out.rows) if content else out.header + b"".join(out.rows)
+        lines = "".join(out.rows).encode()
+        content += lines if content else out.header + lines
     return content
 
 

@@ -19,40 +19,47 @@ def _no_request_before() -> None:
     request.leave()
 
 
+def enter(designation: str, user_correlation_id: str) -> request.Request:
+    return request.enter(designation, user_correlation_id, time.time_ns() // 1000)
+
+
+def new_id() -> str:
+    return request.new_id(time.time_ns() // 1000)
+
+
 def test_inputs_and_predictions_share_an_id() -> None:
-    assert request.enter("inputs", "").id == request.enter("predictions", "").id
+    assert enter("inputs", "").id == enter("predictions", "").id
 
 
 def test_a_designation_collected_again_opens_a_new_request() -> None:
-    first = request.enter("inputs", "").id
-    request.enter("predictions", "")
-    assert request.enter("inputs", "").id != first
+    first = enter("inputs", "").id
+    enter("predictions", "")
+    assert enter("inputs", "").id != first
 
 
 def test_the_row_count_of_the_inputs_ends_with_the_request() -> None:
-    request.enter("inputs", "").input_rows = 5
-    assert request.enter("predictions", "").input_rows == 5
-    assert request.enter("predictions", "").input_rows == 0
+    enter("inputs", "").input_rows = 5
+    assert enter("predictions", "").input_rows == 5
+    assert enter("predictions", "").input_rows == 0
 
 
 def test_the_users_id_is_the_correlation() -> None:
-    assert request.enter("inputs", "mine").correlation == "mine"
-    assert request.enter("predictions", "").correlation == "mine"
+    assert enter("inputs", "mine").correlation == "mine"
+    assert enter("predictions", "").correlation == "mine"
 
 
 def test_without_a_users_id_the_request_is_the_correlation() -> None:
-    entered = request.enter("inputs", "")
-    assert entered.correlation == entered.id
+    assert enter("inputs", "").correlation == ""
 
 
 def test_after_leaving_nothing_joins_the_request_before() -> None:
-    first = request.enter("inputs", "").id
+    first = enter("inputs", "").id
     request.leave()
-    assert request.enter("predictions", "").id != first
+    assert enter("predictions", "").id != first
 
 
 def _both(_: int) -> tuple[str, str]:
-    return request.enter("inputs", "").id, request.enter("predictions", "").id
+    return enter("inputs", "").id, enter("predictions", "").id
 
 
 def test_threads_do_not_mix() -> None:
@@ -64,9 +71,9 @@ def test_threads_do_not_mix() -> None:
 
 async def test_tasks_do_not_mix() -> None:
     async def serve() -> tuple[str, str]:
-        inputs = request.enter("inputs", "").id
+        inputs = enter("inputs", "").id
         await asyncio.sleep(0)
-        return inputs, await asyncio.to_thread(lambda: request.enter("predictions", "").id)
+        return inputs, await asyncio.to_thread(lambda: enter("predictions", "").id)
 
     pairs = await asyncio.gather(*(serve() for _ in range(50)))
     assert all(inputs == predictions for inputs, predictions in pairs)
@@ -75,42 +82,84 @@ async def test_tasks_do_not_mix() -> None:
 
 def test_an_id_is_a_valid_uuid_of_its_time() -> None:
     before = time.time_ns() // 1_000_000
-    made = uuid.UUID(request.new_id())
+    made = uuid.UUID(new_id())
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert before <= made.int >> 80 <= time.time_ns() // 1_000_000
+    assert before - 50 <= made.int >> 80 <= time.time_ns() // 1_000_000
 
 
-def test_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    for milliseconds in (1, 255, 256, 2**33, 2**47):
-        monkeypatch.setattr(time, "time_ns", lambda at=milliseconds: at * 1_000_000)
-        made.append(request.new_id())
+def test_ids_sort_by_time_also_where_the_clock_was_set_back() -> None:
+    milliseconds = [1, 255, 256, 2**33, 2**47]
+    made = [request.new_id(each * 1000) for each in milliseconds]
     assert made == sorted(made)
+    assert request.new_id(255_000)[:13] == made[1][:13]
+
+
+def test_ids_of_one_moment_differ() -> None:
+    assert len({request.new_id(1_000_000) for _ in range(10_000)}) == 10_000
+
+
+def test_what_is_collected_under_a_given_id_has_it() -> None:
+    with request.request_id("given", "mine"):
+        inputs, predictions = enter("inputs", ""), enter("predictions", "")
+    assert (inputs.id, predictions.id, inputs.correlation) == ("given", "given", "mine")
+    assert enter("labels", "").id not in ("given", "given.1")
+
+
+def test_a_designation_collected_again_under_a_given_id_is_its_next_part() -> None:
+    with request.request_id("given", "mine"):
+        made = [(enter("inputs", "").id, enter("predictions", "").id) for _ in range(3)]
+        assert enter("inputs", "").correlation == "mine"
+    assert made == [("given", "given"), ("given.1", "given.1"), ("given.2", "given.2")]
+
+
+def test_a_given_id_ends_with_its_block_and_the_one_around_it_goes_on() -> None:
+    with request.request_id("outer"):
+        with request.request_id("inner"):
+            assert enter("inputs", "").id == "inner"
+        assert enter("inputs", "").id == "outer"
+
+
+def test_a_given_id_survives_that_collection_is_off_for_a_while() -> None:
+    with request.request_id("given"):
+        request.leave()
+        assert enter("inputs", "").id == "given"
+
+
+@pytest.mark.parametrize("unusable", ["", "x" * 129])
+def test_an_unusable_id_is_replaced_by_one_of_ours(unusable: str) -> None:
+    with request.request_id(unusable) as used:
+        assert uuid.UUID(used).version == 7
+        assert enter("inputs", "").id == used
+
+
+def test_a_given_id_is_made_text_that_utf8_can_hold() -> None:
+    with request.request_id("a\udc80b") as used:
+        assert used == "a?b"
 
 
 def test_ids_do_not_depend_on_the_models_seed() -> None:
     random.seed(0)
-    first = request.new_id()
+    first = new_id()
     random.seed(0)
-    assert request.new_id()[14:] != first[14:]
+    assert new_id()[14:] != first[14:]
 
 
 def test_ids_do_not_change_what_the_model_draws() -> None:
     random.seed(0)
     expected = random.random()
     random.seed(0)
-    request.new_id()
+    new_id()
     assert random.random() == expected
 
 
 def test_a_forked_child_makes_other_ids() -> None:
     reader, writer = os.pipe()
-    request.enter("inputs", "")
+    enter("inputs", "")
     child = os.fork()
     if child == 0:
-        os.write(writer, f"{request.enter('predictions', '').id} {request.new_id()}".encode())
+        os.write(writer, f"{enter('predictions', '').id} {new_id()}".encode())
         os._exit(0)
-    mine = [request.enter("predictions", "").id, request.new_id()]
+    mine = [enter("predictions", "").id, new_id()]
     os.waitpid(child, 0)
     theirs = os.read(reader, 200).decode().split()
     assert not {each[14:] for each in mine} & {each[14:] for each in theirs}

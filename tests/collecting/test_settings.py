@@ -98,7 +98,7 @@ def test_a_demand_that_is_not_fulfilled_switches_off(
 
 @pytest.fixture
 def live(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> settings.LiveSettings:
-    monkeypatch.setattr(settings, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(settings, "LOOK_MICROSECONDS", 0)
     return settings.LiveSettings(tmp_path / "settings.json")
 
 

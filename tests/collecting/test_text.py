@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 
-from modeldata import rows, spool, text
+from modeldata import record, rows, text
 
 from .conftest import as_csv
 
@@ -160,8 +160,7 @@ def test_a_single_row_has_the_plain_id() -> None:
 
 
 def test_an_id_is_quoted_where_it_must_be() -> None:
-    record = spool.Record(
-        spool.Stream("m", "d"), 0, "a,b", 'c"d', 0, True, rows.take([[1], [2]], names=(), input_rows=0)[0]
-    )
-    (first, second) = [next(csv.reader([row.decode()])) for row in text.to_csv(record).rows]
+    (table,) = rows.take([[1], [2]], names=(), input_rows=0)
+    odd = record.Record(record.Stream("m", "d"), 0, "a,b", 'c"d', 0, table)
+    (first, second) = [next(csv.reader([row])) for row in text.to_csv(odd).rows]
     assert (first[1:], second[1:]) == (['c"d', "a,b-0", "1"], ['c"d', "a,b-1", "2"])

@@ -13,7 +13,7 @@ import uuid
 import pytest
 from azure.storage.blob import ContainerClient
 
-from modeldata import rows, spool
+from modeldata import record, rows, spool
 
 pytestmark = pytest.mark.azurite
 
@@ -181,8 +181,8 @@ def test_midnight_divides_rows_between_two_files(pod: typing.Any, model: typing.
     midnight = int(datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC).timestamp()) * 1_000_000
     for number, microseconds in enumerate((midnight - 1, midnight)):
         table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
-        stream = spool.Stream("m", "inputs", ("n",))
-        writer.write(spool.Record(stream, microseconds, f"r{number}", f"r{number}", 0, False, table))
+        stream = record.Stream("m", "inputs", ("n",))
+        writer.write(stream, record.Record(stream, microseconds, f"r{number}", "", record.SINGLE, table).to_line())
     writer.close()
     model(pod)
     eventually(arrived(pod, 2))

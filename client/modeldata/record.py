@@ -1,0 +1,162 @@
+r"""A record: the rows of one ``collect`` call, and how it lies in the spool.
+
+What is equal for all rows of a call is there once. A line each, so that one call of orjson makes what one ``write()``
+takes::
+
+    [stream,microseconds,request,correlation,first row,rows,[[cell,...],...]]\n
+    A[stream,microseconds,request,correlation,first row,rows,dtype,width,bytes,crc32]\n<the numbers as in memory>
+    S{"number":...,"model":...}\n                      the stream that later lines of the segment name by its number
+
+JSON text has no line end and no NUL in it: a line without its end was cut off, one with a NUL was damaged by a crash
+of the node. ``correlation`` is empty where it is the request's id. ``first row`` is -1 for a single row, whose request
+id has no number; else the number of the first row within its request, which counts on where a call was cut into pieces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import typing
+import zlib
+
+import orjson
+
+from . import rows
+
+SINGLE = -1
+
+_ROWS, _ARRAY, _STREAM = b"[AS"
+_HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')
+_ROWS_OPTIONS = rows.JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
+_LETTER_N = ord("n")
+
+_numbers = itertools.count(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What decides the file and the header of rows, beside their day and the settings."""
+
+    model: str
+    designation: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    workspace: str = ""
+    webservice: str = ""
+    number: int = dataclasses.field(default_factory=_numbers.__next__)
+    """By which rows refer to it; unique within a process."""
+
+    def with_names(self, names: tuple[str, ...]) -> Stream:
+        """Return the stream of the same model with other columns."""
+        return dataclasses.replace(self, names=names, number=next(_numbers))
+
+    def to_line(self) -> bytes:
+        """Return the line that defines it."""
+        return b"S" + orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+
+
+class Record(typing.NamedTuple):
+    """The rows of one call, with what is equal for all of them."""
+
+    stream: Stream
+    microseconds: int
+    """When, since the epoch, UTC."""
+    request: str
+    correlation: str
+    """Empty where it is the request's id."""
+    first_row: int
+    table: rows.Table
+
+    def to_line(self) -> bytes:
+        """Return its line, with the array behind it where it is one."""
+        table = self.table
+        head: list[object] = [self.stream.number, *self[1:5], table.rows]
+        if table.encoding is rows.Encoding.JSON:
+            return orjson.dumps([*head, orjson.Fragment(table.payload)], option=orjson.OPT_APPEND_NEWLINE)
+        head += (table.dtype, table.width, len(table.payload), zlib.crc32(table.payload))
+        return b"A%b%b" % (orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE), table.payload)
+
+
+def plain(head: list[object]) -> bytes | None:
+    """Return the line of lists that are written as they are; None where cells must be looked at one by one.
+
+    Args:
+        head: number of the stream, microseconds, request, correlation, first row, number of rows, and the rows.
+
+    """
+    try:
+        line = orjson.dumps(head, rows.cell, _ROWS_OPTIONS)
+    except TypeError:
+        return None
+    # orjson writes null for NaN and infinities too. A search for one letter is 20 times as fast as one for four.
+    return None if _LETTER_N in line and b"null" in line else line
+
+
+class Reader:
+    """Reads lines of one segment, in order; keeps the streams that they refer to."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, Stream] = {}
+
+    def read(self, content: bytes, offset: int = 0) -> typing.Iterator[tuple[Record | None, int]]:
+        """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
+
+        Ends at the first line that is not (or not yet) whole.
+        """
+        while (end := content.find(b"\n", offset) + 1) > 0:
+            kind = content[offset]
+            if kind == _STREAM:
+                self._learn(content[offset + 1 : end])
+            elif kind == _ARRAY:
+                record, end = self._array(content, offset, end)
+                if end > len(content):
+                    return
+                yield record, end
+            else:
+                yield self._rows(content, offset, end), end
+            offset = end
+
+    def _learn(self, text: bytes) -> None:
+        try:
+            fields = orjson.loads(text)
+            fields["names"] = tuple(fields["names"])
+            stream = Stream(**fields)
+        except (ValueError, TypeError, LookupError):
+            return  # damaged: its records can't be read then
+        self._streams[stream.number] = stream
+
+    def _rows(self, content: bytes, offset: int, end: int) -> Record | None:
+        found = _HEAD.match(content, offset, end)
+        if found is not None:
+            number, microseconds, request, correlation, first_row, count = found.groups()
+            stream, payload = self._streams.get(int(number)), content[found.end() : end - 2]
+            if stream is None or content[end - 2] != ord("]") or 0 in payload:
+                return None
+            table = rows.Table(stream.names, int(count), rows.Encoding.JSON, payload)
+            return Record(stream, int(microseconds), request.decode(), correlation.decode(), int(first_row), table)
+        try:  # ids with quotes in them
+            *head, cells = orjson.loads(content[offset:end])
+            return self._record(head, rows.Encoding.JSON, orjson.dumps(cells))
+        except (ValueError, TypeError, LookupError):
+            return None
+
+    def _array(self, content: bytes, offset: int, end: int) -> tuple[Record | None, int]:
+        try:
+            *head, dtype, width, size, checksum = orjson.loads(content[offset + 1 : end])
+            payload = content[end : end + size]
+            if len(payload) < size:
+                return None, end + size
+            if zlib.crc32(payload) != checksum:
+                return None, end + size
+            return self._record(head, rows.Encoding.ARRAY, payload, dtype, width), end + size
+        except (ValueError, TypeError, LookupError):
+            return None, end
+
+    def _record(
+        self, head: list[typing.Any], encoding: rows.Encoding, payload: bytes, dtype: str = "", width: int = 0
+    ) -> Record:
+        number, microseconds, request, correlation, first_row, count = head
+        stream = self._streams[number]
+        table = rows.Table(stream.names, count, encoding, payload, dtype, width)
+        return Record(stream, microseconds, request, correlation, first_row, table)
