@@ -23,8 +23,14 @@ class Service:
         self.most_blocks = most_blocks
         self.without_write = False
         """A SAS that may create but not write answers 403 where the blob exists."""
+        self.without_read = False
+        """A SAS ``ac`` answers 403 to whoever wants to know what or how much is there."""
+        self.refused: dict[str, storage.Answer] = {}
+        """What every append to a blob is answered."""
 
     def append(self, name: str, data: bytes, position: int) -> storage.Reply:
+        if name in self.refused:
+            return Reply(self.refused[name])
         if name in self.block_blobs:
             return Reply(Answer.CLOSED)
         if name not in self.blobs:
@@ -35,7 +41,7 @@ class Service:
             return Reply(Answer.CLOSED)
         self.blobs[name] += data
         self.blocks[name] += 1
-        return Reply(Answer.DONE)
+        return Reply(Answer.DONE, blocks=self.blocks[name])
 
     def create(self, name: str) -> storage.Reply:
         if name in self.blobs:
@@ -44,11 +50,15 @@ class Service:
         return Reply(Answer.DONE)
 
     def size(self, name: str) -> tuple[storage.Reply, int]:
+        if self.without_read:
+            return Reply(Answer.DENIED), 0
         if name not in self.blobs:
             return Reply(Answer.NO_BLOB), 0
         return Reply(Answer.DONE), len(self.blobs[name])
 
     def read(self, name: str, start: int, length: int) -> tuple[storage.Reply, bytes]:
+        if self.without_read:
+            return Reply(Answer.DENIED), b""
         if name not in self.blobs:
             return Reply(Answer.NO_BLOB), b""
         return Reply(Answer.DONE), self.blobs[name][start : start + length]

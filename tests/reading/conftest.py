@@ -1,0 +1,78 @@
+"""Collected data as a file: encoded, decoded and put into blocks as the client does, without a disk or storage."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pathlib
+import shutil
+import typing
+
+import pytest
+
+from modeldata import batch, counters, record, rows, settings
+
+if typing.TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Write = typing.Callable[..., pathlib.Path]
+
+SETTINGS = settings.Settings(enabled=True, storage=settings.Storage("http://127.0.0.1", "modeldata", "{file}"))
+
+
+@pytest.fixture(scope="session")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """Return the file that holds the data when it has been collected."""
+    directory = tmp_path_factory.mktemp("files")
+    numbers = itertools.count()
+
+    def collected(data: typing.Any, names: typing.Sequence[str] = (), *, request: str = "r") -> pathlib.Path:
+        builder = batch.Builder(SETTINGS, tally := counters.Counters())
+        for found, _ in record.Reader().read(_lines(data, tuple(names), request)):
+            builder.add(found)
+        (block,) = builder.blocks()
+        assert not tally.dropped
+        path = directory / f"{next(numbers)}.csv"
+        path.write_bytes(block.header + block.data)
+        return path
+
+    return collected
+
+
+def _lines(data: typing.Any, names: tuple[str, ...], request: str) -> bytes:
+    stream = record.Stream("m", "inputs", names=names)
+    if isinstance(data, list) and data and isinstance(data[0], list):  # as collect() does with lists of lists
+        line = record.plain([stream.number, 0, request, "", 0, len(data), data])
+        if line is not None:
+            return stream.to_line() + line
+    content, first = b"", 0
+    for table in rows.take(data, names=names, input_rows=0):
+        stream = record.Stream("m", "inputs", names=table.names)
+        content += stream.to_line() + record.Record(stream, 0, request, "", first, table).to_line()
+        first += table.rows
+    return content
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[SparkSession]:
+    """A Spark in this process and a JVM beside it; times are UTC."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.fail("java is missing: Spark runs on it. Debian: apt-get install openjdk-17-jre-headless")
+    from pyspark.sql import SparkSession
+
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    session = SparkSession.builder.master("local[2]").config(map=options).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    gateway = session.sparkContext._gateway
+    yield session
+    session.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # the JVM ends with it
+    gateway.proc.wait(60)
