@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import counters, journal, record, settings, target, text, turns
+from . import counters, journal, record, redaction, settings, target, text, turns
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
@@ -13,7 +13,15 @@ _DAY_MICROSECONDS = 86_400_000_000
 class Builder:
     """Takes records in, gives blocks out."""
 
-    def __init__(self, current: settings.Settings, tally: counters.Counters) -> None:
+    def __init__(self, current: settings.Settings, tally: counters.Counters, *, key: bytes = b"") -> None:
+        """Begin with no rows.
+
+        Args:
+            current: where the rows go, and how they are written.
+            tally: counts what can't be delivered.
+            key: for redactions by hash; empty where there is none.
+
+        """
         assert current.storage is not None
         self._settings = current
         self._storage = current.storage
@@ -22,17 +30,26 @@ class Builder:
         self._sizes: dict[tuple[str, bytes], int] = {}
         self._rows: dict[tuple[str, bytes], int] = {}
         self._closed: list[journal.Block] = []
+        self._key = key
         self._paths: dict[tuple[record.Stream, int], str] = {}
+        self._layouts: dict[record.Stream, text.Layout] = {}
         self.bytes = 0
 
     def add(self, found: record.Record | None) -> None:
-        """Add a record's rows; one that can't be read is counted and left out, or nothing behind it would arrive."""
+        """Add a record's rows; one that can't be read is counted and left out, or nothing behind it would arrive.
+
+        Raises:
+            redaction.KeyMissing: values must be hashed, and there is no key. Nothing of the record is added.
+
+        """
         turns.give_way()
         if found is None:
             self._counters.drop(counters.Drop.CORRUPT, "a damaged record in the spool")
             return
         try:
-            csv, path = text.to_csv(found), self._path(found)
+            csv, path = text.to_csv(found, self._layout(found.stream)), self._path(found)
+        except redaction.KeyMissing:
+            raise
         except Exception as error:
             self._counters.drop(counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows)
             return
@@ -63,6 +80,18 @@ class Builder:
             path = target.directory(found.stream, found.microseconds, self._settings, self._storage.path)
             self._paths[key] = path
         return path
+
+    def _layout(self, stream: record.Stream) -> text.Layout:
+        layout = self._layouts.get(stream)
+        if layout is None:
+            azureml = None
+            if self._settings.columns is settings.Columns.AZUREML:
+                known = target.identity(stream, self._settings.identity)
+                workspace = f"{known.subscription}/{known.resource_group}/{known.workspace}".lower()
+                azureml = (workspace, known.webservice, stream.model, known.model_version)
+            demanded = dict.fromkeys((*self._settings.redactions, *stream.redactions))
+            layout = self._layouts[stream] = text.Layout(tuple(demanded), self._key, azureml)
+        return layout
 
     def blocks(self) -> tuple[journal.Block, ...]:
         """Return the blocks."""

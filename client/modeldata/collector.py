@@ -7,7 +7,21 @@ import os
 import time
 import typing
 
-from . import counters, lifecycle, pipeline, record, request, rows, settings, target, text
+from . import (
+    cells,
+    correlation,
+    counters,
+    lifecycle,
+    pipeline,
+    record,
+    redaction,
+    request,
+    rows,
+    settings,
+    target,
+    text,
+    web,
+)
 
 logger = logging.getLogger("modeldata")
 
@@ -47,14 +61,14 @@ class ModelDataCollector:
         identifier: str | None = None,
         model_id: str = "default",
     ) -> None:
-        self.model_name = rows.name_text(model_name)
-        self.designation = rows.name_text(identifier if identifier is not None else designation)
+        self.model_name = cells.name_text(model_name)
+        self.designation = cells.name_text(identifier if identifier is not None else designation)
         self.feature_names = _names(feature_names)
-        self.workspace = rows.name_text(workspace)
-        self.webservice_name = rows.name_text(webservice_name)
-        self.model_version = rows.name_text(model_version)
-        self.collection_name = rows.name_text(collection_name)
-        self.model_id = rows.name_text(model_id)
+        self.workspace = cells.name_text(workspace or target.DEFAULT_WORKSPACE)
+        self.webservice_name = cells.name_text(webservice_name or "default")
+        self.model_version = cells.name_text(model_version or "default")
+        self.collection_name = cells.name_text(collection_name or "default")
+        self.model_id = cells.name_text(model_id or "default")
         self._debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
         self._stream = record.Stream(
             model=self.model_name,
@@ -64,24 +78,20 @@ class ModelDataCollector:
             workspace="" if self.workspace == target.DEFAULT_WORKSPACE else self.workspace,
             webservice="" if self.webservice_name == "default" else self.webservice_name,
         )
-        self._streams = {self.feature_names: self._stream}
-        """By the names of their columns: a DataFrame brings its own."""
+        self._streams: dict[tuple[object, ...], record.Stream] = {}
+        """By the names of their columns (a DataFrame brings its own) and their redactions."""
+        self._latest = settings.OFF
+        """The settings that ``_stream`` obeys."""
+        self._second = 0, ""
+        """The last row's, and its text."""
         self._is_inputs = self.designation == "inputs"
-        self._headers: dict[str, object] = {
-            "$aml_dc_correlation_id": "",
-            "$aml_dc_scoring_timestamp": "",
-            "$aml_dc_boundary": 1440,
-            "$aml_workspace": self.workspace,
-            "$aml_service_name": self.webservice_name,
-            "$aml_model_name": self.model_name,
-            "$aml_model_version": self.model_version,
-            "$aml_request_id": "",
-        }
+        self._headers = self._correlation_headers(settings.OFF)
         # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
         if pipeline.current() is None:
             logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
         else:
             lifecycle.chain_sigterm()
+            web.follow_flask()
 
     def collect(self, input_data: object, user_correlation_id: str = "") -> dict[str, object] | None:
         """Collect rows. Never raises, never waits for storage, keeps no reference to the data.
@@ -106,11 +116,18 @@ class ModelDataCollector:
             live = ours.live
             if not 0 <= microseconds - live.looked < settings.LOOK_MICROSECONDS:
                 live.current()
-            if not live.latest.enabled:
+            latest = live.latest
+            if latest is not self._latest:
+                self._obey(latest)
+            if not latest.enabled:
                 request.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             given = _correlation(user_correlation_id) if user_correlation_id else ""
             current = request.enter(self.designation, given, microseconds)
+            if latest.percent < 100 and not request.is_sampled(current.id, latest.percent):
+                return self._leave_out(current, microseconds, ours)
+            if not ours.shipper.running:
+                ours.shipper.start()
             count, line = 0, None
             if type(input_data) is list and 0 < (count := len(input_data)) <= rows.PLAIN_ROWS and not self._debug:
                 first = input_data[0]
@@ -129,7 +146,7 @@ class ModelDataCollector:
             if line is None:
                 count = self._collect_tables(input_data, current, microseconds, ours)
             else:
-                ours.write(self._stream, line, count)
+                ours.writer.write(self._stream, line, count)
             if lifecycle.wants_collect:
                 lifecycle.chain_at_collect()
             if not self._is_inputs:
@@ -143,30 +160,20 @@ class ModelDataCollector:
     def add_correlations(self, input_data: typing.Any, correlations: dict[str, object] | None) -> typing.Any:
         """Return the data with the correlation headers that ``collect`` of the inputs returned as further columns.
 
-        Lists and tuples become a list, arrays an array of objects, DataFrames a copy; with ``correlations=None``, or
-        data of another type, the data is returned as it is.
+        A flat list or array is as many rows as ``collect`` takes it for. Lists and tuples become a list, arrays an
+        array of objects, DataFrames a copy (those of Spark one of pandas); with ``correlations=None``, or data of
+        another type, the data is returned as it is.
         """
         try:
-            return self._with_correlations(input_data, correlations) if correlations else input_data
+            if not correlations:
+                return input_data
+            known = request.input_rows()
+            return correlation.add(input_data, correlations, names=self.feature_names, input_rows=known)
         except Exception as error:  # as in collect()
-            logger.warning("modeldata: no correlations added: %s", type(error).__name__)
+            ours = pipeline.existing()
+            if ours is not None:
+                ours.counters.complain("correlations", "no correlations added: %s", type(error).__name__)
             return input_data
-
-    @staticmethod
-    def _with_correlations(input_data: typing.Any, correlations: dict[str, object]) -> typing.Any:
-        values = list(correlations.values())
-        if isinstance(input_data, (list, tuple)):
-            if input_data and isinstance(input_data[0], (list, tuple)):
-                return [[*row, *values] for row in input_data]
-            return [*input_data, *values]
-        if hasattr(input_data, "assign") and hasattr(input_data, "columns"):
-            return input_data.assign(**correlations)
-        if hasattr(input_data, "astype") and getattr(input_data, "ndim", 0) in (1, 2):
-            import numpy
-
-            table = input_data.astype(object).reshape(1, -1) if input_data.ndim == 1 else input_data.astype(object)
-            return numpy.hstack([table, numpy.array([values] * len(table), dtype=object)])
-        return input_data
 
     def _collect_nothing(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
         microseconds = time.time_ns() // 1000
@@ -175,15 +182,38 @@ class ModelDataCollector:
         current.input_rows = self._collect_tables(data, current, microseconds, None)
         return self._correlations(current, microseconds) if self._is_inputs else None
 
+    def _obey(self, latest: settings.Settings) -> None:
+        self._latest = latest
+        self._stream = self._stream_of(self.feature_names, latest.redactions)
+        self._headers = self._correlation_headers(latest)
+
+    def _correlation_headers(self, latest: settings.Settings) -> dict[str, object]:
+        known = target.identity(self._stream, latest.identity)
+        workspace = f"{known.subscription}/{known.resource_group}/{known.workspace}"
+        fixed = ("", "", text.BOUNDARY, workspace, known.webservice, self.model_name, known.model_version, "")
+        return dict(zip(text.AZUREML, fixed))
+
+    def _leave_out(
+        self, current: request.Request, microseconds: int, ours: pipeline.Pipeline
+    ) -> dict[str, object] | None:
+        if len(current.designations) == 1:
+            ours.counters.sampled_out += 1
+        return self._correlations(current, microseconds) if self._is_inputs else None
+
     def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
+        second, prefix = self._second
+        if second != microseconds // 1_000_000:
+            second = microseconds // 1_000_000
+            prefix = text.second(second)
+            self._second = second, prefix
         found = self._headers.copy()
         found["$aml_dc_correlation_id"] = current.correlation or current.id
-        found["$aml_dc_scoring_timestamp"] = text.timestamp(microseconds)[:-1]
+        found["$aml_dc_scoring_timestamp"] = prefix + str(microseconds)[-6:]
         found["$aml_request_id"] = current.id
         return found
 
     def _complain(self, error: Exception) -> None:
-        refused = isinstance(error, rows.Refused)
+        refused = isinstance(error, cells.Refused)
         # The text of other errors stays out of the log: it may hold what was collected.
         detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
         ours = pipeline.existing()
@@ -200,7 +230,7 @@ class ModelDataCollector:
         first = 0
         for table in tables:
             each = record.Record(
-                self._stream_of(table.names),
+                self._stream_of(table.names, self._latest.redactions),
                 microseconds,
                 current.id,
                 current.correlation,
@@ -209,31 +239,31 @@ class ModelDataCollector:
             )
             first += table.rows
             if ours is not None:
-                ours.write(each.stream, each.to_line(), table.rows)
+                ours.writer.write(each.stream, each.to_line(), table.rows)
             if self._debug:
                 csv = text.to_csv(each)
                 print(csv.header.decode(), *csv.rows, sep="", end="")  # noqa: T201 (what the switch is for)
         return count
 
-    def _stream_of(self, names: tuple[str, ...]) -> record.Stream:
-        stream = self._streams.get(names)
+    def _stream_of(self, names: tuple[str, ...], redactions: tuple[redaction.Redaction, ...]) -> record.Stream:
+        stream = self._streams.get((names, redactions))
         if stream is None:
             if len(self._streams) >= _MOST_STREAMS:  # columns that change with each call
-                self._streams = {self.feature_names: self._stream}
-            stream = self._streams[names] = self._stream.with_names(names)
+                self._streams.clear()
+            stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
 
 
 def _correlation(given: object) -> str:
-    return rows.name_text(given)[: request.MOST_ID_CHARACTERS]
+    return cells.name_text(given)[: request.MOST_ID_CHARACTERS]
 
 
 def _names(given: object) -> tuple[str, ...]:
     if given is None:
         return ()
     if isinstance(given, str) or not isinstance(given, typing.Iterable):
-        return (rows.name_text(given),)
-    return tuple(rows.name_text(name) for name in given)
+        return (cells.name_text(given),)
+    return tuple(cells.name_text(name) for name in given)
 
 
 lifecycle.install()

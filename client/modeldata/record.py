@@ -22,7 +22,7 @@ import zlib
 
 import orjson
 
-from . import rows
+from . import cells, redaction, rows
 
 SINGLE = -1
 
@@ -44,16 +44,19 @@ class Stream:
     version: str = ""
     workspace: str = ""
     webservice: str = ""
+    redactions: tuple[redaction.Redaction, ...] = ()
+    """In force when the rows were collected."""
     number: int = dataclasses.field(default_factory=_numbers.__next__)
     """By which rows refer to it; unique within a process."""
 
-    def with_names(self, names: tuple[str, ...]) -> Stream:
-        """Return the stream of the same model with other columns."""
-        return dataclasses.replace(self, names=names, number=next(_numbers))
+    def like(self, names: tuple[str, ...], redactions: tuple[redaction.Redaction, ...]) -> Stream:
+        """Return the stream of the same model with other columns and redactions."""
+        return dataclasses.replace(self, names=names, redactions=redactions, number=next(_numbers))
 
     def to_line(self) -> bytes:
         """Return the line that defines it."""
-        return b"S" + orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+        fields = {**vars(self), "redactions": [(each.feature, each.action.value) for each in self.redactions]}
+        return b"S" + orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class Record(typing.NamedTuple):
@@ -86,7 +89,7 @@ def plain(head: list[object]) -> bytes | None:
 
     """
     try:
-        line = orjson.dumps(head, rows.cell, _ROWS_OPTIONS)
+        line = orjson.dumps(head, cells.cell, _ROWS_OPTIONS)
     except TypeError:
         return None
     # orjson writes null for NaN and infinities too. A search for one letter is 20 times as fast as one for four.
@@ -121,6 +124,9 @@ class Reader:
         try:
             fields = orjson.loads(text)
             fields["names"] = tuple(fields["names"])
+            fields["redactions"] = tuple(
+                redaction.Redaction(feature, redaction.Action(action)) for feature, action in fields["redactions"]
+            )
             stream = Stream(**fields)
         except (ValueError, TypeError, LookupError):
             return  # damaged: its records can't be read then

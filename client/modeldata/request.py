@@ -6,10 +6,14 @@ import contextvars
 import itertools
 import os
 import random
+import re
 import time
 import types
+import zlib
 
 MOST_ID_CHARACTERS = 128
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Request:
@@ -33,15 +37,19 @@ class Request:
 class _Given(Request):
     """A request whose id was given, or the n-th part of it: a designation collected again under the same id."""
 
-    __slots__ = ("_given", "_part")
+    __slots__ = ("_given", "_parts")
 
-    def __init__(self, given: str, correlation: str, designation: str, part: int = 0) -> None:
-        super().__init__(f"{given}.{part}" if part else given, correlation, designation)
+    def __init__(self, given: str, correlation: str, designation: str) -> None:
+        super().__init__(given, correlation, designation)
         self._given = given
-        self._part = part
+        self._parts = itertools.count(1)
+        """Of all tasks and threads of the request: each copies the context, and collects its own part."""
 
     def following(self, correlation: str, designation: str, _microseconds: int) -> Request:
-        return _Given(self._given, correlation or self.correlation, designation, self._part + 1)
+        after = _Given(self._given, correlation or self.correlation, designation)
+        after.id = f"{self._given}.{next(self._parts)}"
+        after._parts = self._parts
+        return after
 
 
 _current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("modeldata_request", default=None)
@@ -71,6 +79,26 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
     return request
 
 
+def is_sampled(request_id: str, percent: int) -> bool:
+    """Return whether a request is among the percentage that is collected: the same for each row of it, anywhere.
+
+    A row's number behind a UUID is left out of account: labels may come later, with the id of one row.
+    """
+    whole = request_id[:36] if _UUID.match(request_id) else request_id
+    return zlib.crc32(whole.encode()) % 100 < percent
+
+
+def input_rows() -> int:
+    """Return how many rows the inputs of this context's request had; 0 if none were collected."""
+    request = _current.get()
+    return request.input_rows if request is not None else 0
+
+
+def is_given() -> bool:
+    """Return whether this context is within a ``request_id``."""
+    return isinstance(_current.get(), _Given)
+
+
 def leave() -> None:
     """Forget the request that this context is in: what comes next belongs to another."""
     request = _current.get()
@@ -94,12 +122,18 @@ class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."
         given = request_id if 0 < len(request_id) <= MOST_ID_CHARACTERS else new_id(time.time_ns() // 1000)
         correlation = user_correlation_id[:MOST_ID_CHARACTERS]
         self._request = _Given(_utf8(given), _utf8(correlation), "")
+        self._request.designations = ()
         self._token: contextvars.Token[Request | None] | None = None
 
     def __enter__(self) -> str:
         """Begin; return the id."""
         self._token = _current.set(self._request)
         return self._request.id
+
+    def holds(self) -> bool:
+        """Return whether what is collected here has this id."""
+        found = _current.get()
+        return isinstance(found, _Given) and found._parts is self._request._parts
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None

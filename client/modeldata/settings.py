@@ -7,6 +7,7 @@ restart, some 0.1 s after the annotation. Its schema is ``docs/contract/settings
 from __future__ import annotations
 
 import dataclasses
+import enum
 import logging
 import os
 import pathlib
@@ -15,6 +16,8 @@ import time
 import typing
 
 import orjson
+
+from . import redaction
 
 logger = logging.getLogger("modeldata")
 
@@ -25,6 +28,9 @@ DEFAULT_PATH = (
     "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
     "/{year}/{month}/{day}/{file}"
 )
+SHARED, PER_POD = "Shared", "PerPod"
+"""All pods append to ``data.csv``; or each has its own ``data.<pod>.csv``, with a credential that need not read."""
+
 DEFAULT_SPOOL_BYTES = 256 * 1024 * 1024
 DEFAULT_FLUSH_SECONDS = 5.0
 
@@ -43,6 +49,8 @@ class Storage:
     endpoint: str
     container: str
     path: str
+    file: str = SHARED
+    """``SHARED`` or ``PER_POD``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +64,15 @@ class Identity:
     model_version: str = "default"
 
 
+class Columns(enum.Enum):
+    """Which columns the files have beside the features."""
+
+    LEADING = "Leading"
+    """``$Timestamp,$CorrelationId,$RequestId`` before them."""
+    AZUREML = "AzureML"
+    """Eight ``$aml_`` columns behind them."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """One reading of the file."""
@@ -65,6 +82,10 @@ class Settings:
     generation: int = 0
     storage: typing.Optional[Storage] = None  # noqa: UP045 (evaluated at run time by dataclasses in 3.9)
     identity: Identity = Identity()
+    percent: int = 100
+    """Of the requests, those that are collected."""
+    redactions: tuple[redaction.Redaction, ...] = ()
+    columns: Columns = Columns.LEADING
     flush_seconds: float = DEFAULT_FLUSH_SECONDS
     spool_bytes: int = DEFAULT_SPOOL_BYTES
 
@@ -95,6 +116,8 @@ def parse(text: bytes) -> Settings:
     storage = _get(document, "storage", dict, {})
     identity = _get(document, "identity", dict, {})
     endpoint = _get(storage, "endpoint", str, "").rstrip("/")
+    if any(sign in endpoint for sign in "?#@"):  # log lines name the endpoint: no signature may be in it
+        raise SettingsError("endpoint holds more than an address: ?, # or @")
     return Settings(
         enabled=_get(document, "enabled", bool, False) and bool(endpoint) and not unfulfilled,
         collection=_get(document, "collection", str, ""),
@@ -103,6 +126,7 @@ def parse(text: bytes) -> Settings:
             endpoint=endpoint,
             container=_get(storage, "container", str, "modeldata"),
             path=_get(storage, "path", str, DEFAULT_PATH),
+            file=_get(storage, "file", str, SHARED),
         )
         if endpoint
         else None,
@@ -113,6 +137,9 @@ def parse(text: bytes) -> Settings:
             webservice=_get(identity, "webservice", str, "default"),
             model_version=_get(identity, "modelVersion", str, "default"),
         ),
+        percent=100 if unfulfilled else _percent(document),
+        redactions=() if unfulfilled else _redactions(document),
+        columns=Columns.LEADING if unfulfilled else Columns(_get(document, "columns", str, "Leading")),
         flush_seconds=_seconds(_get(document, "flushInterval", str, "5s")),
         spool_bytes=_get(_get(document, "spool", dict, {}), "bytes", int, DEFAULT_SPOOL_BYTES),
     )
@@ -151,18 +178,22 @@ class LiveSettings:
             # Keep the last good settings: a file that is gone for a moment must not lose rows.
             if not self._complained:
                 self._complained = True
-                logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error.strerror)
+                self._say(error.strerror)
             return
         try:
             latest = parse(content)
         except SettingsError as error:
             self._signature = signature  # said once for each version of the file
-            logger.warning("modeldata: settings kept as they were: %s: %s", self._path, error)
+            self._say(error)
             return
         self._signature, self._complained = signature, False
         if latest.enabled != self.latest.enabled:
             logger.info("modeldata: collection switched %s (%s)", "on" if latest.enabled else "off", latest.collection)
         self.latest = latest
+
+    def _say(self, why: object) -> None:
+        kept = "no settings yet, nothing is collected" if self.latest is OFF else "settings kept as they were"
+        logger.warning("modeldata: %s: %s: %s", kept, self._path, why)
 
 
 Value = typing.TypeVar("Value")
@@ -185,11 +216,28 @@ def _seconds(text: str) -> float:
 def _unfulfilled(document: dict[str, typing.Any]) -> str:
     if _get(document, "version", int, 1) != 1:
         return f"version {document['version']}"
-    if _get(document, "sampling", dict, {}).get("percent", 100) != 100:
-        return "sampling"
-    if _get(document, "redact", list, []):
-        return "redaction"
-    if _get(document, "columns", str, "Leading") != "Leading":
-        return f"columns {document['columns']}"
-    file = _get(_get(document, "storage", dict, {}), "file", str, "Shared")
-    return "" if file == "Shared" else f"file {file}"
+    try:
+        percent = _percent(document)
+        _redactions(document)
+    except ValueError as error:  # half understood, it must not be taken for nothing
+        return str(error)
+    if not 1 <= percent <= 100:
+        return f"a sampling of {percent} percent"
+    columns = _get(document, "columns", str, Columns.LEADING.value)
+    if columns not in {each.value for each in Columns}:
+        return f"columns {columns}"
+    file = _get(_get(document, "storage", dict, {}), "file", str, SHARED)
+    return "" if file in (SHARED, PER_POD) else f"file {file}"
+
+
+def _percent(document: dict[str, typing.Any]) -> int:
+    return _get(_get(document, "sampling", dict, {}), "percent", int, 100)
+
+
+def _redactions(document: dict[str, typing.Any]) -> tuple[redaction.Redaction, ...]:
+    found = []
+    for each in _get(document, "redact", list, []):
+        if not isinstance(each, dict) or not _get(each, "feature", str, ""):
+            raise SettingsError("a redaction without a feature")
+        found.append(redaction.Redaction(each["feature"], redaction.Action(_get(each, "action", str, ""))))
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing
 
@@ -9,6 +10,10 @@ from . import record, settings, text
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _UNSAFE = re.compile(r"[^\w.()-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]+")
+
+MOST_CHARACTERS = 840
+"""In a path. A blob's name may have 1,024, and the file's name some 180: a pod's name, a digest and a number."""
 DEFAULT_WORKSPACE = "default/default/default"
 
 
@@ -19,14 +24,14 @@ def directory(stream: record.Stream, microseconds: int, of: settings.Settings, t
     is made safe: no part of it can climb out of its folder.
     """
     day = text.timestamp(microseconds)[:10].split("-")
-    subscription, resource_group, workspace = _workspace(stream, of.identity)
+    named = identity(stream, of.identity)
     fields = {
-        "subscription": subscription,
-        "resourceGroup": resource_group,
-        "workspace": workspace,
-        "webservice": stream.webservice or of.identity.webservice,
+        "subscription": named.subscription,
+        "resourceGroup": named.resource_group,
+        "workspace": named.workspace,
+        "webservice": named.webservice,
         "model": stream.model,
-        "version": stream.version or of.identity.model_version,
+        "version": named.model_version,
         "designation": stream.designation,
         "year": day[0],
         "month": day[1],
@@ -37,19 +42,41 @@ def directory(stream: record.Stream, microseconds: int, of: settings.Settings, t
         name = found.group(1)
         return "{file}" if name == "file" else safe(fields.get(name, name))
 
-    path = _FIELD.sub(fill, template).strip("/")
+    path = _named(_FIELD.sub(fill, template))
     # Without a place for the file's name, rows of other columns would have no other file to go to.
     return path if "{file}" in path else f"{path}/{{file}}"
+
+
+def _named(path: str) -> str:
+    """Return the path as the service takes it: a name that it refuses would keep its rows waiting."""
+    parts = [_CONTROL.sub("-", part).rstrip(".") for part in path.split("/")]
+    parts = [part for part in parts if part]
+    while sum(map(len, parts)) + len(parts) > MOST_CHARACTERS:
+        longest = max(range(len(parts)), key=lambda place: len(parts[place]) * ("{file}" not in parts[place]))
+        parts[longest] = _short(parts[longest], len(parts[longest]) // 2)
+    return "/".join(parts)
 
 
 def safe(part: str) -> str:
     """Return text as one part of a path: letters and digits of any script, ``._-()``; never empty, ``.`` or ``..``."""
     cleaned = _UNSAFE.sub("-", part).strip(".-")
-    return cleaned[:128] or "default"
+    return _short(cleaned, 128) or "default"
 
 
-def _workspace(stream: record.Stream, identity: settings.Identity) -> tuple[str, str, str]:
+def _short(part: str, most: int) -> str:
+    # With a digest: names that begin alike must not become one.
+    return part if len(part) <= most else f"{part[: most - 9]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+
+
+def identity(stream: record.Stream, known: settings.Identity) -> settings.Identity:
+    """Return who the model is: as the collector was told, else as the operator knows."""
     parts = stream.workspace.split("/")
-    if stream.workspace and len(parts) == 3:
-        return parts[0], parts[1], parts[2]
-    return identity.subscription, identity.resource_group, stream.workspace or identity.workspace
+    if not stream.workspace or len(parts) != 3:
+        parts = [known.subscription, known.resource_group, stream.workspace or known.workspace]
+    return settings.Identity(
+        subscription=parts[0],
+        resource_group=parts[1],
+        workspace=parts[2],
+        webservice=stream.webservice or known.webservice,
+        model_version=stream.version or known.model_version,
+    )

@@ -1,8 +1,7 @@
 """Records to CSV text: RFC 4180, UTF-8, CRLF. Runs in the shipper, never on the model's thread.
 
-Floats are the shortest text that reads back as the same number, in their own width. ``None`` is an empty cell, an empty
-string is ``""``, NaN and infinities are ``NaN``, ``Inf`` and ``-Inf``, booleans ``true`` and ``false``, nested values
-JSON: what pandas, DuckDB, polars and Spark read alike.
+Floats are the shortest text that reads back as the same number, in their own width. ``None`` is an empty cell, an
+empty string is ``""``, nested values are JSON. The rest: ``cells``; what readers make of it: ``docs/reading.md``.
 """
 
 from __future__ import annotations
@@ -11,27 +10,54 @@ import contextlib
 import datetime
 import functools
 import math
+import re
 import struct
 import sys
 import typing
 
 import orjson
 
-from . import record, rows, turns
+from . import cells, record, redaction, rows, turns
 
 LEADING = ("$Timestamp", "$CorrelationId", "$RequestId")
 """The columns before the features, as Azure ML's first collectors wrote them."""
+
+AZUREML = (
+    "$aml_dc_correlation_id",
+    "$aml_dc_scoring_timestamp",
+    "$aml_dc_boundary",
+    "$aml_workspace",
+    "$aml_service_name",
+    "$aml_model_name",
+    "$aml_model_version",
+    "$aml_request_id",
+)
+"""The columns behind the features, as its later ones did, and as ``add_correlations`` appends them."""
+
+BOUNDARY = 1440
+"""Minutes that a file covers."""
 
 SLICE_CELLS = 4096
 """Cells encoded in one call that holds the GIL: some 0.2 ms, so that a request does not wait long."""
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _MUST_QUOTE = frozenset(',"\r\n')
 _STRUCT_CODES = {
     "f8": "d", "f4": "f", "b1": "?",
     "i1": "b", "i2": "h", "i4": "i", "i8": "q",
     "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
 }  # fmt: skip
+
+
+class Layout(typing.NamedTuple):
+    """What a file's columns are, beside the features."""
+
+    redactions: tuple[redaction.Redaction, ...] = ()
+    key: bytes = b""
+    """For redactions by hash; empty where there is none."""
+    azureml: tuple[str, str, str, str] | None = None
+    """Workspace, service, model and version, for the columns ``AZUREML``; None for the columns ``LEADING``."""
 
 
 class Csv(typing.NamedTuple):
@@ -42,30 +68,99 @@ class Csv(typing.NamedTuple):
     """Each whole, with its line end."""
 
 
-def to_csv(of: record.Record) -> Csv:
-    """Return a record's header and rows."""
-    table, request = of.table, of.request
-    cells, widths = _array_rows(table) if table.encoding is rows.Encoding.ARRAY else _json_rows(table)
-    width = max(max(widths, default=1), len(table.names))
-    if min(widths, default=width) < width:
-        cells = [row + "," * (width - cell_count) for row, cell_count in zip(cells, widths)]
+def to_csv(of: record.Record, layout: Layout = Layout()) -> Csv:  # noqa: B008 (immutable)
+    """Return a record's header and rows.
+
+    Raises:
+        redaction.KeyMissing: values must be hashed, and the layout has no key.
+
+    """
+    columns, cells = _features(of.table, layout)
+    if layout.azureml is None:
+        lines = _led(of, cells)
+        if not columns:  # all of them dropped
+            lines = [line.replace(",\r\n", "\r\n") for line in lines]
+        return Csv(header((*LEADING, *columns)), lines)
+    if columns[-len(AZUREML) :] == AZUREML:  # of the request that the rows belong to, by add_correlations
+        return Csv(header(columns), [f"{row}\r\n" for row in cells])
+    lines = _followed(of, cells, layout.azureml)
+    return Csv(header((*columns, *AZUREML)), lines if columns else [line[1:] for line in lines])
+
+
+def _led(of: record.Record, cells: list[str]) -> list[str]:
+    request = of.request
     lead = f"{timestamp(of.microseconds)},{quote(of.correlation or request)},"
     if of.first_row == record.SINGLE:
         prefix = f"{lead}{quote(request)},"
-        lines = [f"{prefix}{row}\r\n" for row in cells]
-    elif quote(request) == request:
+        return [f"{prefix}{row}\r\n" for row in cells]
+    if quote(request) == request:
         prefix = f"{lead}{request}-"
-        lines = [f"{prefix}{number},{row}\r\n" for number, row in enumerate(cells, of.first_row)]
+        return [f"{prefix}{number},{row}\r\n" for number, row in enumerate(cells, of.first_row)]
+    return [f"{lead}{quote(f'{request}-{number}')},{row}\r\n" for number, row in enumerate(cells, of.first_row)]
+
+
+def _followed(of: record.Record, cells: list[str], azureml: tuple[str, ...]) -> list[str]:
+    fixed = [of.correlation or of.request, timestamp(of.microseconds)[:-1], str(BOUNDARY), *azureml]
+    tail = ",".join(map(quote, fixed))
+    if of.first_row == record.SINGLE:
+        return [f"{row},{tail},{quote(of.request)}\r\n" for row in cells]
+    numbered = enumerate(cells, of.first_row)
+    return [f"{row},{tail},{quote(f'{of.request}-{number}')}\r\n" for number, row in numbered]
+
+
+def _features(table: rows.Table, layout: Layout) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names of the columns, and each row's cells as they stand in the file."""
+    if table.encoding is rows.Encoding.ARRAY:
+        cells, widths = _array_rows(table)
     else:
-        numbered = enumerate(cells, of.first_row)
-        lines = [f"{lead}{quote(f'{request}-{number}')},{row}\r\n" for number, row in numbered]
-    return Csv(header(table.names, width), lines)
+        plain = _plain_rows(table)
+        if plain is None:
+            return _mixed(table, layout)
+        cells, widths = plain
+    columns = names(table.names, max(widths, default=1))
+    if layout.redactions:
+        return _redacted(columns, [[cell or None for cell in row.split(",")] for row in cells], layout)
+    if min(widths, default=len(columns)) < len(columns):
+        cells = [row + "," * (len(columns) - width) for row, width in zip(cells, widths)]
+    return columns, cells
+
+
+def _mixed(table: rows.Table, layout: Layout) -> tuple[tuple[str, ...], list[str]]:
+    texts: redaction.Rows = []
+    for row in orjson.loads(table.payload):
+        # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
+        texts.append([_cell_text(cell) for cell in row] if isinstance(row, list) else [_cell_text(row)])
+        turns.give_way()
+    width = max(max(map(len, texts), default=1), 1)
+    columns = names(table.names, width)
+    if width > len(table.names) and all(_is_correlated(row, width) for row in texts):
+        columns = (*columns[: width - len(AZUREML)], *AZUREML)
+    return _redacted(columns, texts, layout)
+
+
+def _redacted(columns: tuple[str, ...], texts: redaction.Rows, layout: Layout) -> tuple[tuple[str, ...], list[str]]:
+    if layout.redactions:
+        columns, texts = redaction.apply(columns, texts, layout.redactions, layout.key)
+    width = len(columns)
+    return columns, [",".join(map(_quoted, row)) + "," * (width - max(1, len(row))) for row in texts]
+
+
+def _is_correlated(row: list[str | None], width: int) -> bool:
+    """Return whether the last cells are the values that ``add_correlations`` appends to lists and arrays."""
+    if len(row) != width or width <= len(AZUREML) or row[-6] != str(BOUNDARY):
+        return False
+    return row[-1] is not None and _ISO_TIME.match(row[-7] or "") is not None
 
 
 @functools.lru_cache(maxsize=1000)
-def header(names: tuple[str, ...], width: int) -> bytes:
-    """Return the first line: the leading columns, the given names, and ``feature_<n>`` for columns without a name."""
-    columns = [*LEADING, *names, *(f"feature_{number}" for number in range(len(names), width))]
+def names(given: tuple[str, ...], width: int) -> tuple[str, ...]:
+    """Return a name for each column: those given, and ``feature_<n>`` for columns without one."""
+    return (*given, *(f"feature_{number}" for number in range(len(given), width)))
+
+
+@functools.lru_cache(maxsize=1000)
+def header(columns: tuple[str, ...]) -> bytes:
+    """Return the first line."""
     return ",".join(quote(name) for name in columns).encode() + b"\r\n"
 
 
@@ -88,42 +183,37 @@ def second(seconds: int) -> str:
     return (_EPOCH + datetime.timedelta(seconds=seconds)).isoformat() + "."
 
 
-def _json_rows(table: rows.Table) -> tuple[list[str], list[int]]:
+def _plain_rows(table: rows.Table) -> tuple[list[str], list[int]] | None:
+    """Return the rows and how many cells they have, if they are lists of numbers and booleans: as JSON, so in CSV."""
     payload = table.payload
     if (
-        b'"' not in payload
-        and b"{" not in payload
-        and payload[:2] == b"[["
-        and payload[-2:] == b"]]"
-        and payload.count(b"[") == table.rows + 1
-        and payload.count(b"],[") == table.rows - 1
+        b'"' in payload
+        or b"{" in payload
+        or payload[:2] != b"[["
+        or payload[-2:] != b"]]"
+        or payload.count(b"[") != table.rows + 1
+        or payload.count(b"],[") != table.rows - 1
     ):
-        # Lists of numbers and booleans, nothing nested: their JSON text is their CSV text.
-        text = payload[2:-2].decode()
-        if "n" in text:
-            text = text.replace("null", "")
-        cells = text.split("],[") if table.rows > 1 else [text]
-        return cells, [row.count(",") + 1 for row in cells]
-    # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
-    cells, widths = [], []
-    for row in orjson.loads(payload):
-        listed = row if isinstance(row, list) else [row]
-        cells.append(",".join(map(_cell_text, listed)))
-        widths.append(max(1, len(listed)))
-        turns.give_way()
-    return cells, widths
+        return None
+    text = payload[2:-2].decode()
+    if "n" in text:
+        text = text.replace("null", "")
+    cells = text.split("],[") if table.rows > 1 else [text]
+    return cells, [row.count(",") + 1 for row in cells]
 
 
-def _cell_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return quote(value)
+def _cell_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, dict)):
-        return quote(orjson.dumps(value).decode())
+        return orjson.dumps(value).decode()
     return repr(value)
+
+
+def _quoted(text: str | None) -> str:
+    return "" if text is None else quote(text)
 
 
 def _array_rows(table: rows.Table) -> tuple[list[str], list[int]]:
@@ -154,7 +244,7 @@ def _slice_rows(piece: bytes, dtype: str, width: int) -> list[str]:
 def _number_text(value: float | bool, code: str) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
-            return rows.float_text(value)
+            return cells.float_text(value)
         if code == "f4":
             value = _shortest(value)
     return orjson.dumps(value).decode()

@@ -163,3 +163,15 @@ def test_a_forked_child_makes_other_ids() -> None:
     os.waitpid(child, 0)
     theirs = os.read(reader, 200).decode().split()
     assert not {each[14:] for each in mine} & {each[14:] for each in theirs}
+
+
+async def test_tasks_of_one_request_have_parts_of_their_own() -> None:
+    async def serve() -> tuple[str, str]:
+        inputs = enter("inputs", "").id
+        await asyncio.sleep(0)
+        return inputs, await asyncio.to_thread(lambda: enter("predictions", "").id)
+
+    with request.request_id("given"):
+        pairs = await asyncio.gather(*(serve() for _ in range(10)))
+    assert all(inputs == predictions for inputs, predictions in pairs)
+    assert {inputs for inputs, _ in pairs} == {"given", *(f"given.{n}" for n in range(1, 10))}

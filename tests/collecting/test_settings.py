@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from modeldata import settings
+from modeldata import redaction, settings
 
 GOOD: dict[str, typing.Any] = {
     "version": 1,
@@ -63,6 +63,8 @@ def test_without_storage_nothing_is_collected() -> None:
         {"flushInterval": "5 parsecs"},
         {"flushInterval": 5},
         {"spool": {"bytes": "1Mi"}},
+        {"storage": {**GOOD["storage"], "endpoint": "https://account.blob.core.windows.net/?sv=2025&sig=secret"}},
+        {"storage": {**GOOD["storage"], "endpoint": "https://user:secret@storage"}},
     ],
     ids=str,
 )
@@ -77,15 +79,29 @@ def test_what_is_no_document_is_an_error(text: bytes) -> None:
         settings.parse(text)
 
 
+def test_what_an_endpoint_holds_beside_an_address_is_not_said(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, json.dumps({**GOOD, "storage": {**GOOD["storage"], "endpoint": "https://account/?sig=secret"}}))
+    assert settings.LiveSettings(tmp_path / "settings.json").latest == settings.OFF
+    assert "no settings yet" in caplog.text
+    assert "secret" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"redact": [{"feature": "ssn", "action": "Drop"}]},
-        {"sampling": {"percent": 10}},
+        {"redact": [{"feature": "ssn", "action": "Encrypt"}]},
+        {"redact": [{"action": "Drop"}]},
+        {"redact": [{"feature": "ssn"}]},
+        {"redact": ["ssn"]},
+        {"redact": {"feature": "ssn", "action": "Drop"}},
         {"sampling": {"percent": 99.5}},
-        {"columns": "AzureML"},
+        {"sampling": {"percent": 0}},
+        {"sampling": {"percent": 101}},
+        {"columns": "Trailing"},
         {"version": 2},
-        {"storage": {**GOOD["storage"], "file": "PerPod"}},
+        {"storage": {**GOOD["storage"], "file": "PerNode"}},
     ],
     ids=str,
 )
@@ -94,6 +110,14 @@ def test_a_demand_that_is_not_fulfilled_switches_off(
 ) -> None:
     assert not parse(**changes).enabled
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_demands_are_read() -> None:
+    redact = [{"feature": "ssn", "action": "Drop"}, {"feature": "email", "action": "Hash"}]
+    read = parse(redact=redact, sampling={"percent": 10}, columns="AzureML")
+    assert read.enabled
+    assert read.redactions == (("ssn", redaction.Action.DROP), ("email", redaction.Action.HASH))
+    assert (read.percent, read.columns) == (10, settings.Columns.AZUREML)
 
 
 @pytest.fixture

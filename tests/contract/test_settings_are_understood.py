@@ -68,7 +68,7 @@ def test_switched_off_the_client_still_knows_where_waiting_rows_go() -> None:
 
 
 @pytest.mark.parametrize(
-    "demand", [{"redact": [{"feature": "ssn", "action": "Drop"}]}, {"sampling": {"percent": 10}}, {"version": 2}]
+    "demand", [{"redact": [{"feature": "ssn", "action": "Encrypt"}]}, {"sampling": {"percent": 0.5}}, {"version": 2}]
 )
 def test_a_demand_that_this_client_does_not_know_switches_it_off(demand: dict[str, typing.Any]) -> None:
     later = {**json.loads(written()), **demand}

@@ -1,0 +1,117 @@
+"""``collect`` as a model script calls it, down to the spool; nothing is shipped here."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import pathlib
+import typing
+
+import pytest
+
+from modeldata import ModelDataCollector, pipeline, record, request, rows, spool, text
+
+Spooled = typing.Callable[[], list[record.Record]]
+
+
+@pytest.fixture
+def spooled(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Spooled:
+    (tmp_path / "settings").mkdir()
+    document = {"version": 1, "enabled": True, "storage": {"endpoint": "http://127.0.0.1:1/x"}}
+    (tmp_path / "settings/settings.json").write_text(json.dumps(document))
+    made = pipeline.Pipeline(tmp_path)
+    made.shipper.running = True
+    monkeypatch.setattr(pipeline, "mine", made)
+    request.leave()
+
+    def read() -> list[record.Record]:
+        paths = sorted((tmp_path / "spool").glob("*/*.seg"))
+        found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
+        assert None not in found
+        return typing.cast("list[record.Record]", found)
+
+    return read
+
+
+def cells(records: typing.Iterable[record.Record]) -> list[str]:
+    """Return what follows the leading columns in each row."""
+    return [row.rstrip("\r\n").split(",", 3)[3] for each in records for row in text.to_csv(each).rows]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([[1, 2.5]], ["1,2.5"]),
+        ([[1, 2], [3, 4]], ["1,2", "3,4"]),
+        ([[1, math.nan], [math.inf, None]], ["1,NaN", "1e999,"]),
+        ([["a,b", True]], ['"a,b",true']),
+        ([["null", 0]], ["null,0"]),
+        ([[1, [2, 3]]], ['1,"[2,3]"']),
+        ([[2**70, -1]], ["1180591620717411303424,-1"]),
+        ([["\udc80", 1]], ["?,1"]),
+        ([[1], 2, [3, 4]], ["1,", "2,", "3,4"]),
+        ([[]], [""]),
+        ([[1], (2,)], ["1", "2"]),
+    ],
+    ids=str,
+)
+def test_lists_are_written_as_they_are(spooled: Spooled, data: typing.Any, expected: list[str]) -> None:
+    kept = copy.deepcopy(data)
+    ModelDataCollector("m", "predictions").collect(data)
+    assert cells(spooled()) == expected
+    assert repr(data) == repr(kept)
+
+
+@pytest.mark.parametrize("count", [1, rows.PLAIN_ROWS, rows.PLAIN_ROWS + 1, 5000])
+def test_rows_are_all_there_and_numbered_however_many(spooled: Spooled, count: int) -> None:
+    ModelDataCollector("m", "inputs").collect([[number, 0.5] for number in range(count)])
+    records = spooled()
+    assert cells(records) == [f"{number},0.5" for number in range(count)]
+    ids = [row.split(",")[2] for each in records for row in text.to_csv(each).rows]
+    (given,) = {each.request for each in records}
+    assert ids == ([f"{given}-{number}" for number in range(count)] if count > 1 else [given])
+
+
+def test_what_the_caller_changes_later_changes_nothing(spooled: Spooled) -> None:
+    data = [[1, [2]]]
+    ModelDataCollector("m", "inputs").collect(data)
+    data[0][0] = 7
+    data[0][1].append(8)  # type: ignore[attr-defined]
+    assert cells(spooled()) == ["1,[2]"]
+
+
+def test_correlation_headers_name_the_request(spooled: Spooled) -> None:
+    collector = ModelDataCollector("m", "inputs", workspace="s/g/w", webservice_name="svc", model_version="3")
+    (first, second) = (collector.collect([[n]], user_correlation_id="mine" if n else "") for n in range(2))
+    assert first is not None
+    assert second is not None
+    ids = [each.request for each in spooled()]
+    assert [first["$aml_request_id"], second["$aml_request_id"]] == ids
+    assert [first["$aml_dc_correlation_id"], second["$aml_dc_correlation_id"]] == [ids[0], "mine"]
+    times = [text.timestamp(each.microseconds)[:-1] for each in spooled()]
+    assert [first["$aml_dc_scoring_timestamp"], second["$aml_dc_scoring_timestamp"]] == times
+    assert list(first) == list(text.AZUREML)
+    assert list(first.values())[2:7] == [text.BOUNDARY, "s/g/w", "svc", "m", "3"]
+
+
+@pytest.mark.parametrize("data", [[[1, b"secret"]], b"secret", "text", None, object(), [[[1]], b"x"]], ids=str)
+def test_what_is_refused_is_counted_and_said_without_its_content(
+    spooled: Spooled, data: typing.Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        ModelDataCollector("m", "predictions").collect(data)
+    assert spooled() == []
+    assert pipeline.mine is not None
+    assert pipeline.mine.counters.dropped == {"refused": 1}
+    assert "m/predictions" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_many_sets_of_columns_need_no_more_memory_than_some(spooled: Spooled) -> None:
+    collector = ModelDataCollector("m", "inputs")
+    for number in range(300):
+        collector.collect([{f"column {number}": number}])
+    assert len(collector._streams) <= 100
+    assert [each.stream.names for each in spooled()] == [(f"column {number}",) for number in range(300)]

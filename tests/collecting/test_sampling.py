@@ -1,0 +1,91 @@
+"""Sampling is by request: all that one request collects is kept, or all of it left."""
+
+from __future__ import annotations
+
+import collections
+import json
+import pathlib
+import typing
+import uuid
+
+import pytest
+
+from modeldata import ModelDataCollector, pipeline, record, request, spool
+
+Spooled = typing.Callable[[], list[record.Record]]
+
+
+@pytest.fixture
+def percent(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Callable[[int], Spooled]:
+    """Collect so many requests of a hundred; the result returns what is in the spool."""
+
+    def make(share: int) -> Spooled:
+        (tmp_path / "settings").mkdir()
+        document = {
+            "version": 1,
+            "enabled": True,
+            "storage": {"endpoint": "http://127.0.0.1:1/x"},
+            "sampling": {"percent": share},
+        }
+        (tmp_path / "settings/settings.json").write_text(json.dumps(document))
+        made = pipeline.Pipeline(tmp_path)
+        made.shipper.running = True  # nothing is shipped
+        monkeypatch.setattr(pipeline, "mine", made)
+
+        def spooled() -> list[record.Record]:
+            paths = sorted((tmp_path / "spool").glob("*/*.seg"))
+            found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
+            return [each for each in found if each is not None]
+
+        return spooled
+
+    return make
+
+
+def test_inputs_and_predictions_are_kept_or_left_together(percent: typing.Callable[[int], Spooled]) -> None:
+    spooled = percent(30)
+    inputs, predictions = (ModelDataCollector("m", name) for name in ("inputs", "predictions"))
+    for number in range(2000):
+        correlations = inputs.collect([[number, 0.5]])
+        predictions.collect([[number]])
+        assert correlations is not None
+    kept: dict[str, set[str]] = collections.defaultdict(set)
+    for each in spooled():
+        kept[each.request].add(each.stream.designation)
+    assert all(both == {"inputs", "predictions"} for both in kept.values())
+    assert pipeline.mine is not None
+    assert len(kept) == 2000 - pipeline.mine.counters.sampled_out
+    assert pipeline.mine.counters.dropped == {}
+    assert 450 < len(kept) < 750  # 600 expected; either end is seven standard deviations away
+
+
+def test_a_request_is_kept_or_left_wherever_its_id_turns_up(percent: typing.Callable[[int], Spooled]) -> None:
+    spooled = percent(50)
+    inputs, labels = ModelDataCollector("m", "inputs"), ModelDataCollector("m", "labels")
+    ids = [str(uuid.uuid4()) for _ in range(200)]
+    for given in ids:
+        with request.request_id(given):
+            inputs.collect([[1], [2]])
+    for given in ids:
+        with request.request_id(f"{given}-1"):  # the label of one of its rows, days later
+            labels.collect([[0]])
+    kept = {each.request for each in spooled() if each.stream.designation == "inputs"}
+    assert 50 < len(kept) < 150
+    assert {each.request for each in spooled() if each.stream.designation == "labels"} == {f"{each}-1" for each in kept}
+
+
+@pytest.mark.parametrize("share", [1, 10, 50, 99])
+def test_the_share_is_what_was_asked_for(share: int) -> None:
+    ids = [request.new_id(number * 5000) for number in range(20_000)]
+    kept = sum(request.is_sampled(each, share) for each in ids)
+    expected = 20_000 * share / 100
+    deviation = (expected * (1 - share / 100)) ** 0.5
+    assert abs(kept - expected) < 8 * deviation
+
+
+def test_a_hundred_percent_is_everything(percent: typing.Callable[[int], Spooled]) -> None:
+    spooled = percent(100)
+    inputs = ModelDataCollector("m", "inputs")
+    for number in range(100):
+        inputs.collect([[number]])
+    assert len(spooled()) == 100
