@@ -6,25 +6,14 @@ package loads none of azure, pandas and numpy.
 
 from __future__ import annotations
 
-import dataclasses
+import time
 
-from . import lifecycle, pipeline
+from . import lifecycle, metrics, pipeline, statistics
 from .collector import ModelDataCollector
+from .request import request_id
+from .statistics import Statistics
 
-__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "stats"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistics:
-    """What this process did, in rows; what waits, in bytes of the whole pod's spool."""
-
-    accepted: int
-    delivered: int
-    dropped: dict[str, int]
-    """By reason, see ``modeldata.counters.Drop``."""
-    waiting_bytes: int
-    last_delivery: float
-    """Seconds since the epoch; 0 before the first."""
+__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "metrics", "request_id", "stats"]
 
 
 def flush(timeout: float = lifecycle.EXIT_SECONDS) -> bool:
@@ -40,15 +29,5 @@ def close(timeout: float = lifecycle.EXIT_SECONDS) -> bool:
 
 
 def stats() -> Statistics:
-    """Return the counters of this process."""
-    ours = pipeline.existing()
-    if ours is None:
-        return Statistics(0, 0, {}, 0, 0.0)
-    counters = ours.counters
-    return Statistics(
-        counters.accepted,
-        counters.delivered,
-        dict(counters.dropped),
-        ours.shipper.waiting_bytes,
-        counters.last_delivery,
-    )
+    """Return what this process has collected, delivered and dropped, and what waits in the pod's spool."""
+    return statistics.take(pipeline.existing(), time.time())

@@ -1,0 +1,89 @@
+"""What a SAS says of itself: everything but its signature can be read without a key."""
+
+from __future__ import annotations
+
+import datetime
+import typing
+import urllib.parse
+
+from . import finding
+
+SUBJECT = "credential"
+_SOON_SECONDS = 600.0
+"""A SAS that ends so soon should have been renewed: the operator does so at half of its life."""
+
+_RENEW = "the operator writes it: see the condition CredentialsReady (kubectl describe mdc), or give a new SAS"
+_MORE_THAN_NEEDED = {"w": "overwrite", "d": "delete", "x": "delete versions of", "y": "delete for good"}
+
+
+def examine(token: str, *, https: bool, reads: bool, now: float) -> list[finding.Finding]:
+    """Return what is to be said of a SAS.
+
+    Args:
+        token: the text of ``credential/sas``. No part of its signature is in the findings.
+        https: whether the endpoint is.
+        reads: whether the client has to read what it wrote, as where pods share a file.
+        now: seconds since the epoch.
+
+    """
+    if not token:
+        return [finding.wrong(SUBJECT, "the file is empty", _RENEW)]
+    if "://" in token:
+        return [
+            finding.wrong(SUBJECT, "the file holds a URL", "only what stands behind its question mark belongs there")
+        ]
+    fields = {key: values[-1] for key, values in urllib.parse.parse_qs(token.lstrip("?")).items()}
+    if "sig" not in fields:
+        return [finding.wrong(SUBJECT, "the file holds no SAS: there is no signature in it", _RENEW)]
+    found = [*_lifetime(fields, now), *_rights(fields, reads=reads)]
+    if fields.get("spr") == "https" and not https:
+        found.append(finding.wrong(SUBJECT, "it is for https only, and the endpoint is http", "change one of them"))
+    if fields.get("sr", "c") != "c":
+        way_out = "a SAS for the container is needed: a new file is made each day"
+        found.append(finding.wrong(SUBJECT, f"it is not for a container (sr={fields['sr']})", way_out))
+    return found
+
+
+def _lifetime(fields: typing.Mapping[str, str], now: float) -> list[finding.Finding]:
+    if "se" not in fields:
+        known = "a stored access policy says how long" if "si" in fields else "it says nowhere how long"
+        return [finding.ok(SUBJECT, f"it is valid ({known})")]
+    ends, begins = _moment(fields["se"]), _moment(fields.get("st", ""))
+    if ends is None:
+        return [finding.warning(SUBJECT, f"its end can't be read: se={fields['se']}", _RENEW)]
+    if ends <= now:
+        text = f"it expired {finding.span(now - ends)} ago (se={fields['se']}): rows wait"
+        return [finding.wrong(SUBJECT, text, _RENEW)]
+    if begins is not None and begins > now:
+        text = f"it is valid only in {finding.span(begins - now)} (st={fields['st']}): rows wait"
+        return [finding.wrong(SUBJECT, text, "wait, or see whether the clocks are right")]
+    text = f"it is valid for {finding.span(ends - now)} (se={fields['se']})"
+    if ends - now < _SOON_SECONDS:
+        return [finding.warning(SUBJECT, text, f"it should have been renewed; {_RENEW}")]
+    return [finding.ok(SUBJECT, text)]
+
+
+def _rights(fields: typing.Mapping[str, str], *, reads: bool) -> list[finding.Finding]:
+    if "sp" not in fields:
+        return []  # in a stored access policy
+    rights = fields["sp"]
+    needed = {"a": "add to files", "c": "create files", **({"r": "read files"} if reads else {})}
+    missing = [f"{letter} ({text})" for letter, text in needed.items() if letter not in rights]
+    if missing:
+        text = f"its permissions sp={rights} lack {', '.join(missing)}: rows wait"
+        return [finding.wrong(SUBJECT, text, f"a SAS with sp={'rac' if reads else 'ac'} is needed")]
+    more = [text for letter, text in _MORE_THAN_NEEDED.items() if letter in rights]
+    if more:
+        text = f"its permissions sp={rights} let this pod {', '.join(more)} what was collected"
+        return [finding.warning(SUBJECT, text, f"sp={'rac' if reads else 'ac'} is enough")]
+    return [finding.ok(SUBJECT, f"its permissions are what is needed (sp={rights})")]
+
+
+def _moment(text: str) -> float | None:
+    """Return seconds since the epoch. A SAS has a date, a minute or a second, in UTC."""
+    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.%fZ"):
+        try:
+            return datetime.datetime.strptime(text, form).replace(tzinfo=datetime.timezone.utc).timestamp()
+        except ValueError:
+            continue
+    return None
