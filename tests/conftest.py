@@ -62,7 +62,7 @@ class Azurite:
         )
 
 
-def _azurite_program() -> pathlib.Path:
+def find_azurite() -> pathlib.Path:
     """Install the Azurite that the image pins, once, outside the repository."""
     source = REPOSITORY / "localcluster/images/azurite"
     lock = (source / "package-lock.json").read_bytes()
@@ -80,14 +80,18 @@ def _azurite_program() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def local_azurite(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[Azurite]:
+def azurite_program() -> pathlib.Path:
+    return find_azurite()
+
+
+@pytest.fixture(scope="session")
+def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[Azurite]:
     """A real Azurite on a loopback port."""
-    program = _azurite_program()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     directory = tmp_path_factory.mktemp("azurite")
-    command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
+    command = ["node", str(azurite_program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
     command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     process = subprocess.Popen(command, cwd=directory)
 

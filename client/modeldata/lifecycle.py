@@ -1,15 +1,21 @@
 """Fork, signals and exit: the moments when rows are lost if nobody looks.
 
-What reaches these hooks was measured per server: ``atexit`` never runs under uvicorn, at a plain SIGTERM, or in PID 1;
-a SIGTERM handler chained at the first ``collect()`` on the main thread runs in all of them.
+What reaches these hooks was measured per server: ``atexit`` never runs where a SIGTERM ends the process (a plain
+script, uvicorn, its workers), nor in forked children of ``multiprocessing``; a SIGTERM handler chained to the server's
+own runs in all of them. As far as a server can tell, none of it is there: it ends with the same code, at most
+``EXIT_SECONDS`` later.
 """
 
 from __future__ import annotations
 
+import _thread
 import atexit
+import contextlib
 import os
 import signal
+import sys
 import threading
+import time
 import types
 import typing
 
@@ -21,8 +27,23 @@ EXIT_SECONDS = 5.0
 DRAIN_SECONDS = 600.0
 """How long after a SIGTERM that the server handles itself rows are sent at once: while it drains its requests."""
 
+_LAST = -1000
+"""The exit priority of our finalizer in ``multiprocessing``: after all others, that may collect."""
+
+_POLL_SECONDS = 0.01
+_APART_SECONDS = 0.5
+
+_RESTARTING = ("asyncio", "gunicorn", "uvloop")
+"""Packages whose SIGTERM handlers ask (``signal.siginterrupt``) that a request's system calls go on after a signal."""
+
+_set_handler = signal.signal
+
 wants_collect = True
 """Whether this process has not yet collected on its main thread."""
+
+_child_hooked = False
+_ends_at: float | None = None
+"""The time (monotonic) when this process shall have ended, from the first hook that says that it ends."""
 
 
 def install() -> None:
@@ -34,14 +55,20 @@ def install() -> None:
         after_in_parent=storage.import_gate.release,
         after_in_child=_after_fork,
     )
+    # A collector may come to be in a thread of a server's pool, where no handler can be set.
+    if os.environ.get(pipeline.DIRECTORY_VARIABLE):
+        chain_sigterm()
 
 
 def chain_at_collect() -> None:
-    """Chain to the SIGTERM handler at this process's first ``collect()`` on its main thread.
+    """Hook into the end of this process at its first ``collect()``, as far as it can be done from this thread.
 
-    Late, so that the server has installed its own handler and ours comes before it.
+    Late, so that the server has installed its own SIGTERM handler and ours comes before it.
     """
-    global wants_collect
+    global wants_collect, _child_hooked
+    if not _child_hooked:
+        _child_hooked = True
+        _hook_child()
     if threading.current_thread() is threading.main_thread():
         wants_collect = False
         chain_sigterm()
@@ -50,15 +77,18 @@ def chain_at_collect() -> None:
 def chain_sigterm() -> None:
     """Chain to the present SIGTERM handler, unless that is ours, if this is the main thread.
 
-    Called for each collector too: where requests run in a thread pool, ``collect()`` is never on the main thread, and
-    uvicorn ends by raising the signal again under the handler that was there before its own.
+    Called for each collector too: where requests run in a thread pool, ``collect()`` is never on the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     previous = signal.getsignal(signal.SIGTERM)
     # None is a handler that is not Python's: it could not be called from ours.
-    if previous is not None and not isinstance(previous, _Chained):
-        signal.signal(signal.SIGTERM, _Chained(previous))
+    if previous is None or isinstance(previous, _Chained):
+        return
+    with contextlib.suppress(ValueError):  # a subinterpreter has no signals
+        _set_handler(signal.SIGTERM, _Chained(previous))
+        if getattr(previous, "__module__", "").partition(".")[0] in _RESTARTING:
+            signal.siginterrupt(signal.SIGTERM, False)  # setting a handler has switched it on
 
 
 Handler = typing.Union[typing.Callable[[int, typing.Optional[types.FrameType]], typing.Any], int]
@@ -73,27 +103,93 @@ class _Chained:
     def __call__(self, number: int, frame: types.FrameType | None) -> None:
         # Only re-entrant locks may be taken here: the interrupted main thread may hold them.
         ours = pipeline.existing()
+        if ours is not None:
+            ours.shipper.hurry(DRAIN_SECONDS)
         if callable(self._previous):
             if ours is not None:
-                ours.shipper.hurry(DRAIN_SECONDS)
+                _stay()
             self._previous(number, frame)
-        elif self._previous == signal.SIG_DFL:
-            if ours is not None:
-                ours.close(EXIT_SECONDS)
-            if os.getpid() == 1:
-                os._exit(128 + number)  # the kernel ignores a default-handled signal that PID 1 sends to itself
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        # The kernel keeps a signal without a handler from PID 1, whose model then goes on to serve; and so do we.
+        elif self._previous == signal.SIG_DFL and os.getpid() != 1:
+            try:
+                if ours is not None:
+                    _close_in_handler(ours)
+            finally:
+                _set_handler(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+
+
+_set_next: typing.Callable[..., typing.Any] = signal.signal
+
+
+def _stay() -> None:
+    """Have a server that gives SIGTERM back to whoever had it before give it back to us.
+
+    To end as the signal asks, uvicorn restores the handler from before its start, and raises the signal again. In its
+    workers that is the default, which ends the process on the spot, with all that its last requests collected.
+    """
+    global _set_next
+    if signal.signal is not _set_signal:
+        _set_next = signal.signal
+        signal.signal = _set_signal  # type: ignore[assignment]  # its types are private
+
+
+def _set_signal(number: int, handler: Handler) -> object:
+    if number == signal.SIGTERM and handler == signal.SIG_DFL:
+        handler = _Chained(handler)
+    return _set_next(number, handler)
+
+
+def _close_in_handler(ours: pipeline.Pipeline) -> None:
+    """Close, apart from what takes locks that the interrupted code may hold: starting a thread, and logging."""
+    if not ours.shipper.running:
+        _apart(ours.shipper.start)
+    if not ours.drain(_seconds_left()):
+        _apart(ours.say_what_waits)
+
+
+def _apart(call: typing.Callable[[], object]) -> None:
+    """Make a call in a thread of its own, and wait no longer than it should take."""
+    done = []
+
+    def run() -> None:
+        call()
+        done.append(True)
+
+    _thread.start_new_thread(run, ())
+    deadline = time.monotonic() + _APART_SECONDS
+    while not done and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+
+
+def _hook_child() -> None:
+    """In a child of ``multiprocessing``, where ``atexit`` may not run, hook into its own exit.
+
+    In the child itself, and not before: what its parent registered is forgotten at its start.
+    """
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=_LAST)
+
+
+def _seconds_left() -> float:
+    """Return what is left of ``EXIT_SECONDS``, however many hooks of one process share it."""
+    global _ends_at
+    now = time.monotonic()
+    if _ends_at is None:
+        _ends_at = now + EXIT_SECONDS
+    return max(0.0, _ends_at - now)
 
 
 def _after_fork() -> None:
-    global wants_collect
-    wants_collect = True
+    global wants_collect, _child_hooked, _ends_at
+    wants_collect, _child_hooked, _ends_at = True, False, None
     storage.import_gate.release()
     pipeline.forget_in_child()
 
 
 def _at_exit() -> None:
     ours = pipeline.existing()
-    if ours is not None:
-        ours.close(EXIT_SECONDS)
+    # The second hook of a process that is closed finds a shipper again only if more was collected.
+    if ours is not None and (_ends_at is None or ours.shipper.running):
+        ours.close(_seconds_left())

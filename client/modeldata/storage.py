@@ -19,8 +19,11 @@ if typing.TYPE_CHECKING:
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 
-import_gate = threading.Lock()
-"""Held while azure is imported: a process must not fork in the middle of an import (the child would wait for ever)."""
+import_gate = threading.RLock()
+"""Held while azure is imported: a process must not fork in the middle of an import (the child would wait for ever).
+
+Re-entrant: the SDK's client runs a program (``uname``, for its user agent), which with gevent forks as Python does.
+"""
 
 
 class Answer(enum.Enum):
@@ -46,6 +49,32 @@ class Reply:
     """Status and error code, for the log. Never a URL: it may hold the signature."""
     retry_after: float = 0.0
     """Seconds that the service asks to wait."""
+    blocks: int = 0
+    """After an append: how many blocks the blob has now; 0 if the answer does not say."""
+
+
+class Later(Exception):  # noqa: N818 (not an error: the rows are safe and will be tried again)
+    """What was asked for could not be done now."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"{reply.answer.value} ({reply.detail})")
+        self.reply = reply
+
+
+class Requests(typing.Protocol):
+    """What the appender asks of a container; ``Blobs`` is the real one."""
+
+    def append(self, name: str, data: bytes, position: int) -> Reply:
+        """Append a block if the blob is exactly ``position`` bytes long."""
+
+    def create(self, name: str) -> Reply:
+        """Create an empty append blob unless there is a blob of this name."""
+
+    def size(self, name: str) -> tuple[Reply, int]:
+        """Return the length of a blob in bytes."""
+
+    def read(self, name: str, start: int, length: int) -> tuple[Reply, bytes]:
+        """Return a range of a blob; less than ``length`` where the blob ends before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +95,19 @@ _CLOSED_CODES = {
     "InvalidBlobType",
     "MaxBlobSizeConditionNotMet",
 }
+_NOISY = (
+    "urllib3.connectionpool",  # each URL at DEBUG, and ours hold the signature
+    "azure.core.pipeline.policies.http_logging_policy",  # each request at INFO, in ten lines
+    "azure.core.pipeline.transport._requests_basic",  # what the reply tells anyway
+)
 _POSITION_CODES = {"AppendPositionConditionNotMet", "ConditionNotMet", ""}
-_AMBIGUOUS_STATUS = {408, 429, 500, 502, 503, 504}
+_AMBIGUOUS_CODES = {"BlobModifiedWhileReading", "ContainerBeingDeleted"}
+"""What passes: seen on real appends while the blob was being read; a container that is about to be missing."""
 
 
 def classify(status: int | None, code: str) -> Answer:
     """Return what an HTTP status and ``x-ms-error-code`` mean; no status is a connection that broke."""
-    if status is None or status in _AMBIGUOUS_STATUS or code == "BlobModifiedWhileReading":
+    if status is None or status in (408, 429) or status >= 500 or code in _AMBIGUOUS_CODES:
         return Answer.AMBIGUOUS
     if status in (200, 201, 206):
         return Answer.DONE
@@ -86,7 +121,7 @@ def classify(status: int | None, code: str) -> Answer:
         return Answer.POSITION
     if code == "BlobAlreadyExists":
         return Answer.EXISTS
-    return Answer.AMBIGUOUS if code == "ContainerBeingDeleted" else Answer.REFUSED
+    return Answer.REFUSED
 
 
 class Blobs:
@@ -95,7 +130,7 @@ class Blobs:
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
-        for noisy in ("urllib3.connectionpool", "azure.core.pipeline.policies.http_logging_policy"):
+        for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
         with import_gate:  # the client's constructor imports too
             import azure.core.credentials
@@ -128,7 +163,9 @@ class Blobs:
 
     def append(self, name: str, data: bytes, position: int) -> Reply:
         """Append a block if the blob is exactly ``position`` bytes long."""
-        return self._try(lambda: self._client(name).append_block(data, appendpos_condition=position))
+        answer: dict[str, typing.Any] = {}
+        reply = self._try(lambda: answer.update(self._client(name).append_block(data, appendpos_condition=position)))
+        return dataclasses.replace(reply, blocks=answer.get("blob_committed_block_count") or 0)
 
     def create(self, name: str) -> Reply:
         """Create an empty append blob unless there is a blob of this name."""
@@ -190,11 +227,10 @@ class Blobs:
             headers: typing.Mapping[str, str] = getattr(error.response, "headers", {})
             wait = headers.get("Retry-After", "")
             return Reply(answer, f"{error.status_code} {code}", float(wait) if wait.isdigit() else 0.0)
-        except self._azure_errors.AzureError as error:
+        except (self._azure_errors.AzureError, ValueError) as error:  # of the SDK, where an answer was cut
             return Reply(Answer.AMBIGUOUS, type(error).__name__)
         return Reply(Answer.DONE)
 
 
 def _not_ours(_record: logging.LogRecord) -> bool:
-    # urllib3 logs each URL at DEBUG, and ours hold the signature; azure-core logs each request at INFO, in ten lines.
     return threading.current_thread().name != SHIPPER_THREAD

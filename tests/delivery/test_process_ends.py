@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import signal
 import subprocess
+import sys
 import typing
 
 import pytest
@@ -82,6 +85,75 @@ def test_at_sigint_rows_are_delivered(pod: typing.Any) -> None:
     assert numbers(pod) == list(range(20))
 
 
+def test_at_os_exit_rows_wait_for_the_next_process(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    pod.run(PRELUDE + "collect(0, 20); os._exit(0)")
+    assert numbers(pod) == []
+    pod.run(PRELUDE)
+    assert numbers(pod) == list(range(20))
+
+
+def test_a_script_that_is_pid_1_goes_on_after_sigterm_as_it_would_and_its_rows_are_delivered(
+    pod: typing.Any, eventually: typing.Any
+) -> None:
+    pod.settings(flushInterval="1h")
+    script = "collect(0, 10); ready(); sys.stdin.readline(); collect(10, 10); ready(); signal.pause()"
+    # A PID namespace of its own, as a container has: the kernel keeps signals from PID 1 that it has no handler for.
+    container = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-c", PRELUDE + script]
+    with subprocess.Popen(
+        container, env=pod.environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            os.kill(int(children.read_text()), signal.SIGTERM)
+            eventually(lambda: numbers(pod) == list(range(10)))
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "ready\n"
+            eventually(lambda: numbers(pod) == list(range(20)))
+        finally:
+            process.kill()
+
+
+def test_where_storage_is_away_a_process_dies_of_sigterm_all_the_same(pod: typing.Any, proxy: typing.Any) -> None:
+    proxy.down = True
+    pod.endpoint = proxy.endpoint
+    pod.settings(flushInterval="1h")
+    # The interrupted code holds a lock that logging wants.
+    script = """
+import logging
+lock = threading.Lock()
+class Locked(logging.Handler):
+    def emit(self, record):
+        with lock: print(record.getMessage(), flush=True)
+logging.getLogger("modeldata").addHandler(Locked())
+collect(0, 20)
+with lock:
+    modeldata.lifecycle.EXIT_SECONDS = 0.5
+    os.kill(os.getpid(), signal.SIGTERM)
+    sys.stdin.read()
+"""
+    process = pod.start(PRELUDE + script)
+    assert ended(process) == -signal.SIGTERM
+    proxy.down = False
+    pod.run(PRELUDE)
+    assert numbers(pod) == list(range(20))
+
+
+def test_what_waits_at_the_end_is_said(pod: typing.Any, proxy: typing.Any) -> None:
+    proxy.down = True
+    pod.endpoint = proxy.endpoint
+    pod.settings(flushInterval="1h")
+    script = "modeldata.lifecycle.EXIT_SECONDS = 0.5; collect(0, 20); "
+    done = pod.run(PRELUDE + script)
+    assert "bytes wait in the spool at the end" in done.stderr
+    with pytest.raises(subprocess.CalledProcessError) as died:
+        pod.run(PRELUDE + script + "signal.raise_signal(signal.SIGTERM)")
+    assert died.value.returncode == -signal.SIGTERM
+    assert "bytes wait in the spool at the end" in died.value.stderr
+
+
 def test_a_servers_own_sigterm_handler_runs_and_its_last_requests_are_delivered(pod: typing.Any) -> None:
     pod.settings(flushInterval="1h")
     server = """
@@ -123,6 +195,41 @@ signal.raise_signal(signal.SIGTERM)
     assert numbers(pod) == list(range(20))
 
 
+def test_who_ships_for_others_does_not_wait_for_what_they_collect_meanwhile(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    ships = started(pod, WAITING.replace("EXIT_SECONDS = 60", "EXIT_SECONDS = 600"))
+    busy = started(pod, PRELUDE + "ready()\nwhile True: collect(100, 1); time.sleep(0.001)")
+    try:
+        ships.terminate()
+        assert ended(ships) == -signal.SIGTERM
+        assert set(range(20)) <= set(numbers(pod))
+        assert busy.poll() is None
+    finally:
+        for process in (ships, busy):
+            process.kill()
+            ended(process)
+
+
+def test_a_collector_that_only_threads_know_is_delivered_at_sigterm(pod: typing.Any) -> None:
+    pod.settings(flushInterval="1h")
+    script = """
+import signal, threading
+import modeldata.lifecycle
+modeldata.lifecycle.EXIT_SECONDS = 60
+def serve():
+    model = modeldata.ModelDataCollector("m", "inputs", ["n"])
+    for n in range(20): model.collect([[n]])
+thread = threading.Thread(target=serve)
+thread.start(); thread.join()
+print("ready", flush=True)
+signal.pause()
+"""
+    process = started(pod, script)
+    process.terminate()
+    assert ended(process) == -signal.SIGTERM
+    assert numbers(pod) == list(range(20))
+
+
 def test_an_exception_ends_the_process_after_delivery(pod: typing.Any) -> None:
     with pytest.raises(subprocess.CalledProcessError) as error:
         pod.run(PRELUDE + "collect(0, 20); raise RuntimeError('the model broke')")
@@ -154,7 +261,10 @@ def test_children_that_end_without_exit_hooks_are_delivered_by_their_parent(pod:
         PRELUDE
         + """
 context = multiprocessing.get_context("fork")
-children = [context.Process(target=collect, args=(10 * n, 10)) for n in range(4)]
+def vanish(first, count):
+    collect(first, count)
+    os._exit(0)
+children = [context.Process(target=vanish, args=(10 * n, 10)) for n in range(4)]
 for child in children: child.start()
 for child in children: child.join()
 assert all(child.exitcode == 0 for child in children)

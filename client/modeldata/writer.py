@@ -1,0 +1,167 @@
+"""What one process has of the spool: a directory of segments, written by it alone."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import pathlib
+import shutil
+import threading
+import typing
+
+from . import counters, record
+
+logger = logging.getLogger("modeldata")
+
+SEGMENT_BYTES = 1024 * 1024
+"""A segment is closed at this size. Only whole segments are deleted, so this is what a process holds too long."""
+
+
+class Writer:
+    """Puts records into the spool. ``write`` may be called by any thread, and in signal handlers."""
+
+    def __init__(
+        self, spool: pathlib.Path, *, name: typing.Callable[[], str], full_at: int, tally: counters.Counters
+    ) -> None:
+        """Make nothing yet: the directory comes with the first row.
+
+        Args:
+            spool: the spool's directory.
+            name: gives the name of a directory in it, another one each time.
+            full_at: see the attribute.
+            tally: counts what is accepted and dropped.
+
+        """
+        self._spool = spool
+        self._name = name
+        self._counters = tally
+        self.full_at = full_at
+        """How much this process may have written, in bytes, when the whole pod's spool is full."""
+        self.written = 0
+        """Bytes so far."""
+        self._directory: pathlib.Path | None = None
+        self._life: typing.BinaryIO | None = None
+        # Re-entrant: a signal handler may collect while its thread is in here.
+        self._lock = threading.RLock()
+        self._writing = False
+        self._interrupting: list[tuple[record.Stream, bytes, int]] = []
+        self._descriptor = -1
+        self._sequence = 0
+        self._size = 0
+        self._intact = False
+        """Whether all of the segment up to ``_size`` is whole records, and nothing is behind it."""
+        self._defined: set[int] = set()
+        """Numbers of the streams that this segment defines."""
+
+    def write(self, stream: record.Stream, line: bytes, rows: int, *, again: bool = False) -> None:
+        """Put a record into the spool; when this returns, it is there or counted as dropped.
+
+        But for a signal handler that interrupts this very method: the interrupted call then writes both.
+
+        Args:
+            stream: its stream.
+            line: see ``record``.
+            rows: how many rows are in it.
+            again: whether this is a second try in a new directory.
+
+        """
+        with self._lock:
+            if self._writing:
+                self._interrupting.append((stream, line, rows))
+                return
+            self._writing = True
+            try:
+                if self.written + len(line) > self.full_at:
+                    raise _Full
+                if not self._intact or self._size >= SEGMENT_BYTES:
+                    self._open_next()
+                new = stream.number not in self._defined
+                data = stream.to_line() + line if new else line
+                size = len(data)
+                self._intact = False  # a signal handler may raise anywhere: the next row then goes to a new segment
+                if os.write(self._descriptor, data) != size:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._size += size
+                self.written += size
+                if new:
+                    self._defined.add(stream.number)
+                self._intact = True
+                self._counters.accepted += rows
+            except OSError as error:
+                self._writing = False
+                self._fail(error, stream, line, rows, again=again)
+            except _Full:
+                self._counters.drop(counters.Drop.SPOOL_FULL, "the spool holds as much as it may", rows)
+            finally:
+                self._writing = False
+            while self._interrupting:
+                self.write(*self._interrupting.pop(0))
+
+    def position(self) -> tuple[str, int] | None:
+        """Return how far this process has written: the segment's key, the offset in it. None before the first row."""
+        with self._lock:
+            if self._directory is None:
+                return None
+            return f"{self._directory.name}/{self._sequence:09d}.seg", self._size
+
+    def leave_if_removed(self) -> None:
+        """Begin a new directory if somebody removed ours: what is written to a removed file is lost."""
+        with self._lock:
+            if self._directory is not None and not self._writing and not self._directory.exists():
+                logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
+                self._leave()
+
+    def _fail(self, error: OSError, stream: record.Stream, line: bytes, rows: int, *, again: bool) -> None:
+        if isinstance(error, FileNotFoundError) and not again:  # somebody removed our directory: a new one, then
+            self._leave()
+            self.write(stream, line, rows, again=True)
+            return
+        if not self._intact and self._descriptor >= 0:
+            # Cut off what was half written, so that a full disk does not cost a segment for each call.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+                self._intact = True
+        self._counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
+
+    def _open_next(self) -> None:
+        if self._directory is None:
+            self._open_directory()
+        assert self._directory is not None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._sequence += 1
+        path = self._directory / f"{self._sequence:09d}.seg"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        self._defined = set()
+        self._intact = True
+
+    def _open_directory(self) -> None:
+        # Made under a name that no shipper looks at, and shown when the lock is held: a directory without a lock is
+        # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
+        name = self._name()
+        hidden = self._spool / f".{name}"
+        hidden.mkdir(parents=True)
+        try:
+            self._life = (hidden / "alive").open("wb")
+            fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.rename(self._spool / name)
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        self._directory, self._sequence = self._spool / name, 0
+
+    def _leave(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        if self._life is not None:
+            self._life.close()
+        self._directory, self._life, self._descriptor, self._intact = None, None, -1, False
+
+
+class _Full(Exception):  # noqa: N818 (a verdict)
+    """The spool holds what it may."""
