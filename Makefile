@@ -20,19 +20,26 @@ demo: .venv/ready ## A real model in a real cluster is collected, and every row 
 
 demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
 
-test: root lint node ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
+test: root lint node java ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
 	$(PYTHON) localcluster down
 	$(call prepare,)
 	$(BIN)/pytest
 
+bench: .venv-benchmarks/ready node ## What collecting costs, beside its peers, in 14 minutes; some of it: PARTS="calls imports"
+	.venv-benchmarks/bin/python benchmarks $(PARTS)
+
+soak: .venv/ready node ## A million rows with every fault, kills and restarts at random: each once; make soak SOAK="--rows 50000 --seed 7"
+	$(BIN)/python soak $(SOAK)
+
 test-unit: .venv/ready ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not azurite and not cluster and not own_cluster"
+	$(BIN)/pytest -m "not azurite and not java and not cluster and not own_cluster"
 
 lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
+	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
 	$(BIN)/lint-imports
 
 format: .venv/ready ## Format the code, and fix what can be fixed by itself
@@ -49,9 +56,9 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 	$(PYTHON) localcluster images
 
 clean: ## Remove the virtual environment and caches in this directory
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo demo-down test test-unit lint format cluster-up cluster-down images clean root node python
+.PHONY: help demo demo-down test soak bench test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }
@@ -74,10 +81,24 @@ node:
 	    echo "installing nodejs and npm (Azurite runs on them)"; apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; \
 	  else echo "npm is missing: the tests run a real Azurite. Debian: apt-get install nodejs npm" >&2; exit 1; fi; }
 
+java:
+	@command -v java >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing openjdk-17-jre-headless (Spark runs on it)"; apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless >/dev/null; \
+	  else echo "java is missing: the tests run a real Spark. Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; fi; }
+
 # Made aside and moved into place, so that an interrupted installation is begun anew.
 .venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml | python
 	@echo "making the virtual environment .venv"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator
+	@touch $@
+
+# Apart from the tests' environment: the peers bring dozens of packages that nothing else needs.
+.venv-benchmarks/ready: benchmarks/requirements.txt client/pyproject.toml | python
+	@echo "making the virtual environment .venv-benchmarks"
+	@rm -rf .venv-benchmarks
+	@$(PYTHON) -m venv .venv-benchmarks
+	@.venv-benchmarks/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -e client
 	@touch $@

@@ -91,7 +91,16 @@ def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPa
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     directory = tmp_path_factory.mktemp("azurite")
-    command = ["node", str(azurite_program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
+    command = [
+        "node",
+        str(azurite_program),
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        str(port),
+        "--location",
+        str(directory),
+    ]
     command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     process = subprocess.Popen(command, cwd=directory)
 

@@ -1,21 +1,27 @@
 """What the shipper must know after it was killed: rows taken from the spool, and the append under way.
 
-In ``spool/.shipper/``, each file replaced as a whole (written aside and renamed):
+In ``spool/.shipper/``, allocated when the shipper is elected and only overwritten afterwards, as a disk that fills up
+must not keep it from noting what it is about to do:
 
-``state``   how far each segment has been delivered, and the last batch that was
-``batch``   rows taken from the spool, as the very bytes to be appended
-``intent``  the block of the batch under way, and the position in the blob that it goes to
+``journal``          two slots, written in turn, each with a number and a checksum; the newer whole one counts: how far
+                     each segment is delivered, which batch is open, the append under way, where own files end
+``batch.0 batch.1``  rows taken from the spool, as the very bytes to be appended; a new batch goes to the file that the
+                     open one is not in
 
 A block's bytes and position are on disk before the first try, so that any later process can repeat the same request or
-find out that it was applied.
+find out that it was applied. Where they can't be written, nothing is appended: the rows wait, and none is sent twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import logging
+import os
 import pathlib
+import secrets
+import struct
 import typing
 import zlib
 
@@ -23,7 +29,17 @@ import orjson
 
 logger = logging.getLogger("modeldata")
 
-Value = typing.TypeVar("Value")
+SLOT_BYTES = 64 * 1024
+"""Room for the offsets of some 1000 segments. A journal that needs more gets it, if the disk has it."""
+
+BATCH_BYTES = 3 * 1024 * 1024
+"""Room for a usual batch: the 2 MiB that the shipper takes, and the rows of the call that went beyond."""
+
+_MOST_FILES = 100
+"""Own files whose end is remembered. A pod writes a few a day; one that is forgotten is followed by its next number."""
+
+_SLOT = struct.Struct("<QII")
+_NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +53,8 @@ class Block:
     header: bytes
     data: bytes
     rows: int
+    owner: str = ""
+    """The pod whose own file it goes to; empty for the file that all pods share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +65,8 @@ class Batch:
     blocks: tuple[Block, ...]
     upto: dict[str, int]
     """For each segment it was taken from: the offset behind the last record taken."""
+    aside: str = ""
+    """The name under which its one block was set aside (see ``aside``)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +75,37 @@ class Intent:
 
     batch: str
     block: int
+    """Those before it are delivered."""
     name: str
+    """Empty once it is known that the block is not there: then only ``block`` counts."""
     position: int
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnFile:
+    """A file that this pod alone writes, as far as it has got."""
+
+    header: str
+    """Digest of its first line."""
+    end: int
+    """Bytes, rows behind an ``Intent`` not counted; 0 before its header is written."""
+    blocks: int = 0
+    closed: bool = False
+    """Nothing more goes into it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What is on disk."""
+
+    number: int = 0
+    pod: str = ""
+    consumed: dict[str, int] = dataclasses.field(default_factory=dict)
+    files: dict[str, OwnFile] = dataclasses.field(default_factory=dict)
+    batch: Batch | None = None
+    area: int = -1
+    """Which of the batch files holds the open batch; -1 for none."""
+    intent: Intent | None = None
 
 
 class Journal:
@@ -65,128 +114,284 @@ class Journal:
     def __init__(self, directory: pathlib.Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self.consumed: dict[str, int] = {}
+        saved = load(directory)
+        self.pod = saved.pod or secrets.token_hex(4)
+        """A name for this spool, where nobody else gives the pod one."""
+        self.consumed = saved.consumed
         """For each segment: the offset up to which its rows are in Blob Storage."""
-        self.batch: Batch | None = None
-        self.intent: Intent | None = None
-        self._last = ""
-        """The id of the last batch that was finished."""
-        self._saved = self._batch_saved = True
-        self._complained: set[str] = set()
-        self._load()
+        self.files = saved.files
+        """This pod's own files, by their address; the one written last comes last."""
+        self.batch = saved.batch
+        self.intent = saved.intent
+        self._number = saved.number
+        self._area = self._open_area = saved.area
+        self._saved = True
+        self.allocate()
 
-    def begin(self, batch: Batch) -> None:
-        """Take a batch on."""
-        blocks = [
-            {
-                "endpoint": block.endpoint,
-                "container": block.container,
-                "path": block.path,
-                "header": block.header.decode(),
-                "bytes": len(block.data),
-                "rows": block.rows,
-            }
-            for block in batch.blocks
-        ]
-        checksum = 0
-        for block in batch.blocks:
-            checksum = zlib.crc32(block.data, checksum)
-        document = {"id": batch.id, "upto": batch.upto, "blocks": blocks, "crc32": checksum}
-        head = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-        self.save()
-        self.batch, self.intent = batch, None
-        self._batch_saved = self._replace("batch", [head, *(block.data for block in batch.blocks)])
+    def allocate(self) -> None:
+        """Make the files that are not there. Where the disk has no room, that is tried again when they are needed."""
+        with contextlib.suppress(OSError):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for name, size in (("journal", 2 * SLOT_BYTES), ("batch.0", BATCH_BYTES), ("batch.1", BATCH_BYTES)):
+                if not (self._directory / name).exists():
+                    _allocate(self._directory / name, size)
+
+    def exists(self) -> bool:
+        """Return whether there is a journal on disk."""
+        return (self._directory / "journal").exists()
+
+    def restore(self) -> None:
+        """Write everything anew: somebody removed the directory.
+
+        Raises:
+            OSError: it can't be written.
+
+        """
+        self.allocate()
+        batch, intent = self.batch, self.intent
+        if batch is not None:
+            self.begin(batch, intent)
+        self._write()
+
+    def begin(self, batch: Batch, intent: Intent | None = None) -> None:
+        """Take a batch on, in the place of the open one.
+
+        Args:
+            batch: the batch.
+            intent: the append of its block that may have been tried already, as its aside file tells.
+
+        Raises:
+            OSError: it can't be written down. What was open stays open.
+
+        """
+        area = 1 if self._open_area == 0 else 0
+        path = self._directory / f"batch.{area}"
+        parts = encode(batch)
+        needed = sum(map(len, parts))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _write(descriptor, parts, 0)
+            if os.fstat(descriptor).st_size > max(needed, BATCH_BYTES):  # an earlier one was larger
+                os.ftruncate(descriptor, max(needed, BATCH_BYTES))
+        finally:
+            os.close(descriptor)
+        self.batch, self.intent, self._area = batch, intent, area
 
     def intend(self, intent: Intent) -> None:
-        """Write down the append that comes next."""
-        self.intent = intent
-        # Not beside an older batch: that one's own intent may still be needed.
-        if self._batch_saved:
-            self._replace("intent", [orjson.dumps(dataclasses.asdict(intent))])
+        """Write down the append that comes next.
+
+        Raises:
+            OSError: it can't be written down, so it must not be tried.
+
+        """
+        before, self.intent = self.intent, intent
+        try:
+            self._write()
+        except OSError:
+            self.intent = before
+            raise
+
+    def settle(self) -> None:
+        """Note that the intent's block is not there; on disk by ``save``."""
+        assert self.intent is not None
+        self.intent, self._saved = dataclasses.replace(self.intent, name="", position=0), False
+
+    def remember(self, address: str, file: OwnFile) -> None:
+        """Note where an own file ends; on disk with the next intent, or by ``save``."""
+        self.files.pop(address, None)
+        self.files[address] = file
+        while len(self.files) > _MOST_FILES:
+            del self.files[next(iter(self.files))]
+        self._saved = False
 
     def finish(self, existing: typing.Container[str]) -> None:
-        """Close the batch: all its rows are delivered.
+        """Close the batch: all its rows are delivered, or set aside.
 
         Args:
             existing: keys of the segments that still exist; others need not be remembered.
+
+        Raises:
+            OSError: it can't be written down. It is closed all the same; ``save`` tries again.
 
         """
         assert self.batch is not None
         merged = {**self.consumed, **self.batch.upto}
         self.consumed = {key: offset for key, offset in merged.items() if key in existing}
-        self._last = self.batch.id
         self.batch = self.intent = None
         self._saved = False
         self.save()
 
     def save(self) -> None:
-        """Write the state if that has failed so far. Until then the last batch is kept, which tells the same."""
-        if self._saved:
-            return
-        self._saved = self._replace("state", [orjson.dumps({"batch": self._last, "consumed": self.consumed})])
-        if self._saved:
-            with contextlib.suppress(OSError):
-                for name in ("batch", "intent"):
-                    (self._directory / name).unlink(missing_ok=True)
+        """Write down what is not yet.
 
-    def _load(self) -> None:
-        state = self._read("state", lambda content: dict(orjson.loads(content))) or {}
-        self.consumed = {str(key): int(offset) for key, offset in state.get("consumed", {}).items()}
-        self._last = str(state.get("batch", ""))
-        batch = self._read("batch", _batch)
-        if batch is None or batch.id == self._last:
-            return  # killed between the state and the removal of the batch: it was delivered
-        self.batch = batch
-        intent = self._read("intent", lambda content: Intent(**orjson.loads(content)))
-        if intent is not None and intent.batch == batch.id:
-            self.intent = intent
+        Raises:
+            OSError: it can't be written.
 
-    def _read(self, name: str, parse: typing.Callable[[bytes], Value]) -> Value | None:
+        """
+        if not self._saved:
+            self._write()
+
+    def _write(self) -> None:
+        document = {
+            "pod": self.pod,
+            "consumed": self.consumed,
+            "files": {address: dataclasses.astuple(file) for address, file in self.files.items()},
+            "open": {"id": self.batch.id, "area": self._area} if self.batch is not None else None,
+            "intent": dataclasses.asdict(self.intent) if self.intent is not None else None,
+        }
+        content = orjson.dumps(document)
+        number = self._number + 1
+        slot = [_SLOT.pack(number, len(content), zlib.crc32(content)), content]
+        path = self._directory / "journal"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            return parse((self._directory / name).read_bytes())
-        except FileNotFoundError:
-            return None
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            # Files are replaced as a whole, so only a power cut does this: go on, rather than never deliver again.
-            logger.warning("modeldata: the shipper's %s is damaged (%s): rows may be sent again", name, error)
-            return None
-
-    def _replace(self, name: str, parts: typing.Iterable[bytes]) -> bool:
-        aside = self._directory / f"{name}.new"
-        try:
-            with aside.open("wb") as file:
-                file.writelines(parts)
-            aside.replace(self._directory / name)
-            return True
-        except OSError as error:
-            # A full disk must not stop delivery: delivery is what empties it. Until it has room again, a shipper killed
-            # in the middle of an append may repeat that append's rows.
-            with contextlib.suppress(OSError):
-                aside.unlink(missing_ok=True)
-            if name not in self._complained:
-                self._complained.add(name)
-                logger.warning("modeldata: the shipper's %s is kept in memory only: %s", name, error.strerror)
-            return False
+            half = os.fstat(descriptor).st_size // 2
+            if half >= _SLOT.size + len(content):
+                _write(descriptor, slot, half * (number % 2))
+            else:
+                half = max(SLOT_BYTES, 2 * (_SLOT.size + len(content)))
+                _allocate(path, 2 * half, slot, half * (number % 2))
+        finally:
+            os.close(descriptor)
+        self._number, self._saved = number, True
+        self._open_area = self._area if self.batch is not None else -1
 
 
-def _batch(content: bytes) -> Batch:
-    head, _, data = content.partition(b"\n")
-    document = orjson.loads(head)
-    if zlib.crc32(data) != document["crc32"]:
-        raise ValueError("wrong checksum")
-    blocks, start = [], 0
-    for block in document["blocks"]:
-        end = start + block.pop("bytes")
-        block["header"] = block["header"].encode()
-        blocks.append(Block(**block, data=data[start:end]))
-        start = end
-    return Batch(document["id"], tuple(blocks), document["upto"])
+def load(directory: pathlib.Path) -> Saved:
+    """Return what a journal's files say; an onlooker may ask at any time."""
+    saved = Saved()
+    try:
+        found = _newest(directory / "journal")
+        if found is None:
+            return saved
+        number, document = found
+        saved = Saved(
+            number,
+            str(document["pod"]),
+            {str(key): int(offset) for key, offset in document["consumed"].items()},
+            {str(address): OwnFile(*file) for address, file in document["files"].items()},
+        )
+        if document["open"] is None:
+            return saved
+        area, intent = int(document["open"]["area"]), document["intent"]
+        batch = decode((directory / f"batch.{area}").read_bytes())
+        if batch.id != document["open"]["id"]:
+            raise ValueError("another batch")
+        return dataclasses.replace(saved, batch=batch, area=area, intent=Intent(**intent) if intent else None)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if (directory / "journal").exists():
+            # They bear a kill at any moment, so only a power cut does this: go on, rather than never deliver again.
+            logger.warning("modeldata: the shipper's journal is damaged (%s): rows may be sent again", error)
+        return saved
 
 
 def consumed(directory: pathlib.Path) -> dict[str, int]:
     """Return what another process's shipper has delivered of each segment."""
     try:
-        document = orjson.loads((directory / "state").read_bytes())
-        return {str(key): int(offset) for key, offset in document.get("consumed", {}).items()}
-    except (OSError, ValueError, AttributeError):
+        found = _newest(directory / "journal")
+        return {str(key): int(offset) for key, offset in found[1]["consumed"].items()} if found is not None else {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
+
+
+def encode(batch: Batch) -> list[bytes]:
+    """Return a batch as it lies on disk, in pieces: a line that describes it, then the blocks' bytes."""
+    blocks = [
+        {
+            "endpoint": block.endpoint,
+            "container": block.container,
+            "path": block.path,
+            "header": block.header.decode(),
+            "bytes": len(block.data),
+            "rows": block.rows,
+            "owner": block.owner,
+        }
+        for block in batch.blocks
+    ]
+    checksum = 0
+    for block in batch.blocks:
+        checksum = zlib.crc32(block.data, checksum)
+    document = {"id": batch.id, "upto": batch.upto, "aside": batch.aside, "blocks": blocks, "crc32": checksum}
+    head = orjson.dumps(document)
+    return [b"%08x%b\n" % (zlib.crc32(head), head), *(block.data for block in batch.blocks)]
+
+
+def decode(content: bytes) -> Batch:
+    """Read what ``encode`` made, whatever lies behind it.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: it is damaged.
+
+    """
+    start = content.index(b"\n") + 1
+    head = content[8 : start - 1]
+    if zlib.crc32(head) != int(content[:8], 16):
+        raise ValueError("wrong checksum")
+    document = orjson.loads(head)
+    blocks, checksum = [], 0
+    for block in document["blocks"]:
+        end = start + block.pop("bytes")
+        block["header"] = block["header"].encode()
+        blocks.append(Block(**block, data=content[start:end]))
+        checksum = zlib.crc32(blocks[-1].data, checksum)
+        start = end
+    if checksum != document["crc32"] or start > len(content):
+        raise ValueError("wrong checksum")
+    return Batch(document["id"], tuple(blocks), document["upto"], document["aside"])
+
+
+def _newest(path: pathlib.Path) -> tuple[int, typing.Any] | None:
+    """Return the newer whole slot; None before the first was written.
+
+    Raises:
+        FileNotFoundError: there is no journal.
+        ValueError: something was written, and neither slot is whole.
+
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        half = os.fstat(descriptor).st_size // 2
+        slots = []
+        for start in (0, half):
+            head = os.pread(descriptor, _SLOT.size, start)
+            if len(head) == _SLOT.size:
+                slots.append((*_SLOT.unpack(head), start + _SLOT.size))
+        for number, length, checksum, start in sorted(slots, reverse=True):
+            content = os.pread(descriptor, min(length, half), start)
+            if number and zlib.crc32(content) == checksum and len(content) == length:
+                return number, orjson.loads(content)
+    finally:
+        os.close(descriptor)
+    if any(number for number, *_ in slots):
+        raise ValueError("no whole slot")
+    return None
+
+
+def _write(descriptor: int, parts: typing.Iterable[bytes], offset: int) -> None:
+    for part in parts:
+        left = memoryview(part)
+        while left:
+            written = os.pwrite(descriptor, left, offset)
+            left, offset = left[written:], offset + written
+
+
+def _allocate(path: pathlib.Path, size: int, parts: typing.Iterable[bytes] = (), offset: int = 0) -> None:
+    """Make a file of zeros that has its room on the disk, but for the given bytes; in one step, for who reads it."""
+    aside = path.with_name(f"{path.name}.new")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+            except OSError as error:
+                if error.errno not in _NO_ALLOCATION:
+                    raise
+                _write(descriptor, [bytes(size)], 0)
+            _write(descriptor, parts, offset)
+        finally:
+            os.close(descriptor)
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise

@@ -7,7 +7,6 @@ processes, dead ones included. When it ends, the next takes over, with its journ
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import logging
 import os
@@ -17,12 +16,9 @@ import threading
 import time
 import typing
 
-from . import appender, batch, counters, journal, request, settings, spool, storage
+from . import counters, delivery, journal, settings, spool, storage, waiting
 
 logger = logging.getLogger("modeldata")
-
-BATCH_BYTES = 2 * 1024 * 1024
-"""CSV text taken from the spool at a time: what delivery holds in memory."""
 
 EAGER_BYTES = 1024 * 1024
 """With so much waiting, the flush interval is not waited for."""
@@ -36,6 +32,8 @@ BACKOFF_SECONDS = (0.5, 30.0)
 HURRIED_BACKOFF_SECONDS = 0.25
 MOST_BACKOFF_SECONDS = 300.0
 """However long the service asks to wait."""
+
+POD_VARIABLE = "MODELDATA_POD_UID"
 
 _jitter = random.Random()  # not the module's generator, which is the model's
 
@@ -55,18 +53,16 @@ class Shipper:
         self._live = live
         self._counters = tally
         self._lock_file: typing.BinaryIO | None = None
-        self._journal: journal.Journal | None = None
-        self._appender: appender.Appender | None = None
-        self._blobs: storage.Blobs | None = None
-        self._segments: dict[str, spool.Segment] = {}
-        self._turn = ""
+        self._delivery: delivery.Delivery | None = None
+        self._onlooker = waiting.Onlooker(self._spool, self._own_name)
+        self._owed_bytes = 0
         self._next_scan = 0.0
         self._next_start = 0.0
         self._waiting_since = 0.0
         self._retry_at = self._failed_at = 0.0
         self._failed_under: object = None
         self._failures = 0
-        self._block = 0
+        self._settings: settings.Settings | None = None
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
@@ -81,10 +77,14 @@ class Shipper:
         """How often the thread has looked after everything."""
         self.waiting_bytes = 0
         """Bytes in the whole spool that are not delivered, as of the last look."""
+        self.oldest_waiting = 0.0
+        """When the oldest row that waits was collected, as of the last look; seconds since the epoch, 0 for none."""
         self.used_bytes = (0, 0)
         """Bytes of the whole spool on disk as of the last look, and ``written()`` before that look."""
         self.written: typing.Callable[[], int] = lambda: 0
         """How much this process has written so far."""
+        self.ticked: typing.Callable[[], None] = lambda: None
+        """Called by the thread each time it has looked after everything; must not raise."""
 
     def start(self) -> bool:
         """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
@@ -122,14 +122,17 @@ class Shipper:
         """Return whether a segment has been delivered up to an offset."""
         if not offset or not (self._spool / key).exists():
             return True  # a segment is removed only when all of it is delivered
-        log = self._journal
-        known = log.consumed if log is not None else journal.consumed(self._journal_directory)
-        return known.get(key, 0) >= offset
+        return self._consumed().get(key, 0) >= offset
+
+    @property
+    def ships(self) -> bool:
+        """Whether it is this process that ships, for all of the pod."""
+        return self._lock_file is not None
 
     @property
     def owes(self) -> bool:
         """Whether this process ships, and rows (of other processes too) still wait."""
-        return self._lock_file is not None and self.waiting_bytes > 0 and self._live.current().storage is not None
+        return self.ships and self._owed_bytes > 0 and self._live.latest.storage is not None
 
     def _run(self) -> None:
         try:
@@ -143,6 +146,7 @@ class Shipper:
                     )
                     self._back_off(0.0, None)
                 self.ticks += 1
+                self.ticked()
                 hurried = time.monotonic() < self.hurry_until
                 self._asleep.acquire(timeout=HURRIED_TICK_SECONDS if hurried else TICK_SECONDS)
             self._resign()
@@ -153,35 +157,76 @@ class Shipper:
         now = time.monotonic()
         hurried = now < self.hurry_until
         current = self._live.current()
-        asked = self._journal is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
+        asked = self._lock_file is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
-            if self._journal is None:
+            if not self._is_elected():
                 self._elect()
             self._look()
-            if not self.waiting_bytes:
+            if not self._owed_bytes:
                 self._waiting_since = now
-        log = self._journal
-        if log is None or current.storage is None or self._must_wait(now, hurried, current):
+        ours = self._elected()
+        if ours is None or current.storage is None:
             return
-        log.save()
-        due = now - self._waiting_since >= current.flush_seconds or self.waiting_bytes >= EAGER_BYTES
-        if not (due or asked or hurried or log.batch):
+        if current != self._settings:
+            self._settings = current
+            ours.try_all_again()
+        if self._must_wait(now, hurried, current):
+            return
+        pause = max(current.flush_seconds, ours.pace(time.time()))
+        due = now - self._waiting_since >= pause or self._owed_bytes >= EAGER_BYTES
+        if not (due or asked or hurried or ours.journal.batch or ours.tries_again()):
             return
         if asked:
-            self._flush_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._flush_file.unlink(missing_ok=True)
         self._waiting_since = now
-        while not self.stop and (log.batch is not None or self._take(log, current)):
-            if not self._deliver(log, current):
-                return
+        try:
+            self._ship(ours, current)
+        except storage.Later as later:
+            self._counters.complain(
+                "storage",
+                "%s/%s: %s; rows wait in the spool (%d bytes)",
+                current.storage.endpoint,
+                current.storage.container,
+                later,
+                self.waiting_bytes,
+            )
+            self._back_off(later.reply.retry_after, current)
+        except OSError as error:
+            # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
+            self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
+            self._back_off(0.0, current)
+
+    def _ship(self, ours: delivery.Delivery, current: settings.Settings) -> None:
+        goal = {each.key: each.size for each in spool.scan(self._spool, self._own_name)}
+        while not self.stop and ours.ship(current):
+            self._failures = 0
+            if self._counters.quiet("storage"):
+                logger.warning("modeldata: rows are delivered again")
+            # What came meanwhile waits for its own interval: else a busy process never rests and makes a block of every
+            # few rows (measured: 75 blocks a second, so a file's 50,000 in 11 minutes, and a quarter of the requests).
+            if self._is_reached(goal, ours):
+                break
             if time.monotonic() >= self._next_scan:  # rows may come as fast as they go: the spool must shrink meanwhile
                 self._next_scan = time.monotonic() + SCAN_SECONDS
-                self._clean(log)
+                ours.clean()
                 self._look()
-        self._clean(log)
+        while not self.stop and ours.ship_aside(current):
+            pass
+        ours.clean()
         self._look()
 
+    def _is_reached(self, goal: dict[str, int], ours: delivery.Delivery) -> bool:
+        """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
+        known = ours.journal.consumed
+        found = [each for each in spool.scan(self._spool, self._own_name) if each.key not in ours.unreadable]
+        waiting = sum(max(0, each.size - known.get(each.key, 0)) for each in found)
+        return waiting < EAGER_BYTES and all(known.get(each.key, 0) >= goal.get(each.key, 0) for each in found)
+
     def _elect(self) -> None:
+        """Take the shipper's lock if nobody has it."""
+        self._give_up_lock()
         self._journal_directory.mkdir(parents=True, exist_ok=True)
         # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
         file = (self._journal_directory / "lock").open("ab")
@@ -191,138 +236,64 @@ class Shipper:
             file.close()
             return
         try:
-            self._journal = journal.Journal(self._journal_directory)
+            before = self._delivery
+            if before is not None and not before.journal.exists():
+                before.journal.restore()  # somebody removed the spool in the middle of a delivery
+            else:
+                if before is not None:
+                    before.close()
+                self._delivery = delivery.Delivery(
+                    self._spool,
+                    own=self._own_name,
+                    sas_file=self._sas_file,
+                    pod=os.environ.get(POD_VARIABLE, ""),
+                    tally=self._counters,
+                )
         except Exception:
             file.close()
             raise
         self._lock_file = file
-        self._block = 0
         self._waiting_since = time.monotonic()
 
+    def _is_elected(self) -> bool:
+        """Return whether this process holds a lock, and the one that others see."""
+        if self._lock_file is None:
+            return False
+        ours = os.fstat(self._lock_file.fileno())
+        try:
+            there = os.stat(self._journal_directory / "lock")  # noqa: PTH116
+        except OSError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def _elected(self) -> delivery.Delivery | None:
+        return self._delivery if self._lock_file is not None else None
+
     def _resign(self) -> None:
-        self._journal = self._appender = None
-        if self._blobs is not None:
-            self._blobs.close()
-            self._blobs = None
+        if self._delivery is not None:
+            self._delivery.close()
+            self._delivery = None
+        self._give_up_lock()
+
+    def _give_up_lock(self) -> None:
         if self._lock_file is not None:
             self._lock_file.close()
             self._lock_file = None
 
+    def _own_name(self) -> str:
+        return self.own
+
     def _look(self) -> None:
-        log = self._journal
-        consumed = log.consumed if log is not None else journal.consumed(self._journal_directory)
         written = self.written()
-        found = spool.scan(self._spool, self.own)
-        self.used_bytes = (sum(segment.size for segment in found), written)
-        self.waiting_bytes = sum(max(0, segment.size - consumed.get(segment.key, 0)) for segment in found)
+        ours = self._elected()
+        unreadable = ours.unreadable if ours is not None else ()
+        seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
+        self.used_bytes = (seen.used_bytes, written)
+        self.waiting_bytes, self._owed_bytes, self.oldest_waiting = seen.bytes, seen.owed_bytes, seen.oldest
 
-    def _clean(self, log: journal.Journal) -> None:
-        """Remove the segments that are delivered and complete."""
-        for found in spool.scan(self._spool, self.own):
-            if not found.complete:
-                continue
-            offset = log.consumed.get(found.key, 0)
-            try:
-                if next(self._reader(found).read(offset), None) is not None:
-                    continue
-            except OSError:
-                continue
-            if found.size > offset:
-                logger.info("modeldata: %d bytes of an unfinished write left out of %s", found.size - offset, found.key)
-            found.path.unlink(missing_ok=True)
-            self._segments.pop(found.key, None)
-
-    def _take(self, log: journal.Journal, current: settings.Settings) -> bool:
-        """Take the next rows from the spool into a batch; return whether there were any."""
-        assert current.storage is not None
-        builder = batch.Builder(current, self._counters)
-        upto: dict[str, int] = {}
-        for found in self._in_turn():
-            if builder.bytes >= BATCH_BYTES:
-                break
-            try:
-                for record, end in self._reader(found).read(log.consumed.get(found.key, 0)):
-                    builder.add(record)
-                    upto[found.key] = end
-                    if builder.bytes >= BATCH_BYTES:
-                        break
-            except OSError as error:
-                self._counters.complain("segment", "%s can't be read: %s", found.key, error.strerror)
-        if not upto:
-            return False
-        self._turn = next(reversed(upto)).partition("/")[0]
-        log.begin(journal.Batch(request.new_id(time.time_ns() // 1000), builder.blocks(), upto))
-        self._block = 0
-        return True
-
-    def _in_turn(self) -> list[spool.Found]:
-        """Return the segments, first those of the process behind the last batch's: none waits for a busy one."""
-        found = spool.scan(self._spool, self.own)
-        later = [each for each in found if each.key.partition("/")[0] > self._turn]
-        return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
-
-    def _deliver(self, log: journal.Journal, current: settings.Settings) -> bool:
-        """Deliver the batch from where it stands; return whether all of it is delivered."""
-        taken = log.batch
-        assert taken is not None
-        assert current.storage is not None
-        if log.intent is not None:
-            self._block = max(self._block, log.intent.block)
-        while self._block < len(taken.blocks):
-            block = taken.blocks[self._block]
-            moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
-            if moved and (log.intent is None or log.intent.block != self._block):
-                taken = self._move(taken, log, current.storage)
-                continue
-            try:
-                self._appender_for(block, log).deliver(taken, self._block)
-            except appender.Later as later:
-                if moved:  # tried there before, perhaps applied: asked once more, as far as the credential reaches
-                    taken = self._move(taken, log, current.storage)
-                    continue
-                if later.reply.answer is storage.Answer.DENIED and self._blobs and self._blobs.refresh_credential():
-                    continue
-                self._counters.complain(
-                    "storage",
-                    "%s/%s: %s; rows wait in the spool (%d bytes)",
-                    block.endpoint,
-                    block.container,
-                    later,
-                    self.waiting_bytes,
-                )
-                self._back_off(later.reply.retry_after, current)
-                return False
-            self._counters.deliver(block.rows)
-            self._block += 1
-        self._failures = 0
-        if self._counters.quiet("storage"):
-            logger.warning("modeldata: rows are delivered again")
-        log.finish({found.key for found in spool.scan(self._spool, self.own)})
-        return True
-
-    def _move(self, taken: journal.Batch, log: journal.Journal, to: settings.Storage) -> journal.Batch:
-        """Send the rest of a batch to another account: the credential for the old one is gone."""
-        blocks = tuple(
-            dataclasses.replace(block, endpoint=to.endpoint, container=to.container)
-            for block in taken.blocks[self._block :]
-        )
-        logger.warning("modeldata: storage moved to %s/%s; what waits goes there", to.endpoint, to.container)
-        moved = journal.Batch(request.new_id(time.time_ns() // 1000), blocks, taken.upto)
-        log.begin(moved)
-        self._block = 0
-        return moved
-
-    def _appender_for(self, block: journal.Block, log: journal.Journal) -> appender.Appender:
-        account = storage.Account(block.endpoint, block.container, self._sas_file)
-        if self._blobs is None or self._blobs.account != account or self._appender is None:
-            if self._blobs is not None:
-                self._blobs.close()
-            self._blobs = storage.Blobs(account)
-            self._appender = appender.Appender(self._blobs, log)
-        return self._appender
-
-    def _reader(self, found: spool.Found) -> spool.Segment:
-        return self._segments.setdefault(found.key, spool.Segment(found.key, found.path))
+    def _consumed(self) -> dict[str, int]:
+        ours = self._elected()
+        return ours.journal.consumed if ours is not None else journal.consumed(self._journal_directory)
 
     def _back_off(self, asked: float, current: settings.Settings | None) -> None:
         first, most = BACKOFF_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 import random
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from modeldata import appender, journal, storage
+from modeldata import appender, journal, podfile, storage
 
 from .blobs import Connection, Killed, Service
 
@@ -21,12 +22,19 @@ HEADER = b"a,b\r\n"
 FATES = ["lost before", "lost after", "killed before", "killed after"]
 
 
-def block(data: bytes, header: bytes = HEADER, path: str = "d/{file}") -> journal.Block:
-    return journal.Block("http://x", "c", path, header, data, 1)
+def block(data: bytes, header: bytes = HEADER, path: str = "d/{file}", owner: str = "") -> journal.Block:
+    return journal.Block("http://x", "c", path, header, data, 1, owner)
 
 
-def batch(*data: bytes, header: bytes = HEADER, name: str = "b") -> journal.Batch:
-    return journal.Batch(name, tuple(block(each, header) for each in data), {})
+def batch(*data: bytes, header: bytes = HEADER, name: str = "b", owner: str = "") -> journal.Batch:
+    return journal.Batch(name, tuple(block(each, header, owner=owner) for each in data), {name: 1})
+
+
+def own_service() -> Service:
+    """A service as a SAS ``ac`` shows it."""
+    service = Service()
+    service.without_read = service.without_write = True
+    return service
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +60,9 @@ class Process:
     def steps(self, connection: Connection, tries: int = 200) -> typing.Iterator[None]:
         log = journal.Journal(self._directory)
         if log.batch is None:
-            if not (self._directory / "state").exists():
-                log.begin(self._work)
-            else:
+            if self._work.id in log.consumed:
                 return
+            log.begin(self._work)
         blobs = appender.Appender(connection, log)
         assert log.batch is not None
         index = log.intent.block if log.intent is not None else 0
@@ -63,10 +70,10 @@ class Process:
             try:
                 blobs.deliver(log.batch, index)
                 index += 1
-            except appender.Later:
+            except storage.Later:
                 pass
             if index == len(log.batch.blocks):
-                log.finish(())
+                log.finish({*log.consumed, log.batch.id})
                 return
             yield
         pytest.fail("not delivered")
@@ -114,29 +121,34 @@ def test_two_faults_at_any_requests(tmp_path: pathlib.Path, first: str, second: 
         assert service.blobs == {"d/data.csv": HEADER + b"1\r\n2\r\n"}, numbers
 
 
-@pytest.mark.parametrize("number", range(12))
-@pytest.mark.parametrize("name", ["batch", "intent", "state"])
-def test_killed_between_any_steps_of_the_journal(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+@pytest.mark.parametrize("cut", [0, 0.5, 1], ids=["before", "amid", "after"])
+@pytest.mark.parametrize("number", range(3, 11))  # those before make the files
+@pytest.mark.parametrize("owner", ["", "pod"], ids=["shared", "own"])
+def test_killed_at_any_write_of_the_journal(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, owner: str, number: int, cut: float
 ) -> None:
-    service, written = Service(), itertools.count()
-    original = journal.Journal._replace
+    service, written = own_service() if owner else Service(), itertools.count()
+    original = journal._write
 
-    def replace(self: journal.Journal, which: str, parts: typing.Any) -> bool:
-        if which == name and next(written) == number // 2:
-            if number % 2:
-                original(self, which, parts)
+    def write(descriptor: int, parts: typing.Iterable[bytes], offset: int) -> None:
+        content = b"".join(parts)
+        if next(written) == number:
+            original(descriptor, [content[: int(len(content) * cut)]], offset)
             raise Killed
-        return original(self, which, parts)
+        original(descriptor, [content], offset)
 
-    monkeypatch.setattr(journal.Journal, "_replace", replace)
-    work = batch(b"1\r\n", b"2\r\n", b"3\r\n")
+    monkeypatch.setattr(journal, "_write", write)
+    first, second = batch(b"1\r\n", b"2\r\n", owner=owner), batch(b"3\r\n", b"4\r\n", name="c", owner=owner)
     with contextlib.suppress(Killed):
-        Process(tmp_path, service, work).run()
+        Process(tmp_path, service, first).run()
+        Process(tmp_path, service, second).run()
+    assert next(written) > number, "a test of nothing"
     monkeypatch.undo()
     monkeypatch.setattr(appender.time, "sleep", lambda _: None)
-    Process(tmp_path, service, work).run()
-    assert service.blobs == {"d/data.csv": HEADER + b"1\r\n2\r\n3\r\n"}
+    for work in (first, second):
+        Process(tmp_path, service, work).run()
+    (content,) = service.blobs.values()
+    assert content == HEADER + b"1\r\n2\r\n3\r\n4\r\n"
 
 
 def test_another_writers_rows_are_not_taken_for_ours(tmp_path: pathlib.Path) -> None:
@@ -221,8 +233,149 @@ def test_what_is_refused_waits(tmp_path: pathlib.Path, answer: storage.Answer) -
     log = journal.Journal(tmp_path)
     work = batch(b"1")
     log.begin(work)
-    with pytest.raises(appender.Later):
+    with pytest.raises(storage.Later):
         appender.Appender(Refusing(), log).deliver(work, 0)
+
+
+def test_the_next_process_goes_on_where_an_own_file_ends(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    Process(tmp_path, service, batch(b"1", b"2", owner="pod")).run()
+    Process(tmp_path, service, batch(b"3", name="c", owner="pod")).run()
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"123"}
+
+
+@pytest.mark.parametrize("second", ["", *FATES])
+@pytest.mark.parametrize("first", FATES)
+def test_faults_at_any_requests_to_an_own_file(tmp_path: pathlib.Path, first: str, second: str) -> None:
+    for numbers in itertools.combinations(range(8), 2):
+        service = own_service()
+        fates = dict(zip(numbers, (first, second), strict=True))
+        directory = tmp_path / "-".join(map(str, numbers))
+        work = batch(b"1\r\n", b"2\r\n", owner="pod")
+        deliver(directory, service, work, lambda number, _, fates=fates: fates.get(number, ""))
+        assert service.blobs == {"d/data.pod.csv": HEADER + b"1\r\n2\r\n"}, numbers
+
+
+def test_when_the_journal_is_lost_an_own_file_is_followed_by_the_next(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    for number, life in enumerate(("one", "two", "three")):
+        for part in "ab":
+            data = f"{number}{part}".encode()
+            Process(tmp_path / life, service, batch(data, name=part, owner="pod")).run()
+    assert service.blobs == {
+        "d/data.pod.csv": HEADER + b"0a0b",
+        "d/data.pod.1.csv": HEADER + b"1a1b",
+        "d/data.pod.2.csv": HEADER + b"2a2b",
+    }
+
+
+def test_another_header_gets_an_own_file_of_its_own(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    other = b"a,c\r\n"
+    for number, header in enumerate((HEADER, other, HEADER, other)):
+        name = str(number)
+        Process(tmp_path, service, batch(name.encode(), header=header, name=name, owner="pod")).run()
+    (changed,) = set(service.blobs) - {"d/data.pod.csv"}
+    assert changed.startswith("d/data.pod.")
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"02", changed: other + b"13"}
+
+
+def test_an_own_file_that_is_nearly_full_is_followed_by_the_next(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(podfile, "MOST_BLOCKS", 3)
+    service = own_service()
+    for data in "1234":
+        Process(tmp_path, service, batch(data.encode(), name=data, owner="pod")).run(at(2, fate="lost after"))
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"12", "d/data.pod.1.csv": HEADER + b"34"}
+
+
+def test_an_own_file_that_was_closed_is_followed_by_the_next(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    Process(tmp_path, service, batch(b"1", owner="pod")).run()
+    service.block_blobs.add("d/data.pod.csv")
+    Process(tmp_path, service, batch(b"2", b"3", name="c", owner="pod")).run()
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"1", "d/data.pod.1.csv": HEADER + b"23"}
+
+
+def test_an_own_file_that_was_deleted_is_made_anew(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    Process(tmp_path, service, batch(b"1", owner="pod")).run()
+    service.remove("d/data.pod.csv")
+    Process(tmp_path, service, batch(b"2", name="c", owner="pod")).run()
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"2"}
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("owner", ["", "pod"], ids=["shared", "own"])
+def test_a_file_that_is_deleted_while_an_append_is_in_doubt(
+    tmp_path: pathlib.Path, owner: str, number: int, fate: str
+) -> None:
+    service = own_service() if owner else Service()
+    work = batch(b"1", owner=owner)
+    steps = Process(tmp_path, service, work).steps(Connection(service, at(3, fate="lost after")))
+    next(steps)
+    (name,) = service.blobs
+    assert service.blobs[name] == HEADER + b"1"
+    service.remove(name)
+    deliver(tmp_path, service, work, at(number, fate=fate))
+    assert service.blobs == {name: HEADER + b"1"}
+
+
+def test_where_somebody_else_writes_the_own_file_rows_go_to_the_next(tmp_path: pathlib.Path) -> None:
+    service = own_service()
+    Process(tmp_path, service, batch(b"1", owner="pod")).run()
+    service.blobs["d/data.pod.csv"] += b"theirs"
+    Process(tmp_path, service, batch(b"2", name="c", owner="pod")).run()
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"1theirs", "d/data.pod.1.csv": HEADER + b"2"}
+
+
+@pytest.mark.parametrize("fate", ["lost before", "lost after"])
+@pytest.mark.parametrize("owner", ["", "pod"], ids=["shared", "own"])
+def test_a_block_in_doubt_that_was_set_aside_is_there_once(tmp_path: pathlib.Path, owner: str, fate: str) -> None:
+    service = own_service() if owner else Service()
+    name = "d/data.pod.csv" if owner else "d/data.csv"
+    log = journal.Journal(tmp_path)
+    work = batch(b"doubt", b"next", owner=owner)
+    log.begin(work)
+    blobs = appender.Appender(Connection(service, lambda number, _: fate if number == 3 else ""), log)
+    with pytest.raises(storage.Later):
+        blobs.deliver(work, 0)
+    service.refused[name] = storage.Answer.REFUSED
+    with pytest.raises(storage.Later):
+        blobs.deliver(work, 0)
+    intent = blobs.set_aside(work, 0)
+    assert intent is not None
+    del service.refused[name]
+    blobs.deliver(work, 1)
+    log.finish(())
+    again = journal.Batch("again", (work.blocks[0],), {})
+    log.begin(again, dataclasses.replace(intent, batch="again", block=0))
+    blobs.deliver(again, 0)
+    contents = b"".join(service.blobs.values())
+    assert contents.count(b"doubt") == contents.count(b"next") == 1
+    assert contents.count(HEADER) == len(service.blobs)
+
+
+@hypothesis.given(strategies.integers(0, 2**32))
+@hypothesis.settings(deadline=None, max_examples=100)
+def test_an_own_file_under_any_schedule(seed: int) -> None:
+    chance = random.Random(seed)
+    service = own_service()
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = pathlib.Path(temporary)
+        for number in range(5):
+            work = batch(*(b"%d%c\r\n" % (number, letter) for letter in b"ab"), name=str(number), owner="pod")
+            while True:
+                fate = chance.choice([*FATES, ""])
+                try:
+                    Process(directory, service, work).run(at(chance.randrange(6), fate=fate))
+                    break
+                except Killed:
+                    pass
+    expected = HEADER + b"".join(b"%d%c\r\n" % (number, letter) for number in range(5) for letter in b"ab")
+    assert service.blobs == {"d/data.pod.csv": expected}
 
 
 @hypothesis.given(strategies.integers(0, 2**32))
@@ -278,6 +431,9 @@ def test_several_writers_of_one_file_under_any_schedule(seed: int) -> None:
         (429, "", "AMBIGUOUS"),
         (500, "OperationTimedOut", "AMBIGUOUS"),
         (503, "ServerBusy", "AMBIGUOUS"),
+        (507, "", "AMBIGUOUS"),
+        (400, "InvalidResourceName", "REFUSED"),
+        (413, "RequestBodyTooLarge", "REFUSED"),
         (None, "", "AMBIGUOUS"),
     ],
 )

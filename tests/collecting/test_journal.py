@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import pathlib
 import resource
 import typing
@@ -12,20 +14,26 @@ import pytest
 from modeldata import journal
 
 BLOCK = journal.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2)
-BATCH = journal.Batch("b1", (BLOCK, BLOCK), {"p/1.seg": 10})
+BATCH = journal.Batch("b1", (BLOCK, dataclasses.replace(BLOCK, owner="pod")), {"p/1.seg": 10})
+INTENT = journal.Intent("b1", 1, "a/data.csv", 77)
+
+
+def saved(directory: pathlib.Path) -> tuple[object, ...]:
+    found = journal.load(directory)
+    return found.consumed, found.batch, found.intent
 
 
 def test_a_new_journal_knows_nothing(tmp_path: pathlib.Path) -> None:
-    new = journal.Journal(tmp_path)
-    assert (new.consumed, new.batch, new.intent) == ({}, None, None)
+    journal.Journal(tmp_path)
+    assert saved(tmp_path) == ({}, None, None)
+    assert saved(tmp_path / "nowhere") == ({}, None, None)
 
 
 def test_what_is_finished_is_remembered(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
     one.finish({"p/1.seg"})
-    other = journal.Journal(tmp_path)
-    assert (other.consumed, other.batch) == ({"p/1.seg": 10}, None)
+    assert saved(tmp_path) == ({"p/1.seg": 10}, None, None)
     assert journal.consumed(tmp_path) == {"p/1.seg": 10}
 
 
@@ -33,57 +41,112 @@ def test_segments_that_are_gone_are_forgotten(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
     one.finish(set())
-    assert journal.Journal(tmp_path).consumed == {}
+    assert saved(tmp_path) == ({}, None, None)
 
 
 def test_a_killed_shippers_batch_and_intent_are_found(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
-    assert (journal.Journal(tmp_path).batch, journal.Journal(tmp_path).intent) == (BATCH, None)
-    intent = journal.Intent("b1", 1, "a/data.csv", 77)
+    one.intend(INTENT)
+    assert saved(tmp_path) == ({}, BATCH, INTENT)
+
+
+def test_a_batch_of_which_nothing_was_tried_is_taken_anew(tmp_path: pathlib.Path) -> None:
+    journal.Journal(tmp_path).begin(BATCH)
+    assert saved(tmp_path) == ({}, None, None)
+
+
+def test_an_open_batch_stays_until_the_first_intent_of_the_one_in_its_place(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path)
+    one.begin(BATCH)
+    one.intend(INTENT)
+    other = journal.Batch("b2", (BLOCK,), {})
+    one.begin(other)
+    assert saved(tmp_path) == ({}, BATCH, INTENT)
+    intent = journal.Intent("b2", 0, "a/data.csv", 99)
     one.intend(intent)
-    assert (journal.Journal(tmp_path).batch, journal.Journal(tmp_path).intent) == (BATCH, intent)
+    assert saved(tmp_path) == ({}, other, intent)
 
 
-def test_an_intent_of_an_earlier_batch_is_none(tmp_path: pathlib.Path) -> None:
+def test_the_name_of_the_spool_and_the_ends_of_own_files_stay(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
-    one.begin(BATCH)
-    one.intend(journal.Intent("b1", 0, "a/data.csv", 77))
-    one.begin(journal.Batch("b2", (BLOCK,), {}))
-    assert journal.Journal(tmp_path).intent is None
+    file = journal.OwnFile("abc", 77, 3, closed=True)
+    one.remember("http://x/c/a", file)
+    one.save()
+    other = journal.Journal(tmp_path)
+    assert (other.pod, other.files) == (one.pod, {"http://x/c/a": file})
 
 
-def test_a_batch_that_was_finished_but_not_removed_is_not_sent_again(tmp_path: pathlib.Path) -> None:
+def test_no_more_own_files_than_fit_are_remembered_and_the_latest_stay(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
-    one.begin(BATCH)
-    left = (tmp_path / "batch").read_bytes()
-    one.finish({"p/1.seg"})
-    (tmp_path / "batch").write_bytes(left)
-    assert journal.Journal(tmp_path).batch is None
+    one.remember("first", journal.OwnFile("abc", 1))
+    for number in range(99):
+        one.remember(f"then {number}", journal.OwnFile("abc", number))
+    one.remember("first", journal.OwnFile("abc", 2))
+    one.remember("last", journal.OwnFile("abc", 3))
+    one.save()
+    files = journal.load(tmp_path).files
+    assert len(files) == 100
+    assert [name for name in ("first", "then 0", "then 1", "last") if name in files] == ["first", "then 1", "last"]
 
 
-@pytest.mark.parametrize("name", ["state", "batch", "intent"])
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", bytes(100)])
+def test_a_journal_that_needs_more_room_gets_it(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path)
+    many = {f"some-pod-1234-abcdef/{number:09d}.seg": number for number in range(5000)}
+    for name in ("b1", "b2", "b3"):
+        one.begin(journal.Batch(name, (BLOCK,), many))
+        one.intend(journal.Intent(name, 0, "a/data.csv", 77))
+        one.finish(many)
+        assert saved(tmp_path) == (many, None, None)
+
+
+def test_a_batch_larger_than_its_room_leaves_no_larger_file_behind(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path)
+    large = journal.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * (journal.BATCH_BYTES + 1)),), {})
+    for number, batch in enumerate((large, BATCH, BATCH)):
+        name = f"b{number}"
+        one.begin(dataclasses.replace(batch, id=name))
+        one.intend(journal.Intent(name, 0, "a/data.csv", 77))
+        found = journal.load(tmp_path).batch
+        assert found is not None
+        assert found.blocks == batch.blocks
+        one.finish(())
+    assert [path.stat().st_size for path in sorted(tmp_path.glob("batch.*"))] == [journal.BATCH_BYTES] * 2
+
+
+@pytest.mark.parametrize("name", ["journal", "batch.0", "batch.1"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b"null\n", b"{}\n", bytes(100), b"\xff" * 200_000])
 def test_a_damaged_file_does_not_stop_delivery(tmp_path: pathlib.Path, name: str, content: bytes) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
-    one.intend(journal.Intent("b1", 0, "a/data.csv", 77))
+    one.intend(INTENT)
     (tmp_path / name).write_bytes(content)
-    journal.Journal(tmp_path).begin(BATCH)
-    assert journal.Journal(tmp_path).batch == BATCH
+    other = journal.Journal(tmp_path)
+    other.begin(BATCH)
+    other.intend(INTENT)
+    assert saved(tmp_path)[1:] == (BATCH, INTENT)
     journal.consumed(tmp_path)
 
 
-def test_a_batch_that_is_cut_is_taken_anew(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("name", ["journal", "batch.0"])
+def test_damage_to_what_is_needed_is_logged(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
-    content = (tmp_path / "batch").read_bytes()
-    (tmp_path / "batch").write_bytes(content[:-1])
-    assert journal.Journal(tmp_path).batch is None
+    one.intend(INTENT)
+    content = bytearray((tmp_path / name).read_bytes())
+    for start in (0, len(content) // 2):
+        content[start + 20] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert journal.load(tmp_path).batch is None
+    assert "may be sent again" in caplog.text
 
 
 @contextlib.contextmanager
 def full_disk() -> typing.Iterator[None]:
+    """No file can grow; what has its room can be written."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
     try:
@@ -92,23 +155,46 @@ def full_disk() -> typing.Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_on_a_full_disk_delivery_goes_on(tmp_path: pathlib.Path) -> None:
-    one = journal.Journal(tmp_path)
+def test_where_nothing_can_be_written_nothing_is_begun(tmp_path: pathlib.Path) -> None:
     with full_disk():
-        one.begin(BATCH)
-        one.intend(journal.Intent("b1", 0, "a/data.csv", 77))
-        one.finish({"p/1.seg"})
-    assert (one.consumed, one.batch) == ({"p/1.seg": 10}, None)
+        one = journal.Journal(tmp_path)
+        with pytest.raises(OSError, match="too large"):
+            one.begin(BATCH)
+        assert (one.batch, one.intent) == (None, None)
+    one.begin(BATCH)
+    with full_disk():
+        with pytest.raises(OSError, match="too large"):
+            one.intend(INTENT)
+        assert one.intent is None
+    one.intend(INTENT)
+    assert saved(tmp_path) == ({}, BATCH, INTENT)
 
 
-def test_a_disk_that_fills_up_before_the_end_of_a_batch_keeps_its_intent(tmp_path: pathlib.Path) -> None:
+def test_a_batch_that_is_finished_while_that_can_not_be_written_is_finished(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
-    intent = journal.Intent("b1", 1, "a/data.csv", 77)
-    one.intend(intent)
-    with full_disk():
+    one.intend(INTENT)
+    content = (tmp_path / "journal").read_bytes()
+    (tmp_path / "journal").unlink()
+    with full_disk(), pytest.raises(OSError, match="too large"):
         one.finish({"p/1.seg"})
-    killed = journal.Journal(tmp_path)
-    assert (killed.batch, killed.intent) == (BATCH, intent)
+    assert (one.consumed, one.batch) == ({"p/1.seg": 10}, None)
+    (tmp_path / "journal").write_bytes(content)
+    assert saved(tmp_path) == ({}, BATCH, INTENT)
     one.save()
-    assert (journal.Journal(tmp_path).batch, journal.Journal(tmp_path).consumed) == (None, {"p/1.seg": 10})
+    assert saved(tmp_path) == ({"p/1.seg": 10}, None, None)
+
+
+def test_a_journal_whose_directory_was_removed_is_restored(tmp_path: pathlib.Path) -> None:
+    directory = tmp_path / "spool/.shipper"
+    one = journal.Journal(directory)
+    one.begin(BATCH)
+    one.intend(INTENT)
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+    assert not one.exists()
+    with pytest.raises(FileNotFoundError):
+        one.intend(INTENT)
+    one.restore()
+    assert saved(directory) == ({}, BATCH, INTENT)

@@ -15,7 +15,7 @@ import typing
 
 import pytest
 
-from modeldata import pipeline, record, rows, spool
+from modeldata import counters, pipeline, record, rows, spool, writer
 
 
 def row(number: int, designation: str = "inputs", payload: bytes = b"[[1]]") -> record.Record:
@@ -28,13 +28,19 @@ def stream(designation: str) -> record.Stream:
     return record.Stream("m", designation, ("a",))
 
 
-def put(into: spool.Writer, *records: record.Record) -> None:
+def put(into: writer.Writer, *records: record.Record) -> None:
     for each in records:
-        into.write(each.stream, each.to_line())
+        into.write(each.stream, each.to_line(), each.table.rows)
+
+
+def end_of(process: writer.Writer) -> int:
+    position = process.position()
+    assert position is not None
+    return position[1]
 
 
 def collect(into: pipeline.Pipeline, each: record.Record) -> None:
-    into.write(each.stream, each.to_line(), each.table.rows)
+    into.writer.write(each.stream, each.to_line(), each.table.rows)
 
 
 def read(path: pathlib.Path, start: int = 0) -> list[record.Record | None]:
@@ -46,10 +52,8 @@ def segments(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 @pytest.fixture
-def writer(tmp_path: pathlib.Path) -> typing.Iterator[spool.Writer]:
-    made = spool.Writer(tmp_path, "pod-1-a")
-    yield made
-    made.close()
+def process(tmp_path: pathlib.Path) -> writer.Writer:
+    return writer.Writer(tmp_path, name=lambda: "pod-1-a", full_at=2**40, tally=counters.Counters())
 
 
 @pytest.mark.parametrize(
@@ -62,18 +66,18 @@ def writer(tmp_path: pathlib.Path) -> typing.Iterator[spool.Writer]:
 )
 @pytest.mark.parametrize(("request_id", "correlation"), [("request", ""), ('a"],[\\', "ü\n")], ids=["plain", "odd"])
 def test_a_record_reads_as_it_was_written(
-    writer: spool.Writer, tmp_path: pathlib.Path, table: rows.Table, request_id: str, correlation: str
+    process: writer.Writer, tmp_path: pathlib.Path, table: rows.Table, request_id: str, correlation: str
 ) -> None:
     to = record.Stream("m", "d", ("a", "ü"), "v", "s/g/w", "svc")
     written = record.Record(to, 2**50, request_id, correlation, 2000, table)
-    put(writer, written, row(1))
+    put(process, written, row(1))
     assert read(segments(tmp_path)[0]) == [written, row(1)]
 
 
-def test_a_tail_cut_anywhere_costs_only_the_last_record(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1))
-    whole = writer.position()[1]
-    put(writer, row(2, "other"))
+def test_a_tail_cut_anywhere_costs_only_the_last_record(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1))
+    whole = end_of(process)
+    put(process, row(2, "other"))
     (path,) = segments(tmp_path)
     content = path.read_bytes()
     torn = tmp_path / "torn"
@@ -83,13 +87,13 @@ def test_a_tail_cut_anywhere_costs_only_the_last_record(writer: spool.Writer, tm
     assert read(path) == [row(1), row(2, "other")]
 
 
-def test_a_record_with_zeros_in_it_costs_only_itself(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+def test_a_record_with_zeros_in_it_costs_only_itself(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     # What a crash of the node makes of bytes that had not reached the disk.
-    put(writer, row(1))
-    start = writer.position()[1]
-    put(writer, row(2))
-    end = writer.position()[1]
-    put(writer, row(3))
+    put(process, row(1))
+    start = end_of(process)
+    put(process, row(2))
+    end = end_of(process)
+    put(process, row(3))
     (path,) = segments(tmp_path)
     content = path.read_bytes()
     damaged = tmp_path / "damaged"
@@ -98,12 +102,12 @@ def test_a_record_with_zeros_in_it_costs_only_itself(writer: spool.Writer, tmp_p
         assert read(damaged) == [row(1), None, row(3)], offset
 
 
-def test_a_damaged_array_costs_only_itself(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1))
+def test_a_damaged_array_costs_only_itself(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1))
     table = rows.Table(("a",), 2, rows.Encoding.ARRAY, b"1234567\n" * 2, "<f8", 1)
-    put(writer, record.Record(stream("inputs"), 2, "r2", "", 0, table))
-    end = writer.position()[1]
-    put(writer, row(3))
+    put(process, record.Record(stream("inputs"), 2, "r2", "", 0, table))
+    end = end_of(process)
+    put(process, row(3))
     (path,) = segments(tmp_path)
     content = path.read_bytes()
     damaged = tmp_path / "damaged"
@@ -112,8 +116,8 @@ def test_a_damaged_array_costs_only_itself(writer: spool.Writer, tmp_path: pathl
         assert read(damaged) == [row(1), None, row(3)], offset
 
 
-def test_a_damaged_stream_costs_only_its_own_records(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1, "one"), row(2, "two"), row(3, "one"))
+def test_a_damaged_stream_costs_only_its_own_records(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1, "one"), row(2, "two"), row(3, "one"))
     (path,) = segments(tmp_path)
     content = bytearray(path.read_bytes())
     content[12] = 0
@@ -122,56 +126,59 @@ def test_a_damaged_stream_costs_only_its_own_records(writer: spool.Writer, tmp_p
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 40, b"R\xff\xff\xff\xff" + bytes(40), bytes(4096)])
-def test_garbage_ends_a_segment(writer: spool.Writer, tmp_path: pathlib.Path, garbage: bytes) -> None:
-    put(writer, row(1))
+def test_garbage_ends_a_segment(process: writer.Writer, tmp_path: pathlib.Path, garbage: bytes) -> None:
+    put(process, row(1))
     (path,) = segments(tmp_path)
     path.write_bytes(path.read_bytes() + garbage)
     assert read(path) == [row(1)]
 
 
-def test_whole_records_behind_garbage_are_read(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1))
+def test_whole_records_behind_garbage_are_read(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1))
     (path,) = segments(tmp_path)
     path.write_bytes(path.read_bytes() + b"A garbage\n\n[1,2]\n" + path.read_bytes())
     assert read(path) == [row(1), None, None, None, row(1)]
 
 
-def test_streams_are_learnt_again_from_any_offset(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
+def test_streams_are_learnt_again_from_any_offset(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     ends = []
     for number, stream in enumerate(["one", "two", "one", "three", "two"]):
-        put(writer, row(number, stream))
-        ends.append(writer.position()[1])
+        put(process, row(number, stream))
+        ends.append(end_of(process))
     (path,) = segments(tmp_path)
     everything = read(path)
     for number, end in enumerate(ends):
         assert read(path, end) == everything[number + 1 :]
 
 
-def test_a_reader_goes_on_where_it_was(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1, "one"))
+def test_a_reader_goes_on_where_it_was(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1, "one"))
     segment = spool.Segment("s", segments(tmp_path)[0])
     ((_, end),) = segment.read(0)
-    put(writer, row(2, "two"))
-    put(writer, row(3, "one"))
+    put(process, row(2, "two"))
+    put(process, row(3, "one"))
     assert [each for each, _ in segment.read(end)] == [row(2, "two"), row(3, "one")]
 
 
-def test_a_full_segment_is_followed_by_the_next(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    big = b'[["' + b"x" * spool.SEGMENT_BYTES + b'"]]'
-    put(writer, row(1, payload=big))
-    put(writer, row(2))
+def test_a_full_segment_is_followed_by_the_next(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    big = b'[["' + b"x" * writer.SEGMENT_BYTES + b'"]]'
+    put(process, row(1, payload=big))
+    put(process, row(2))
     first, second = segments(tmp_path)
     assert read(second) == [row(2)]
-    assert [(each.path, each.complete) for each in spool.scan(tmp_path, "pod-1-a")] == [(first, True), (second, False)]
+    assert [(each.path, each.complete) for each in spool.scan(tmp_path, lambda: "pod-1-a")] == [
+        (first, True),
+        (second, False),
+    ]
 
 
 WRITER = """
 import sys, pathlib
-from modeldata import record, rows, spool
-writer = spool.Writer(pathlib.Path(sys.argv[1]), sys.argv[2])
+from modeldata import counters, record, rows, writer
+process = writer.Writer(pathlib.Path(sys.argv[1]), name=lambda: sys.argv[2], full_at=2**40, tally=counters.Counters())
 table = rows.Table(("a",), 1, rows.Encoding.JSON, b"[[1]]")
 row = record.Record(record.Stream("m", "d"), 1, "r", "", -1, table)
-writer.write(row.stream, row.to_line())
+process.write(row.stream, row.to_line(), 1)
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -186,10 +193,10 @@ def other_process(directory: pathlib.Path, name: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_two_processes_write_beside_each_other(writer: spool.Writer, tmp_path: pathlib.Path) -> None:
-    put(writer, row(1))
+def test_two_processes_write_beside_each_other(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1))
     other = other_process(tmp_path, "pod-2-b")
-    found = spool.scan(tmp_path, "pod-1-a")
+    found = spool.scan(tmp_path, lambda: "pod-1-a")
     assert [(each.key, each.complete) for each in found] == [
         ("pod-1-a/000000001.seg", False),
         ("pod-2-b/000000001.seg", False),
@@ -199,10 +206,10 @@ def test_two_processes_write_beside_each_other(writer: spool.Writer, tmp_path: p
 
 def test_a_killed_writer_is_seen(tmp_path: pathlib.Path) -> None:
     process = other_process(tmp_path, "pod-2-b")
-    (before,) = spool.scan(tmp_path, "")
+    (before,) = spool.scan(tmp_path, str)
     process.kill()
     process.wait()
-    (after,) = spool.scan(tmp_path, "")
+    (after,) = spool.scan(tmp_path, str)
     assert (before.complete, after.complete) == (False, True)
     process.communicate()
 
@@ -212,13 +219,13 @@ def test_an_empty_directory_of_a_dead_writer_is_removed(tmp_path: pathlib.Path) 
     process.kill()
     process.communicate()
     (tmp_path / "pod-2-b/000000001.seg").unlink()
-    assert spool.scan(tmp_path, "") == []
+    assert spool.scan(tmp_path, str) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_that_is_being_made_is_not_a_dead_writers(tmp_path: pathlib.Path) -> None:
     (tmp_path / ".pod-3-c").mkdir()
-    spool.scan(tmp_path, "")
+    spool.scan(tmp_path, str)
     assert (tmp_path / ".pod-3-c").exists()
 
 
@@ -233,7 +240,7 @@ def test_a_forked_child_does_not_keep_its_parents_directory_alive(tmp_path: path
     assert process.stdout is not None
     child = int([process.stdout.readline() for _ in range(2)][1])
     process.wait()
-    (found,) = spool.scan(tmp_path, "")
+    (found,) = spool.scan(tmp_path, str)
     os.kill(child, signal.SIGKILL)
     process.stdout.close()
     assert found.complete
@@ -289,7 +296,7 @@ def test_a_spool_that_is_removed_is_made_anew(
     collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
 ) -> None:
     ours = collected()
-    collect(ours, row(1, payload=b'[["' + b"x" * spool.SEGMENT_BYTES + b'"]]'))
+    collect(ours, row(1, payload=b'[["' + b"x" * writer.SEGMENT_BYTES + b'"]]'))
     (before,) = segments(tmp_path / "spool")
     before.unlink()
     (before.parent / "alive").unlink()
@@ -359,3 +366,27 @@ def test_a_signal_handler_may_collect_in_the_middle_of_a_write(
     written = [each for path in segments(tmp_path / "spool") for each in read(path)]
     assert len(written) == ours.counters.accepted == number + 1 + fired
     assert sum(each is not None and each.stream.designation == "handler" for each in written) == fired
+
+
+def test_a_directory_that_comes_to_be_during_a_look_is_not_taken_for_a_dead_processs(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ""
+
+    def name() -> str:
+        nonlocal own
+        own = "pod-1-a"
+        return own
+
+    ours = writer.Writer(tmp_path, name=name, full_at=2**40, tally=counters.Counters())
+    listdir = os.listdir
+
+    def late(path: pathlib.Path) -> list[str]:
+        if not own:
+            put(ours, row(1))
+        return listdir(path)
+
+    monkeypatch.setattr(spool.os, "listdir", late)
+    (found,) = spool.scan(tmp_path, lambda: own)
+    assert not found.complete
+    assert found.path.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import io
@@ -18,7 +19,58 @@ import pandas
 import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
+from modeldata import journal
+
 from .proxy import Proxy
+
+MODEL = """
+import sys
+from modeldata import ModelDataCollector
+model = ModelDataCollector("m", "inputs", ["n"])
+for line in sys.stdin:
+    if line[0] == "?":
+        print(eval(line[1:]), flush=True)
+        continue
+    first, count = map(int, line.split())
+    for n in range(first, first + count):
+        model.collect([[n]])
+    print("collected", flush=True)
+"""
+
+
+class Model:
+    """A model that collects numbers when told to."""
+
+    def __init__(self, pod: typing.Any, before: str = "") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", before + MODEL],
+            env=pod.environment(),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    @property
+    def id(self) -> int:
+        return self._process.pid
+
+    def collect(self, first: int, count: int) -> None:
+        assert self._say(f"{first} {count}") == "collected\n"
+
+    def ask(self, expression: str) -> str:
+        """Return what an expression is worth in the model's process, as it prints it."""
+        return self._say(f"?{expression}")
+
+    def _say(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 @dataclasses.dataclass
@@ -29,6 +81,8 @@ class Pod:
     container: ContainerClient
     azurite: typing.Any
     endpoint: str
+    uid: str = "pod-1"
+    file: str = "Shared"
 
     def settings(self, **changes: object) -> None:
         document = {
@@ -40,7 +94,7 @@ class Pod:
                 "endpoint": self.endpoint,
                 "container": self.container.container_name,
                 "path": "{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}",
-                "file": "Shared",
+                "file": self.file,
             },
             "identity": {"webservice": "churn", "modelVersion": "10"},
             "flushInterval": "200ms",
@@ -61,11 +115,11 @@ class Pod:
         self._replace(self.directory / "credential/sas", sas)
 
     def environment(self, **more: str) -> dict[str, str]:
-        return {**os.environ, "MODELDATA_DIR": str(self.directory), "MODELDATA_POD_UID": "pod-1", **more}
+        return {**os.environ, "MODELDATA_DIR": str(self.directory), "MODELDATA_POD_UID": self.uid, **more}
 
     def beside(self, name: str) -> Pod:
         """Return another pod of the same model, with the same settings and credential."""
-        other = dataclasses.replace(self, directory=self.directory.with_name(name))
+        other = dataclasses.replace(self, directory=self.directory.with_name(name), uid=name)
         other.settings()
         other.credential()
         return other
@@ -87,6 +141,19 @@ class Pod:
             [sys.executable, "-c", script], env=self.environment(), text=True, stdout=subprocess.PIPE
         )
 
+    def taken(self) -> bytes:
+        """Return the line that describes the batch that was taken from the spool last; empty before the first."""
+        areas = sorted(self.directory.glob("spool/.shipper/batch.*"), key=lambda path: path.stat().st_mtime_ns)
+        with contextlib.ExitStack() as stack:
+            lines = [stack.enter_context(area.open("rb")).readline() for area in areas]
+        return next((line for line in reversed(lines) if line.strip(b"\0")), b"")
+
+    def waits(self) -> int:
+        """Return how many bytes of its spool are not delivered."""
+        consumed = journal.consumed(self.directory / "spool/.shipper")
+        sizes = {f"{path.parent.name}/{path.name}": path for path in self.directory.glob("spool/*/*.seg")}
+        return sum(path.stat().st_size - consumed.get(key, 0) for key, path in sizes.items())
+
     def blobs(self) -> dict[str, str]:
         """Return each file's text."""
         return {
@@ -100,12 +167,33 @@ class Pod:
         frames = [pandas.read_csv(io.StringIO(text, newline="")) for text in files]
         return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
+    def numbers(self, designation: str = "inputs") -> list[int]:
+        """Return what a ``Model`` collected, of all files, in order."""
+        table = self.rows(designation)
+        return sorted(table["n"]) if len(table) else []
+
+    def arrived(self, count: int) -> typing.Callable[[], bool]:
+        """Return whether the first so many numbers are there, each once; to be asked later."""
+        return lambda: self.numbers() == list(range(count))
+
     @staticmethod
     def _replace(path: pathlib.Path, content: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".new")
         aside.write_text(content)
         aside.replace(path)
+
+
+@pytest.fixture
+def model() -> typing.Iterator[typing.Callable[[typing.Any], Model]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(pod: typing.Any, before: str = "") -> Model:
+            made = Model(pod, before)
+            stack.callback(made.kill)
+            return made
+
+        yield start
 
 
 @pytest.fixture

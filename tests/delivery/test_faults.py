@@ -1,123 +1,22 @@
-"""Two pods of two processes each, every fault at random, shippers killed at random: each row once."""
+"""Faults on cue: what of each is special. All of them at random, with everything else at once: ``test_fleet``."""
 
 from __future__ import annotations
 
-import os
+import datetime
+import itertools
 import pathlib
-import random
 import subprocess
 import sys
-import threading
 import time
 import typing
+import uuid
 
 import pytest
+from azure.storage.blob import ContainerClient
+
+from modeldata import appender, journal, storage
 
 pytestmark = pytest.mark.azurite
-
-ROWS_OF_A_LIFE = 150
-LEAST_ROWS = 3000
-MODEL = f"""
-import sys, time
-from modeldata import ModelDataCollector, shipper
-# Many small appends, and tried again soon: as many faults as there can be.
-shipper.TICK_SECONDS = shipper.SCAN_SECONDS = 0.02
-shipper.BACKOFF_SECONDS = (0.02, 0.2)
-life = int(sys.argv[1])
-model = ModelDataCollector("m", "inputs", ["life", "n", "text"])
-for n in range({ROWS_OF_A_LIFE}):
-    model.collect([[life, n, 'x,"\\r\\n' * (n % 7)]])
-    print(n, flush=True)
-    time.sleep(0.003)  # a model that takes some time, so that it is killed in the middle
-sys.stdin.read()
-"""
-
-
-class Life:
-    """One process of a pod from its start until it is killed."""
-
-    def __init__(self, pod: typing.Any, number: int) -> None:
-        self.number = number
-        self.returned = 0
-        """How many of its collect() calls have returned."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", MODEL, str(number)],
-            env=pod.environment(),
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.endswith("\n"):
-                self.returned = int(line) + 1
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
-
-
-def test_no_row_is_lost_repeated_or_torn(pod: typing.Any, proxy: typing.Any, eventually: typing.Any) -> None:
-    chance = random.Random(int(os.environ.get("MODELDATA_TEST_SEED") or 0) or None)
-    pod.endpoint = proxy.endpoint
-    pods = [pod, pod.beside("second")]
-    for each in pods:
-        each.settings(flushInterval="1ms")
-    proxy.rates = {"lost answer": 0.25, "lost request": 0.1, "500": 0.1, "503": 0.1, "403": 0.05, "stall": 0.1}
-    lives: list[Life] = []
-    running: dict[int, Life] = {}
-
-    def live(place: int) -> None:
-        running[place] = Life(pods[place % 2], len(lives))
-        lives.append(running[place])
-
-    kills = 0
-    deadline = time.monotonic() + 40
-    try:
-        for place in range(4):
-            live(place)
-        while sum(life.returned for life in lives) < LEAST_ROWS and time.monotonic() < deadline:
-            place = chance.choice(list(running))
-            some = chance.randrange(ROWS_OF_A_LIFE)
-            victim = running[place]
-            eventually(lambda victim=victim, some=some: victim.returned > some, seconds=30)
-            victim.kill()
-            kills += 1
-            live(place)
-        proxy.rates = dict.fromkeys(proxy.rates, 0.02)
-        eventually(lambda: all(life.returned == ROWS_OF_A_LIFE for life in running.values()))
-        proxy.rates = {}
-        eventually(lambda: _all_there(pod, lives), seconds=60)
-    finally:
-        for life in running.values():
-            life.kill()
-    rows = pod.rows("inputs")
-    print(f"{len(rows)} rows, {kills} kills, {proxy.happened}")
-    assert len(rows) >= LEAST_ROWS
-    assert not rows.duplicated(["life", "n"]).any()
-    assert not rows.duplicated(["$RequestId"]).any()
-    assert all(text == 'x,"\r\n' * (n % 7) for text, n in zip(rows["text"].fillna(""), rows["n"], strict=True))
-    for name, content in pod.blobs().items():
-        assert content.startswith("$Timestamp,$CorrelationId,$RequestId,life,n,text\r\n"), name
-        assert content.count("$Timestamp") == 1
-    # One call of each killed process may have been in the spool without having returned.
-    assert len(rows) - sum(life.returned for life in lives) <= kills
-
-
-def _all_there(pod: typing.Any, lives: list[Life]) -> bool:
-    rows = pod.rows("inputs")
-    there = set(zip(rows["life"], rows["n"], strict=True))
-    missing = [(life.number, n) for life in lives for n in range(life.returned) if (life.number, n) not in there]
-    assert not missing, f"{len(missing)} rows are missing, such as {missing[:5]}"
-    return True
 
 
 def test_a_shipper_that_is_killed_again_and_again_in_mid_delivery(
@@ -135,7 +34,7 @@ def test_a_shipper_that_is_killed_again_and_again_in_mid_delivery(
         process = subprocess.Popen([sys.executable, "-c", script], env=pod.environment(), stdin=subprocess.PIPE)
         try:
             if round_ < 7:
-                eventually(lambda seen=seen: proxy.requests > seen or not _waits(pod))
+                eventually(lambda seen=seen: proxy.requests > seen or not pod.waits())
             else:
                 eventually(lambda: sorted(pod.rows("inputs")["n"]) == list(range(300)))
         finally:
@@ -144,5 +43,214 @@ def test_a_shipper_that_is_killed_again_and_again_in_mid_delivery(
     assert sorted(pod.rows("inputs")["n"]) == list(range(300))
 
 
-def _waits(pod: typing.Any) -> bool:
-    return (pod.directory / "spool/.shipper/batch").exists() or bool(list(pod.directory.glob("spool/*/*.seg")))
+@pytest.mark.parametrize("answer", ["503", "429"])
+def test_a_throttled_client_waits_as_long_as_it_is_asked_to(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, answer: str
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults, proxy.retry_after = {"": answer}, "2"
+    model(pod).collect(0, 10)
+    eventually(lambda: proxy.requests >= 3)
+    proxy.faults = {}
+    eventually(pod.arrived(10))
+    assert min(after - before for before, after in itertools.pairwise(proxy.times[:3])) >= 1.9
+
+
+def test_a_credential_that_is_refused_is_tried_less_and_less_and_a_new_one_at_once(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults = {"": "403"}
+    model(pod, "from modeldata import shipper\nshipper.BACKOFF_SECONDS = (600, 600)\n").collect(0, 10)
+    eventually(lambda: proxy.requests == 1)
+    proxy.faults = {}
+    pod.credential(lifetime=datetime.timedelta(hours=2))
+    eventually(pod.arrived(10))
+
+
+def test_a_container_that_is_deleted_and_made_again(pod: typing.Any, model: typing.Any, eventually: typing.Any) -> None:
+    ours = model(pod)
+    ours.collect(0, 10)
+    eventually(pod.arrived(10))
+    pod.container.delete_container()
+    before = pod.taken()
+    ours.collect(0, 10)
+    eventually(lambda: pod.taken() != before)
+    pod.container.create_container()
+    eventually(pod.arrived(10))
+
+
+def test_a_file_that_is_full_is_followed_by_the_next(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.most_blocks = 3  # the header and two more
+    ours = model(pod)
+    for number in range(6):
+        ours.collect(number, 1)
+        eventually(pod.arrived(number + 1))
+    files = {name.rpartition("/")[2]: text for name, text in pod.blobs().items()}
+    assert sorted(files) == ["data.1.csv", "data.2.csv", "data.csv"]
+    assert [text.count("$Timestamp") for text in files.values()] == [1, 1, 1]
+    assert proxy.happened["409 full"]
+
+
+def test_a_closed_day_is_followed_by_the_next_file(pod: typing.Any, model: typing.Any, eventually: typing.Any) -> None:
+    ours = model(pod)
+    ours.collect(0, 10)
+    eventually(pod.arrived(10))
+    ((name, text),) = pod.blobs().items()
+    pod.container.get_blob_client(name).upload_blob(text, overwrite=True)  # a block blob
+    ours.collect(10, 10)
+    eventually(pod.arrived(20))
+    assert {each.rpartition("/")[2] for each in pod.blobs()} == {"data.csv", "data.1.csv"}
+
+
+def test_columns_that_change_in_mid_day_have_a_file_of_their_own(pod: typing.Any, eventually: typing.Any) -> None:
+    script = "from modeldata import ModelDataCollector as C\nc = C('m', 'inputs', ['{0}'])\nc.collect([[1]])"
+    for name in "abab":
+        pod.run(script.format(name))
+    texts = sorted(pod.blobs().values())
+    assert [text.partition("\r\n")[0].rpartition(",")[2] for text in texts] == ["a", "b"]
+    assert [text.count("\r\n") for text in texts] == [3, 3]
+
+
+def test_how_many_blocks_a_file_has_is_learnt_from_the_answers(
+    pod: typing.Any, proxy: typing.Any, tmp_path: pathlib.Path
+) -> None:
+    blobs = storage.Blobs(
+        storage.Account(proxy.endpoint, pod.container.container_name, pod.directory / "credential/sas")
+    )
+    block = journal.Block(proxy.endpoint, pod.container.container_name, "d/{file}", b"h\r\n", b"1\r\n", 1)
+    work = journal.Batch("b", (block, block), {})
+    log = journal.Journal(tmp_path / "journal")
+    log.begin(work)
+    ours = appender.Appender(blobs, log)
+    ours.deliver(work, 0)
+    assert ours.pace(time.time()) == 0
+    proxy.blocks_before = 49_000
+    ours.deliver(work, 1)
+    blobs.close()
+    assert ours.pace(time.time()) > 0
+
+
+REFUSED = """
+import modeldata
+from modeldata import ModelDataCollector, delivery, shipper
+delivery.REFUSED_SECONDS = 0.5
+shipper.BACKOFF_SECONDS = (0.1, 0.2)
+refused = ModelDataCollector("m", "refused", ["n"])
+for n in range(20):
+    refused.collect([[n]])
+"""
+
+
+def aside(pod: typing.Any) -> list[pathlib.Path]:
+    return list(pod.directory.glob("spool/.shipper/aside/*"))
+
+
+@pytest.mark.parametrize("answer", ["400", "413", "412"])
+def test_a_block_that_is_refused_waits_apart_and_those_behind_it_arrive(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, answer: str
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults = {"/refused/": answer}
+    model(pod, REFUSED).collect(0, 20)
+    eventually(pod.arrived(20))
+    eventually(lambda: aside(pod))
+    assert pod.numbers("refused") == []
+    proxy.faults = {}
+    pod.settings(generation=2)
+    eventually(lambda: pod.numbers("refused") == list(range(20)))
+    eventually(lambda: not aside(pod))
+    assert pod.numbers() == list(range(20))
+
+
+def test_what_waits_apart_is_tried_again_by_the_next_process(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults = {"/refused/": "400"}
+    ours = model(pod, REFUSED)
+    ours.collect(0, 20)
+    eventually(lambda: aside(pod))
+    eventually(lambda: not pod.waits())
+    ours.kill()
+    proxy.faults = {}
+    model(pod)
+    eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
+    eventually(lambda: not aside(pod))
+
+
+def test_what_is_refused_takes_no_more_than_its_part_of_the_spool(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings(spool={"bytes": 8000})
+    proxy.faults = {"/refused/": "400"}
+    ours = model(pod, REFUSED)  # some 2,200 bytes of CSV are refused, and 2,000 may wait apart
+    ours.collect(0, 10)
+    eventually(pod.arrived(10))
+    eventually(lambda: "'storage_refused': 20" in ours.ask("modeldata.stats().dropped"))
+    assert not aside(pod)
+
+
+def test_where_storage_refuses_everything_all_rows_wait_in_the_spool(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults = {"": "400"}
+    model(pod, REFUSED).collect(0, 20)
+    eventually(lambda: proxy.requests > 20)
+    assert not aside(pod)
+    proxy.faults = {}
+    eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
+
+
+def test_an_append_in_doubt_at_a_storage_that_is_gone_goes_to_the_new_one(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    ours = model(pod, "from modeldata import delivery\ndelivery.MOVED_SECONDS = 0.5\n")
+    ours.collect(0, 5)
+    eventually(pod.arrived(5))
+    proxy.rates = {"lost request": 1.0}
+    before = proxy.requests
+    ours.collect(5, 5)
+    eventually(lambda: proxy.requests > before)
+    old, name = pod.container, f"test-{uuid.uuid4().hex[:12]}"
+    pod.endpoint = pod.azurite.endpoint
+    pod.container = ContainerClient(pod.endpoint, name, credential=pod.azurite.account_key)
+    pod.container.create_container()
+    pod.credential()
+    pod.settings()
+    eventually(lambda: pod.numbers() == list(range(5, 10)))
+    assert len(list(old.list_blobs())) == 1
+
+
+def test_a_clock_that_is_set_back(pod: typing.Any, model: typing.Any, eventually: typing.Any) -> None:
+    ours = model(
+        pod,
+        """
+import time
+real, back = time.time_ns, 0
+time.time_ns = lambda: real() - back
+""",
+    )
+    ours.collect(0, 10)
+    eventually(pod.arrived(10))
+    ours.ask("globals().update(back=26 * 3600 * 10**9)")  # yesterday
+    ours.collect(10, 10)
+    eventually(pod.arrived(20))
+    ours.ask("globals().update(back=0)")
+    ours.collect(20, 10)
+    eventually(pod.arrived(30))
+    days = [name.rpartition("/")[0] for name in pod.blobs()]
+    assert len(set(days)) == 2

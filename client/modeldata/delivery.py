@@ -1,0 +1,299 @@
+"""What the elected process does: rows out of the spool, into the journal, into Blob Storage; then their segments go."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+import time
+import typing
+
+from . import appender, aside, batch, counters, journal, redaction, request, settings, spool, storage, target, turns
+
+logger = logging.getLogger("modeldata")
+
+BATCH_BYTES = 2 * 1024 * 1024
+"""CSV text taken from the spool at a time: what delivery holds in memory."""
+
+SMALL_BATCH_BYTES = 256 * 1024
+"""After a batch for which the disk had no room: one that fits into what the journal has."""
+
+REFUSED_SECONDS = 60.0
+"""A block that is refused for so long is set aside."""
+
+MOVED_SECONDS = 60.0
+"""How long the old storage is asked whether it has a block whose answer got lost, before the new one gets the block."""
+
+AGAIN_SECONDS = 3600.0
+"""How often blocks that were set aside, and segments that could not be read, are tried again."""
+
+ASIDE_SHARE = 4
+"""Blocks set aside may take one part in so many of the spool's bound."""
+
+
+class Delivery:
+    """Delivery by the process that holds the shipper's lock."""
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        *,
+        own: typing.Callable[[], str],
+        sas_file: pathlib.Path,
+        pod: str,
+        tally: counters.Counters,
+    ) -> None:
+        self._spool = directory
+        self._own = own
+        self._sas_file = sas_file
+        self._counters = tally
+        self.journal = journal.Journal(directory / ".shipper")
+        # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
+        self._owner = target.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
+        self._aside = aside.Aside(directory / ".shipper" / "aside")
+        if self.journal.batch is not None and self.journal.intent is not None:
+            # Set aside by a process that was killed before it had noted that it went on: the batch has it still.
+            self._aside.remove(f"{self.journal.batch.id}-{self.journal.intent.block}")
+        self._again: list[str] = list(self._aside.sizes)
+        self._again_at = time.monotonic() + AGAIN_SECONDS
+        self.unreadable: set[str] = set()
+        """Segments that could not be read."""
+        self._blobs: storage.Blobs | None = None
+        self._appender: appender.Appender | None = None
+        self._segments: dict[str, spool.Segment] = {}
+        self._turn = ""
+        self._block = 0
+        self._failed: tuple[str, int] = ("", 0)
+        self._failed_at = 0.0
+        self._batch_bytes = BATCH_BYTES
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._blobs is not None:
+            self._blobs.close()
+            self._blobs = None
+
+    def pace(self, now: float) -> float:
+        """Return how many seconds to leave between two flushes, so that the files' blocks last the day.
+
+        Args:
+            now: seconds since the epoch.
+
+        """
+        return self._appender.pace(now) if self._appender is not None else 0.0
+
+    def try_all_again(self) -> None:
+        """Try what was set aside, and what could not be read, when there is nothing else to send."""
+        self._again = list(self._aside.sizes)
+        self._again_at = time.monotonic() + AGAIN_SECONDS
+        self.unreadable.clear()
+
+    def ship(self, current: settings.Settings) -> bool:
+        """Deliver the open batch or the next one; return False when there is none.
+
+        Args:
+            current: the settings in force; they have a storage.
+
+        Raises:
+            storage.Later: storage can't be reached, or refuses.
+            OSError: the disk can't be read or written.
+
+        """
+        log = self.journal
+        log.save()
+        if time.monotonic() >= self._again_at:
+            self.try_all_again()
+        if log.batch is None and not self._take(current):
+            return False
+        self._deliver(current)
+        log.finish({found.key for found in spool.scan(self._spool, self._own)})
+        return True
+
+    def ship_aside(self, current: settings.Settings) -> bool:
+        """Try the next block that was set aside and is due; return False when there is none.
+
+        Raises:
+            storage.Later: storage can't be reached.
+            OSError: the disk can't be read or written.
+
+        """
+        if not self.tries_again():
+            return False
+        if not self._again:
+            self.try_all_again()
+        name = self._again.pop(0)
+        if name not in self._aside.sizes:  # delivered meanwhile
+            return True
+        found = self._aside.get(name)
+        if found is None:
+            self._counters.drop(counters.Drop.CORRUPT, "a block that was set aside can't be read")
+            return True
+        self.journal.begin(*found)
+        self._block = 0
+        self._deliver(current)
+        self.journal.finish(self.journal.consumed)
+        return True
+
+    def tries_again(self) -> bool:
+        """Return whether a block that was set aside is due."""
+        return bool(self._again) or (bool(self._aside.sizes) and time.monotonic() >= self._again_at)
+
+    def clean(self) -> None:
+        """Remove the segments that are delivered and complete.
+
+        Raises:
+            OSError: one can't be removed.
+
+        """
+        for found in spool.scan(self._spool, self._own):
+            if not found.complete or found.key in self.unreadable:
+                continue
+            turns.give_way()
+            offset = self.journal.consumed.get(found.key, 0)
+            try:
+                if next(self._reader(found).read(offset), None) is not None:
+                    continue
+            except OSError:
+                continue
+            if found.size > offset:
+                logger.info("modeldata: %d bytes of an unfinished write left out of %s", found.size - offset, found.key)
+            found.path.unlink(missing_ok=True)
+            self._segments.pop(found.key, None)
+
+    def _take(self, current: settings.Settings) -> bool:
+        """Take the next rows from the spool into a batch; return whether there were any."""
+        assert current.storage is not None
+        builder = batch.Builder(current, self._counters, key=redaction.read_key(self._sas_file.with_name("hash-key")))
+        upto: dict[str, int] = {}
+        for found in self._in_turn():
+            if builder.bytes >= self._batch_bytes:
+                break
+            if found.key in self.unreadable:
+                continue
+            try:
+                for record, end in self._reader(found).read(self.journal.consumed.get(found.key, 0)):
+                    builder.add(record)
+                    upto[found.key] = end
+                    if builder.bytes >= self._batch_bytes:
+                        break
+            except redaction.KeyMissing:
+                self._counters.complain("hash-key", "rows wait for the key of redactions by hash: credential/hash-key")
+            except FileNotFoundError:  # somebody removed it
+                continue
+            except OSError as error:
+                self.unreadable.add(found.key)
+                logger.warning("modeldata: %s can't be read, so its rows wait: %s", found.key, error.strerror)
+        if not upto:
+            return False
+        self._turn = next(reversed(upto)).partition("/")[0]
+        owner = self._owner if current.storage.file == settings.PER_POD else ""
+        blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
+        turns.give_way()
+        try:
+            self.journal.begin(journal.Batch(request.new_id(time.time_ns() // 1000), blocks, upto))
+        except OSError:
+            self._batch_bytes = SMALL_BATCH_BYTES
+            raise
+        self._batch_bytes, self._block = BATCH_BYTES, 0
+        return True
+
+    def _in_turn(self) -> list[spool.Found]:
+        """Return the segments, first those of the process behind the last batch's: none waits for a busy one."""
+        found = spool.scan(self._spool, self._own)
+        later = [each for each in found if each.key.partition("/")[0] > self._turn]
+        return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
+
+    def _deliver(self, current: settings.Settings) -> None:
+        """Deliver the open batch from where it stands; what is refused for long is set aside."""
+        log, taken = self.journal, self.journal.batch
+        assert taken is not None
+        assert current.storage is not None
+        if log.intent is not None:
+            self._block = max(self._block, log.intent.block)
+        while self._block < len(taken.blocks):
+            block = taken.blocks[self._block]
+            moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
+            tried = log.intent is not None and log.intent.block == self._block and bool(log.intent.name)
+            if moved and not tried:
+                taken = self._move(taken, current.storage)
+                continue
+            turns.give_way()
+            try:
+                self._appender_for(block).deliver(taken, self._block)
+            except storage.Later as later:
+                answer = later.reply.answer
+                if moved:  # tried there before, perhaps applied: asked again, as far as the credential reaches
+                    if answer is storage.Answer.AMBIGUOUS and self._failing_for(taken) < MOVED_SECONDS:
+                        raise
+                    taken = self._move(taken, current.storage)
+                    continue
+                if answer is storage.Answer.DENIED and self._blobs is not None and self._blobs.refresh_credential():
+                    continue
+                if answer is not storage.Answer.REFUSED or not self._set_aside(taken, later, current):
+                    raise
+            else:
+                self._counters.deliver(block.rows)
+                self._aside.remove(taken.aside)
+            self._block += 1
+        self._failed = ("", 0)
+
+    def _set_aside(self, taken: journal.Batch, later: storage.Later, current: settings.Settings) -> bool:
+        """Get a refused block out of the way of those behind it; return whether it is.
+
+        A refusal is an answer to this block: a name that the service does not take, a file with somebody's lease.
+        Waiting for it would keep every other file's rows waiting, until the spool is full and new rows are lost.
+        Dropping it would lose rows that an hour or a setting later could be delivered. So it waits apart, and is
+        dropped only where too much waits apart already. Where storage refuses everything, all wait in the spool.
+        """
+        block = taken.blocks[self._block]
+        if taken.aside:
+            self._aside.put(taken.aside, block, self._appender_for(block).set_aside(taken, self._block))
+            return True
+        if self._failing_for(taken) < REFUSED_SECONDS or not self._appender_for(block).takes_appends():
+            return False
+        if self._aside.bytes + len(block.data) <= current.spool_bytes // ASIDE_SHARE:
+            intent = self._appender_for(block).set_aside(taken, self._block)
+            if intent is None:
+                # A later process must find the batch open, or it would take its rows from the spool once more.
+                self.journal.intend(journal.Intent(taken.id, self._block, "", 0))
+            self._aside.put(f"{taken.id}-{self._block}", block, intent)
+            logger.warning(
+                "modeldata: storage refuses %s: %s; %d rows set aside, tried again within an hour",
+                block.path,
+                later,
+                block.rows,
+            )
+            return True
+        self._appender_for(block).set_aside(taken, self._block)
+        self._counters.drop(counters.Drop.STORAGE, f"storage refuses {block.path}: {later}", block.rows)
+        return True
+
+    def _failing_for(self, taken: journal.Batch) -> float:
+        """Return for how many seconds the present block has been failing."""
+        if self._failed != (taken.id, self._block):
+            self._failed, self._failed_at = (taken.id, self._block), time.monotonic()
+        return time.monotonic() - self._failed_at
+
+    def _move(self, taken: journal.Batch, to: settings.Storage) -> journal.Batch:
+        """Send the rest of a batch to another account: the credential for the old one is gone."""
+        blocks = tuple(
+            dataclasses.replace(block, endpoint=to.endpoint, container=to.container)
+            for block in taken.blocks[self._block :]
+        )
+        logger.warning("modeldata: storage moved to %s/%s; what waits goes there", to.endpoint, to.container)
+        moved = journal.Batch(request.new_id(time.time_ns() // 1000), blocks, taken.upto, taken.aside)
+        self.journal.begin(moved)
+        self._block = 0
+        return moved
+
+    def _appender_for(self, block: journal.Block) -> appender.Appender:
+        account = storage.Account(block.endpoint, block.container, self._sas_file)
+        if self._blobs is None or self._blobs.account != account or self._appender is None:
+            self.close()
+            self._blobs = storage.Blobs(account)
+            self._appender = appender.Appender(self._blobs, self.journal)
+        return self._appender
+
+    def _reader(self, found: spool.Found) -> spool.Segment:
+        return self._segments.setdefault(found.key, spool.Segment(found.key, found.path))

@@ -1,0 +1,100 @@
+"""A long run of what the tests do in a minute: pods killed at random, every fault, Azurite restarted, each row once.
+
+    make soak
+    .venv/bin/python soak --rows 100000 --seed 7 --file PerPod
+
+Exit code 1 where a row was lost, repeated or torn, or a file has not just one header.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+
+import conftest
+
+from delivery import fleet, ledger
+
+PROGRESS_SECONDS = 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="to be collected in all, at least")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument(
+        "--file", choices=["Shared", "PerPod"], help="one kind of file; otherwise half of the rows each"
+    )
+    options = parser.parse_args()
+    files = [options.file] if options.file else ["Shared", "PerPod"]
+    print(
+        f"seed {options.seed}: {options.rows} rows, {fleet.PODS} pods of {fleet.PROCESSES} processes each", flush=True
+    )
+    results = [_course(options.seed, options.rows // len(files), file) for file in files]
+    print(
+        f"\n{'':8}{'rows':>10}{'MB':>7}{'files':>7}{'s':>7}{'kills':>7}{'of shippers':>13}{'restarts':>10}{'faults':>8}"
+    )
+    for file, (ours, verdict, seconds) in zip(files, results, strict=True):
+        faults = sum(ours.happened.values())
+        print(
+            f"{file:8}{verdict.rows:10}{verdict.bytes / 1e6:7.1f}{verdict.files:7}{seconds:7.0f}{ours.kills:7}"
+            f"{ours.shippers_killed:13}{ours.restarts:10}{faults:8}"
+        )
+    violations = [
+        f"{file}: {each}" for file, (_, verdict, _) in zip(files, results, strict=True) for each in verdict.violations
+    ]
+    print("\n".join(violations[:50]) or "none lost, none twice, none torn, one header a file")
+    enough = sum(verdict.rows for _, verdict, _ in results) >= options.rows
+    return 0 if not violations and enough else 1
+
+
+def _course(seed: int, rows: int, file: str) -> tuple[fleet.Fleet, ledger.Verdict, float]:
+    course = fleet.Course(rows=rows, file=file, calls=60, most_rows=100, pause=0.4, restarts=20.0, kills=0.3)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="modeldata-soak-"))
+    started = time.monotonic()
+    ours = fleet.Fleet(conftest.find_azurite(), conftest.AZURITE_KEY, directory, seed=seed, course=course)
+    try:
+        verdict = ours.run(_Progress(ours, file, started), drain_seconds=600)
+    except TimeoutError as error:
+        verdict = ledger.Verdict(violations=[f"not delivered: {error}"])
+    finally:
+        ours.close()
+    print(f"{file}: {ours.happened}", flush=True)
+    if not verdict.violations:
+        shutil.rmtree(directory)
+    else:
+        print(f"{file}: spools and storage are kept in {directory}")
+    return ours, verdict, time.monotonic() - started
+
+
+class _Progress:
+    """Prints a line now and then."""
+
+    def __init__(self, ours: fleet.Fleet, file: str, started: float) -> None:
+        self._ours = ours
+        self._file = file
+        self._started = self._said = started
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._said < PROGRESS_SECONDS:
+            return
+        self._said = now
+        ours = self._ours
+        faults = sum(ours.happened.values())
+        print(
+            f"{self._file} {now - self._started:5.0f} s: about {ours.rows:.0f} rows collected, "
+            f"{ours.waiting / 1e6:.1f} MB wait, {ours.kills} kills, {ours.restarts} restarts, {faults} faults",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

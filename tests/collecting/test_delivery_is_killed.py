@@ -1,0 +1,105 @@
+"""Killed at any step of setting a block aside: its rows are still there, once."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import typing
+
+import pytest
+
+from modeldata import counters, delivery, journal, record, rows, settings, storage
+
+from .blobs import Killed, Service
+
+CURRENT = settings.Settings(enabled=True, storage=settings.Storage("http://x", "c", "{designation}/{file}"))
+
+
+class Account:
+    """What takes the place of ``storage.Blobs``: a service in memory, and an account that may be asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.account = storage.Account("http://x", "c", pathlib.Path("sas"))
+
+    def __getattr__(self, name: str) -> typing.Any:
+        return getattr(self._service, name)
+
+    def refresh_credential(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def spool_with_rows(directory: pathlib.Path) -> pathlib.Path:
+    segment = directory / "spool/pod-1-dead/000000001.seg"
+    segment.parent.mkdir(parents=True)
+    lines = []
+    for number, designation in enumerate(("good", "refused", "better", "refused")):
+        stream = record.Stream("m", designation, ("n",))
+        table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
+        lines += [stream.to_line(), record.Record(stream, 0, f"r{number}", "", record.SINGLE, table).to_line()]
+    segment.write_bytes(b"".join(lines))
+    return directory / "spool"
+
+
+def life(spool: pathlib.Path, service: Service, *, ticks: int = 6) -> delivery.Delivery:
+    """Deliver what there is, as one process does until it ends."""
+    ours = delivery.Delivery(spool, own=str, sas_file=pathlib.Path("sas"), pod="pod", tally=counters.Counters())
+    for _ in range(ticks):
+        try:
+            while ours.ship(CURRENT):
+                pass
+            while ours.ship_aside(CURRENT):
+                pass
+        except storage.Later:
+            pass
+    return ours
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    made = Service()
+    monkeypatch.setattr(delivery, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(storage, "Blobs", lambda account: Account(made))
+    return made
+
+
+@pytest.mark.parametrize("heals", [False, True], ids=["refused still", "taken after"])
+@pytest.mark.parametrize("step", range(20))
+def test_each_row_is_there_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, service: Service, step: int, heals: bool
+) -> None:
+    spool = spool_with_rows(tmp_path)
+    service.refused["refused/data.csv"] = storage.Answer.REFUSED
+    steps = 0
+
+    def counted(original: typing.Callable[..., typing.Any]) -> typing.Callable[..., typing.Any]:
+        def call(*args: typing.Any, **more: typing.Any) -> typing.Any:
+            nonlocal steps
+            steps += 1
+            if steps == step:
+                raise Killed
+            answer = original(*args, **more)
+            steps += 1
+            if steps == step:
+                raise Killed
+            return answer
+
+        return call
+
+    with monkeypatch.context() as killing:
+        killing.setattr(journal.Journal, "_write", counted(journal.Journal._write))
+        for name in ("put", "remove"):
+            killing.setattr(delivery.aside.Aside, name, counted(getattr(delivery.aside.Aside, name)))
+        with contextlib.suppress(Killed):
+            life(spool, service)
+    if heals:
+        service.refused.clear()
+    life(spool, service)
+    service.refused.clear()
+    ours = life(spool, service)
+    assert not ours.tries_again()
+    there = [row for content in service.blobs.values() for row in content.decode().split("\r\n")[1:-1]]
+    assert sorted(row.rpartition(",")[2] for row in there) == ["0", "1", "2", "3"]
