@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import pathlib
 
 import orjson
@@ -86,11 +85,3 @@ class Aside:
         if name in self.sizes:
             (self._directory / name).unlink(missing_ok=True)
             del self.sizes[name]
-
-
-def used(directory: pathlib.Path) -> int:
-    """Return what the blocks set aside take on disk, in bytes; any process may ask."""
-    try:
-        return sum(os.stat(directory / name).st_size for name in os.listdir(directory))  # noqa: PTH116, PTH208 (cheaper)
-    except OSError:
-        return 0

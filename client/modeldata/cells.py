@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import enum
 import math
+import sys
 import typing
 
 
@@ -50,7 +50,8 @@ def cell(value: object) -> object:
         return value.isoformat() if type(value).__name__ != "NaTType" else None
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
-    if isinstance(value, decimal.Decimal):
+    decimal = sys.modules.get("decimal")  # which a model that has one has loaded
+    if decimal is not None and isinstance(value, decimal.Decimal):
         return str(value) if value.is_finite() else float_text(math.nan if value.is_nan() else float(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise Refused("bytes in a cell are not collected")

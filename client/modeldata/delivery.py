@@ -14,7 +14,11 @@ from . import appender, aside, batch, counters, journal, redaction, request, set
 logger = logging.getLogger("modeldata")
 
 BATCH_BYTES = 2 * 1024 * 1024
-"""CSV text taken from the spool at a time: what delivery holds in memory."""
+"""CSV text taken from the spool at a time: what delivery holds in memory. Less where the spool is small."""
+
+JOURNAL_SHARE = 16
+"""A batch's room on disk is at most one part in so many of the spool's bound: a pod that may use little disk is evicted
+for what it uses beyond its limit, and the operator gives the volume twice the bound."""
 
 SMALL_BATCH_BYTES = 256 * 1024
 """After a batch for which the disk had no room: one that fits into what the journal has."""
@@ -42,13 +46,15 @@ class Delivery:
         own: typing.Callable[[], str],
         sas_file: pathlib.Path,
         pod: str,
+        spool_bytes: int,
         tally: counters.Counters,
     ) -> None:
+        room = min(journal.BATCH_BYTES, max(SMALL_BATCH_BYTES // 4, spool_bytes // JOURNAL_SHARE))
         self._spool = directory
         self._own = own
         self._sas_file = sas_file
         self._counters = tally
-        self.journal = journal.Journal(directory / ".shipper")
+        self.journal = journal.Journal(directory / ".shipper", batch_bytes=room)
         # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
         self._owner = target.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
         self._aside = aside.Aside(directory / ".shipper" / "aside")
@@ -62,11 +68,13 @@ class Delivery:
         self._blobs: storage.Blobs | None = None
         self._appender: appender.Appender | None = None
         self._segments: dict[str, spool.Segment] = {}
+        self._whole: dict[str, int] = {}
+        """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
         self._turn = ""
         self._block = 0
         self._failed: tuple[str, int] = ("", 0)
         self._failed_at = 0.0
-        self._batch_bytes = BATCH_BYTES
+        self._most_bytes = self._batch_bytes = min(BATCH_BYTES, room * 2 // 3)
 
     def close(self) -> None:
         """Close the connections."""
@@ -151,8 +159,11 @@ class Delivery:
                 continue
             turns.give_way()
             offset = self.journal.consumed.get(found.key, 0)
+            if self._whole.get(found.key) == offset:
+                continue
             try:
                 if next(self._reader(found).read(offset), None) is not None:
+                    self._whole[found.key] = offset
                     continue
             except OSError:
                 continue
@@ -160,6 +171,7 @@ class Delivery:
                 logger.info("modeldata: %d bytes of an unfinished write left out of %s", found.size - offset, found.key)
             found.path.unlink(missing_ok=True)
             self._segments.pop(found.key, None)
+            self._whole.pop(found.key, None)
 
     def _take(self, current: settings.Settings) -> bool:
         """Take the next rows from the spool into a batch; return whether there were any."""
@@ -193,9 +205,9 @@ class Delivery:
         try:
             self.journal.begin(journal.Batch(request.new_id(time.time_ns() // 1000), blocks, upto))
         except OSError:
-            self._batch_bytes = SMALL_BATCH_BYTES
+            self._batch_bytes = min(SMALL_BATCH_BYTES, self._most_bytes)
             raise
-        self._batch_bytes, self._block = BATCH_BYTES, 0
+        self._batch_bytes, self._block = self._most_bytes, 0
         return True
 
     def _in_turn(self) -> list[spool.Found]:

@@ -20,7 +20,6 @@ import errno
 import logging
 import os
 import pathlib
-import secrets
 import struct
 import typing
 import zlib
@@ -111,11 +110,20 @@ class Saved:
 class Journal:
     """The shipper's files. Used by the one process that holds the shipper's lock."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, *, batch_bytes: int = BATCH_BYTES) -> None:
+        """Read what is there, and make what is not.
+
+        Args:
+            directory: where the files are.
+            batch_bytes: room for a usual batch: less than ``BATCH_BYTES`` where the pod may use little disk.
+
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._batch_bytes = batch_bytes
+        self._slot_bytes = min(SLOT_BYTES, batch_bytes)
         saved = load(directory)
-        self.pod = saved.pod or secrets.token_hex(4)
+        self.pod = saved.pod or os.urandom(4).hex()
         """A name for this spool, where nobody else gives the pod one."""
         self.consumed = saved.consumed
         """For each segment: the offset up to which its rows are in Blob Storage."""
@@ -132,7 +140,11 @@ class Journal:
         """Make the files that are not there. Where the disk has no room, that is tried again when they are needed."""
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
-            for name, size in (("journal", 2 * SLOT_BYTES), ("batch.0", BATCH_BYTES), ("batch.1", BATCH_BYTES)):
+            for name, size in (
+                ("journal", 2 * self._slot_bytes),
+                ("batch.0", self._batch_bytes),
+                ("batch.1", self._batch_bytes),
+            ):
                 if not (self._directory / name).exists():
                     _allocate(self._directory / name, size)
 
@@ -171,8 +183,9 @@ class Journal:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _write(descriptor, parts, 0)
-            if os.fstat(descriptor).st_size > max(needed, BATCH_BYTES):  # an earlier one was larger
-                os.ftruncate(descriptor, max(needed, BATCH_BYTES))
+            usual = max(needed, self._batch_bytes)
+            if os.fstat(descriptor).st_size > usual:  # an earlier one was larger
+                os.ftruncate(descriptor, usual)
         finally:
             os.close(descriptor)
         self.batch, self.intent, self._area = batch, intent, area
@@ -249,7 +262,7 @@ class Journal:
             if half >= _SLOT.size + len(content):
                 _write(descriptor, slot, half * (number % 2))
             else:
-                half = max(SLOT_BYTES, 2 * (_SLOT.size + len(content)))
+                half = max(self._slot_bytes, 2 * (_SLOT.size + len(content)))
                 _allocate(path, 2 * half, slot, half * (number % 2))
         finally:
             os.close(descriptor)

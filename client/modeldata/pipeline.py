@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import pathlib
-import secrets
 import threading
 import time
 
@@ -109,7 +108,7 @@ class Pipeline:
     def _name_directory(self) -> str:
         pod = os.environ.get("MODELDATA_POD_UID") or os.uname().nodename
         # A new name each time: what the journal knows of a directory must never be taken for another's.
-        self.shipper.own = f"{target.safe(pod)}-{self.pid}-{secrets.token_hex(4)}"
+        self.shipper.own = f"{target.safe(pod)}-{self.pid}-{os.urandom(4).hex()}"
         return self.shipper.own
 
     def _ticked(self) -> None:

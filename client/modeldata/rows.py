@@ -44,7 +44,10 @@ class Table(typing.NamedTuple):
 PIECE_ROWS = 2000
 PIECE_CELLS = 50_000
 PIECE_BYTES = 1024 * 1024
-"""Where a call's rows are cut: by rows and cells where they come as lists, by bytes where they are an array."""
+PIECE_ARRAY_ROWS = 10_000
+"""Where a call's rows are cut: by rows and cells where they come as lists, by bytes and rows where they are an array.
+
+The shipper makes text of a piece at a time: a row takes some 110 bytes of it beside its cells."""
 
 PLAIN_ROWS, PLAIN_CELLS = 1000, 50
 """Up to so many rows, and cells in the first of them, lists are never cut."""
@@ -207,7 +210,7 @@ def _from_array(array: typing.Any, names: tuple[str, ...], input_rows: int) -> l
         array = array.astype("f4")
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     dtype, width = little.dtype.str, array.shape[1]
-    step = max(1, PIECE_BYTES // (width * little.dtype.itemsize))
+    step = max(1, min(PIECE_ARRAY_ROWS, PIECE_BYTES // (width * little.dtype.itemsize)))
     pieces = (little[start : start + step] for start in range(0, len(little), step))
     return [Table(names, len(piece), Encoding.ARRAY, piece.tobytes(), dtype, width) for piece in pieces]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import time
 
@@ -152,4 +151,6 @@ def name(path: str, family: str, number: int) -> str:
 
 def digest(header: bytes) -> str:
     """Return what names a header in the name of a file."""
+    import hashlib  # with OpenSSL behind it: 8 ms and 3 MB that the import of this package need not cost
+
     return hashlib.sha256(header).hexdigest()[:8]

@@ -16,7 +16,10 @@ import threading
 import time
 import typing
 
-from . import counters, delivery, journal, settings, spool, storage, waiting
+from . import counters, settings, spool, storage, waiting
+
+if typing.TYPE_CHECKING:
+    from . import delivery
 
 logger = logging.getLogger("modeldata")
 
@@ -242,11 +245,14 @@ class Shipper:
             else:
                 if before is not None:
                     before.close()
+                with storage.import_gate:  # here, by one thread of a pod, and not in each model's own start
+                    from . import delivery
                 self._delivery = delivery.Delivery(
                     self._spool,
                     own=self._own_name,
                     sas_file=self._sas_file,
                     pod=os.environ.get(POD_VARIABLE, ""),
+                    spool_bytes=self._live.current().spool_bytes,
                     tally=self._counters,
                 )
         except Exception:
@@ -293,7 +299,11 @@ class Shipper:
 
     def _consumed(self) -> dict[str, int]:
         ours = self._elected()
-        return ours.journal.consumed if ours is not None else journal.consumed(self._journal_directory)
+        if ours is not None:
+            return ours.journal.consumed
+        with storage.import_gate:
+            from . import journal  # as in _elect()
+        return journal.consumed(self._journal_directory)
 
     def _back_off(self, asked: float, current: settings.Settings | None) -> None:
         first, most = BACKOFF_SECONDS

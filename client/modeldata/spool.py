@@ -7,11 +7,11 @@ rows outlive the process. They are not synced to disk: a power cut may take the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import os
 import pathlib
-import shutil
 import typing
 
 from . import record
@@ -83,7 +83,7 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
                 continue
             found.append(Found(f"{name}/{segment}", path, size, complete=dead or segment is not segments[-1]))
         if dead and not segments:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
     return found
 
 
@@ -96,3 +96,10 @@ def _alive(directory: pathlib.Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def _remove(directory: pathlib.Path) -> None:
+    """Remove a dead process's directory, which holds nothing but its lock any more."""
+    with contextlib.suppress(OSError):
+        (directory / "alive").unlink(missing_ok=True)
+        directory.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import typing
 
@@ -64,8 +63,12 @@ def safe(part: str) -> str:
 
 
 def _short(part: str, most: int) -> str:
+    if len(part) <= most:
+        return part
+    import hashlib  # as in sharedfile
+
     # With a digest: names that begin alike must not become one.
-    return part if len(part) <= most else f"{part[: most - 9]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+    return f"{part[: most - 9]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
 def identity(stream: record.Stream, known: settings.Identity) -> settings.Identity:

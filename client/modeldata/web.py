@@ -117,7 +117,7 @@ _follows_flask = False
 def follow_flask() -> None:
     """Enter the requests of all Flask applications in this process, if Flask is loaded; once.
 
-    Scripts behind azureml-inference-server-http, which is one, know nothing of its requests. Costs a request some 10 us,
+    Scripts behind azureml-inference-server-http, which is one, know nothing of its requests. Costs a request 10 us
     and ``collect`` nothing.
     """
     global _follows_flask

@@ -8,7 +8,6 @@ import fcntl
 import logging
 import os
 import pathlib
-import shutil
 import threading
 import typing
 
@@ -151,7 +150,9 @@ class Writer:
             fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
             hidden.rename(self._spool / name)
         except OSError:
-            shutil.rmtree(hidden, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (hidden / "alive").unlink(missing_ok=True)
+                hidden.rmdir()
             raise
         self._directory, self._sequence = self._spool / name, 0
 

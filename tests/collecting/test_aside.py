@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from modeldata import aside, journal
+from modeldata import aside, journal, waiting
 
 BLOCK = journal.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2, "pod")
 INTENT = journal.Intent("b1", 3, "a/data.csv", 77)
@@ -29,7 +29,7 @@ def test_what_was_set_aside_first_comes_first(tmp_path: pathlib.Path) -> None:
     for name in ("b1-0", "b1-1", "b2-0"):
         apart.put(name, BLOCK, None)
     assert list(apart.sizes) == list(aside.Aside(tmp_path).sizes) == ["b1-0", "b1-1", "b2-0"]
-    assert apart.bytes == aside.Aside(tmp_path).bytes == aside.used(tmp_path)
+    assert apart.bytes == aside.Aside(tmp_path).bytes == waiting.set_aside_bytes(tmp_path)
 
 
 def test_what_is_removed_is_gone(tmp_path: pathlib.Path) -> None:
@@ -37,11 +37,11 @@ def test_what_is_removed_is_gone(tmp_path: pathlib.Path) -> None:
     apart.put("b1-0", BLOCK, None)
     apart.remove("b1-0")
     apart.remove("never there")
-    assert apart.bytes == aside.used(tmp_path) == 0
+    assert apart.bytes == waiting.set_aside_bytes(tmp_path) == 0
 
 
 def test_where_nothing_was_set_aside_nothing_is_used(tmp_path: pathlib.Path) -> None:
-    assert aside.used(tmp_path / "nowhere") == aside.Aside(tmp_path / "nowhere").bytes == 0
+    assert waiting.set_aside_bytes(tmp_path / "nowhere") == aside.Aside(tmp_path / "nowhere").bytes == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"null\n", b"null\n{}\n", b"\xff" * 100])

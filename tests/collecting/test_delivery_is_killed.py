@@ -46,7 +46,9 @@ def spool_with_rows(directory: pathlib.Path) -> pathlib.Path:
 
 def life(spool: pathlib.Path, service: Service, *, ticks: int = 6) -> delivery.Delivery:
     """Deliver what there is, as one process does until it ends."""
-    ours = delivery.Delivery(spool, own=str, sas_file=pathlib.Path("sas"), pod="pod", tally=counters.Counters())
+    ours = delivery.Delivery(
+        spool, own=str, sas_file=pathlib.Path("sas"), pod="pod", spool_bytes=2**28, tally=counters.Counters()
+    )
     for _ in range(ticks):
         try:
             while ours.ship(CURRENT):

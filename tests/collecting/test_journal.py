@@ -11,7 +11,7 @@ import typing
 
 import pytest
 
-from modeldata import journal
+from modeldata import counters, delivery, journal
 
 BLOCK = journal.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2)
 BATCH = journal.Batch("b1", (BLOCK, dataclasses.replace(BLOCK, owner="pod")), {"p/1.seg": 10})
@@ -198,3 +198,30 @@ def test_a_journal_whose_directory_was_removed_is_restored(tmp_path: pathlib.Pat
         one.intend(INTENT)
     one.restore()
     assert saved(directory) == ({}, BATCH, INTENT)
+
+
+def test_where_the_spool_is_small_the_journal_is_too(tmp_path: pathlib.Path) -> None:
+    # The kubelet evicts a pod that uses more disk than it may.
+    sizes = {}
+    for spool_bytes in (256 * 1024, 4 * 1024 * 1024, 256 * 1024 * 1024):
+        directory = tmp_path / str(spool_bytes)
+        directory.mkdir()
+        delivery.Delivery(
+            directory, own=str, sas_file=tmp_path / "sas", pod="p", spool_bytes=spool_bytes, tally=counters.Counters()
+        )
+        sizes[spool_bytes] = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    assert all(size <= spool_bytes for spool_bytes, size in sizes.items())
+    assert sizes[4 * 1024 * 1024] <= 1024 * 1024
+
+
+def test_a_small_journal_takes_a_large_batch(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path, batch_bytes=1000)
+    large = journal.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * 10_000),), {})
+    one.begin(large)
+    one.intend(journal.Intent("large", 0, "data.csv", 5))
+    assert journal.Journal(tmp_path, batch_bytes=1000).batch == large
+    one.finish({})
+    for _ in range(2):
+        one.begin(BATCH)
+        one.intend(journal.Intent(BATCH.id, 0, "data.csv", 5))
+    assert [path.stat().st_size for path in sorted(tmp_path.glob("batch.*"))] == [1000, 1000]
