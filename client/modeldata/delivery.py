@@ -13,7 +13,7 @@ from . import appender, aside, batch, counters, journal, redaction, request, set
 
 logger = logging.getLogger("modeldata")
 
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 3 * 1024 * 1024
 """CSV text taken from the spool at a time: what delivery holds in memory. Less where the spool is small."""
 
 JOURNAL_SHARE = 16
@@ -67,6 +67,8 @@ class Delivery:
         """Segments that could not be read."""
         self._blobs: storage.Blobs | None = None
         self._appender: appender.Appender | None = None
+        self.found: list[spool.Found] = []
+        """What was in the spool when the present batch was taken from it."""
         self._segments: dict[str, spool.Segment] = {}
         self._whole: dict[str, int] = {}
         """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
@@ -112,10 +114,12 @@ class Delivery:
         log.save()
         if time.monotonic() >= self._again_at:
             self.try_all_again()
-        if log.batch is None and not self._take(current):
+        if log.batch is not None:
+            self.found = spool.scan(self._spool, self._own)
+        elif not self._take(current):
             return False
         self._deliver(current)
-        log.finish({found.key for found in spool.scan(self._spool, self._own)})
+        log.finish({found.key for found in self.found})
         return True
 
     def ship_aside(self, current: settings.Settings) -> bool:
@@ -181,10 +185,11 @@ class Delivery:
         for found in self._in_turn():
             if builder.bytes >= self._batch_bytes:
                 break
-            if found.key in self.unreadable:
+            start = self.journal.consumed.get(found.key, 0)
+            if found.size <= start or found.key in self.unreadable:
                 continue
             try:
-                for record, end in self._reader(found).read(self.journal.consumed.get(found.key, 0)):
+                for record, end in self._reader(found).read(start):
                     builder.add(record)
                     upto[found.key] = end
                     if builder.bytes >= self._batch_bytes:
@@ -212,7 +217,7 @@ class Delivery:
 
     def _in_turn(self) -> list[spool.Found]:
         """Return the segments, first those of the process behind the last batch's: none waits for a busy one."""
-        found = spool.scan(self._spool, self._own)
+        found = self.found = spool.scan(self._spool, self._own)
         later = [each for each in found if each.key.partition("/")[0] > self._turn]
         return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
 
@@ -308,4 +313,7 @@ class Delivery:
         return self._appender
 
     def _reader(self, found: spool.Found) -> spool.Segment:
-        return self._segments.setdefault(found.key, spool.Segment(found.key, found.path))
+        reader = self._segments.get(found.key)
+        if reader is None:
+            reader = self._segments[found.key] = spool.Segment(found.key, found.path)
+        return reader

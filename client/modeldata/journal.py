@@ -31,8 +31,8 @@ logger = logging.getLogger("modeldata")
 SLOT_BYTES = 64 * 1024
 """Room for the offsets of some 1000 segments. A journal that needs more gets it, if the disk has it."""
 
-BATCH_BYTES = 3 * 1024 * 1024
-"""Room for a usual batch: the 2 MiB that the shipper takes, and the rows of the call that went beyond."""
+BATCH_BYTES = 9 * 512 * 1024
+"""Room for a usual batch: the 3 MiB that the shipper takes, and the rows of the call that went beyond."""
 
 _MOST_FILES = 100
 """Own files whose end is remembered. A pod writes a few a day; one that is forgotten is followed by its next number."""

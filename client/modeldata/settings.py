@@ -117,7 +117,7 @@ def parse(text: bytes) -> Settings:
     identity = _get(document, "identity", dict, {})
     endpoint = _get(storage, "endpoint", str, "").rstrip("/")
     if any(sign in endpoint for sign in "?#@"):  # log lines name the endpoint: no signature may be in it
-        raise SettingsError("endpoint holds more than an address: ?, # or @")
+        raise SettingsError("endpoint holds more than an address; a SAS belongs in credential/sas")
     return Settings(
         enabled=_get(document, "enabled", bool, False) and bool(endpoint) and not unfulfilled,
         collection=_get(document, "collection", str, ""),

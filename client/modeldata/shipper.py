@@ -223,7 +223,7 @@ class Shipper:
     def _is_reached(self, goal: dict[str, int], ours: delivery.Delivery) -> bool:
         """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
         known = ours.journal.consumed
-        found = [each for each in spool.scan(self._spool, self._own_name) if each.key not in ours.unreadable]
+        found = [each for each in ours.found if each.key not in ours.unreadable]
         waiting = sum(max(0, each.size - known.get(each.key, 0)) for each in found)
         return waiting < EAGER_BYTES and all(known.get(each.key, 0) >= goal.get(each.key, 0) for each in found)
 

@@ -8,7 +8,6 @@ rows outlive the process. They are not synced to disk: a power cut may take the 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import pathlib
@@ -42,15 +41,19 @@ class Segment:
                 yield found, first + end
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
+class Found(typing.NamedTuple):
     """A segment in the spool, with what its place in its directory says about it."""
 
+    spool: pathlib.Path
     key: str
-    path: pathlib.Path
     size: int
     complete: bool
     """Nothing will be added any more: its writer went on to the next segment, or is dead."""
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Where it is."""
+        return self.spool / self.key
 
 
 def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
@@ -63,6 +66,7 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
     """
     found = []
     # os instead of pathlib: this runs twice a second in each process, and costs a third of it.
+    base = os.fspath(spool)
     names = sorted(os.listdir(spool))  # noqa: PTH208
     # Asked for after the list was made: our own may have come to be in it just now, with the first row.
     ours = own()
@@ -76,12 +80,12 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         for segment in segments:
-            path = directory / segment
+            key = f"{name}/{segment}"
             try:
-                size = os.stat(path).st_size  # noqa: PTH116
+                size = os.stat(f"{base}/{key}").st_size  # noqa: PTH116
             except FileNotFoundError:
                 continue
-            found.append(Found(f"{name}/{segment}", path, size, complete=dead or segment is not segments[-1]))
+            found.append(Found(spool, key, size, complete=dead or segment is not segments[-1]))
         if dead and not segments:
             _remove(directory)
     return found

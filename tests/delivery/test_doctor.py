@@ -283,7 +283,7 @@ def test_an_endpoint_with_a_signature_in_it_is_not_shown(pod: typing.Any) -> Non
     pod.endpoint += "?sv=2024-11-04&sig=c2VjcmV0"
     pod.settings()
     report = doctor(pod.environment())
-    assert any("more than the address" in line for line in report.wrong)
+    assert any("more than an address" in line for line in report.wrong)
     assert "c2VjcmV0" not in report.text
 
 
