@@ -2,6 +2,17 @@
 
 Rows go to a spool on the pod's disk and from there, exactly once, to CSV files in Azure Blob Storage. Importing this
 package loads none of azure, pandas and numpy.
+
+The way of a row, module by module:
+
+- on the model's thread: ``collector``; what the data is: ``rows``, ``cells``, ``frames``; ``record``; ``writer``
+- the pod's disk: ``spool``
+- in the background: ``shipper`` (who, when), ``delivery``; text and file: ``batch``, ``text``, ``redaction``, ``target``
+- once, and no more: ``journal``, ``appender`` with ``sharedfile`` or ``podfile``, ``pacing``, ``aside``; ``storage``
+
+Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline`` and ``lifecycle`` (processes), ``turns``.
+What a person sees: ``counters``, ``statistics``, ``waiting``, ``metrics``; ``doctor`` with ``finding``, ``credential``,
+``reach``, ``backlog`` and ``memory``.
 """
 
 from __future__ import annotations
