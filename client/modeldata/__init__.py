@@ -5,9 +5,9 @@ package loads none of azure, pandas and numpy.
 
 The way of a row, module by module:
 
-- on the model's thread: ``collector``; what the data is: ``rows``, ``cells``, ``frames``; ``record``; ``writer``
+- on the model's thread: ``collector``, ``correlation``; ``rows``, ``cells``, ``frames``; ``record``; ``writer``
 - the pod's disk: ``spool``
-- in the background: ``shipper`` (who, when), ``delivery``; text and file: ``batch``, ``text``, ``redaction``, ``target``
+- in the background: ``shipper``, ``delivery``; text and place: ``batch``, ``text``, ``redaction``, ``target``
 - once, and no more: ``journal``, ``appender`` with ``sharedfile`` or ``podfile``, ``pacing``, ``aside``; ``storage``
 
 Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline`` and ``lifecycle`` (processes), ``turns``.
