@@ -119,6 +119,7 @@ class ModelDataCollector:
             latest = live.latest
             if latest is not self._latest:
                 self._obey(latest)
+            stream = self._stream  # once: another thread may obey newer settings in the middle of this call
             if not latest.enabled:
                 request.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
@@ -134,11 +135,11 @@ class ModelDataCollector:
                 if type(first) is list and len(first) <= rows.PLAIN_CELLS:
                     line = record.plain(
                         [
-                            self._stream.number,
+                            stream.number,
                             microseconds,
                             current.id,
                             current.correlation,
-                            -1 if count == 1 else 0,  # record.SINGLE
+                            record.SINGLE if count == 1 else 0,
                             count,
                             input_data,
                         ]
@@ -146,7 +147,7 @@ class ModelDataCollector:
             if line is None:
                 count = self._collect_tables(input_data, current, microseconds, ours)
             else:
-                ours.writer.write(self._stream, line, count)
+                ours.writer.write(stream, line, count)
             if lifecycle.wants_collect:
                 lifecycle.chain_at_collect()
             if not self._is_inputs:
@@ -183,9 +184,9 @@ class ModelDataCollector:
         return self._correlations(current, microseconds) if self._is_inputs else None
 
     def _obey(self, latest: settings.Settings) -> None:
-        self._latest = latest
         self._stream = self._stream_of(self.feature_names, latest.redactions)
         self._headers = self._correlation_headers(latest)
+        self._latest = latest  # last: other threads take it that the rest is in place
 
     def _correlation_headers(self, latest: settings.Settings) -> dict[str, object]:
         known = target.identity(self._stream, latest.identity)

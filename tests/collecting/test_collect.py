@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import logging
 import math
 import pathlib
+import threading
 import typing
 
 import pytest
 
-from modeldata import ModelDataCollector, pipeline, record, request, rows, spool, text
+from modeldata import ModelDataCollector, pipeline, record, redaction, request, rows, spool, text
 
 Spooled = typing.Callable[[], list[record.Record]]
 
@@ -115,3 +117,24 @@ def test_many_sets_of_columns_need_no_more_memory_than_some(spooled: Spooled) ->
         collector.collect([{f"column {number}": number}])
     assert len(collector._streams) <= 100
     assert [each.stream.names for each in spooled()] == [(f"column {number}",) for number in range(300)]
+
+
+def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector, make = ModelDataCollector("m", "predictions"), record.plain
+
+    def make_slowly(head: list[object]) -> bytes | None:
+        line = make(head)
+        monkeypatch.setattr(record, "plain", make)
+        assert pipeline.mine is not None
+        live = pipeline.mine.live
+        live.latest = dataclasses.replace(live.latest, redactions=(redaction.Redaction("b", redaction.Action.DROP),))
+        other = threading.Thread(target=collector.collect, args=([[3, 4]],))
+        other.start()
+        other.join()
+        return line
+
+    monkeypatch.setattr(record, "plain", make_slowly)
+    collector.collect([[1, 2]])
+    assert sorted(cells(spooled())) == ["1,2", "3,4"]
