@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import pathlib
 import typing
 
 import pytest
 
-from modeldata import record, rows, text
+from modeldata import pipeline, record, request, rows, spool, text
 
 Table = typing.Callable[..., list[list[str]]]
+Spooled = typing.Callable[[], list[record.Record]]
 
 
 def as_csv(tables: list[rows.Table], *, request: str = "r", batch: bool = False) -> bytes:
@@ -35,3 +38,39 @@ def table() -> Table:
         return [line[3:] for line in csv.reader(io.StringIO(content.decode(), newline=""), strict=True)]
 
     return read
+
+
+@pytest.fixture
+def collected(tmp_path: pathlib.Path) -> typing.Callable[..., pipeline.Pipeline]:
+    """A pipeline that collects and does not ship, made with these settings."""
+
+    def make(**changes: object) -> pipeline.Pipeline:
+        (tmp_path / "settings").mkdir()
+        document = {"version": 1, "enabled": True, "storage": {"endpoint": "http://127.0.0.1:1/x"}, **changes}
+        (tmp_path / "settings/settings.json").write_text(json.dumps(document))
+        made = pipeline.Pipeline(tmp_path)
+        made.shipper.running = True
+        return made
+
+    return make
+
+
+@pytest.fixture
+def collecting(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> typing.Callable[..., Spooled]:
+    """Collectors collect under these settings; the result returns what is in the spool."""
+
+    def make(**changes: object) -> Spooled:
+        monkeypatch.setattr(pipeline, "mine", collected(**changes))
+        request.leave()
+
+        def spooled() -> list[record.Record]:
+            paths = sorted((tmp_path / "spool").glob("*/*.seg"))
+            found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
+            assert None not in found
+            return typing.cast("list[record.Record]", found)
+
+        return spooled
+
+    return make

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import logging
 import math
-import pathlib
 import threading
 import typing
 
 import pytest
 
-from modeldata import ModelDataCollector, pipeline, record, redaction, request, rows, spool, text
+from modeldata import ModelDataCollector, pipeline, record, redaction, rows, text
 
-Spooled = typing.Callable[[], list[record.Record]]
+from .conftest import Spooled
 
 
 @pytest.fixture
-def spooled(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Spooled:
-    (tmp_path / "settings").mkdir()
-    document = {"version": 1, "enabled": True, "storage": {"endpoint": "http://127.0.0.1:1/x"}}
-    (tmp_path / "settings/settings.json").write_text(json.dumps(document))
-    made = pipeline.Pipeline(tmp_path)
-    made.shipper.running = True
-    monkeypatch.setattr(pipeline, "mine", made)
-    request.leave()
-
-    def read() -> list[record.Record]:
-        paths = sorted((tmp_path / "spool").glob("*/*.seg"))
-        found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
-        assert None not in found
-        return typing.cast("list[record.Record]", found)
-
-    return read
+def spooled(collecting: typing.Callable[..., Spooled]) -> Spooled:
+    return collecting()
 
 
 def cells(records: typing.Iterable[record.Record]) -> list[str]:

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import collections
-import json
-import pathlib
 import typing
 import uuid
 
 import pytest
 
-from modeldata import ModelDataCollector, pipeline, record, request, spool
+from modeldata import ModelDataCollector, pipeline, request
 
-Spooled = typing.Callable[[], list[record.Record]]
+from .conftest import Spooled
 
 
 @pytest.fixture
-def percent(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Callable[[int], Spooled]:
+def percent(collecting: typing.Callable[..., Spooled]) -> typing.Callable[[int], Spooled]:
     """Collect so many requests of a hundred; the result returns what is in the spool."""
-
-    def make(share: int) -> Spooled:
-        (tmp_path / "settings").mkdir()
-        document = {
-            "version": 1,
-            "enabled": True,
-            "storage": {"endpoint": "http://127.0.0.1:1/x"},
-            "sampling": {"percent": share},
-        }
-        (tmp_path / "settings/settings.json").write_text(json.dumps(document))
-        made = pipeline.Pipeline(tmp_path)
-        made.shipper.running = True  # nothing is shipped
-        monkeypatch.setattr(pipeline, "mine", made)
-
-        def spooled() -> list[record.Record]:
-            paths = sorted((tmp_path / "spool").glob("*/*.seg"))
-            found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
-            return [each for each in found if each is not None]
-
-        return spooled
-
-    return make
+    return lambda share: collecting(sampling={"percent": share})
 
 
 def test_inputs_and_predictions_are_kept_or_left_together(percent: typing.Callable[[int], Spooled]) -> None:

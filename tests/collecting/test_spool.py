@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import pathlib
 import resource
@@ -244,21 +243,6 @@ def test_a_forked_child_does_not_keep_its_parents_directory_alive(tmp_path: path
     os.kill(child, signal.SIGKILL)
     process.stdout.close()
     assert found.complete
-
-
-@pytest.fixture
-def collected(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Callable[..., pipeline.Pipeline]:
-    """A pipeline that collects and does not ship."""
-
-    def make(**changes: object) -> pipeline.Pipeline:
-        (tmp_path / "settings").mkdir()
-        document = {"version": 1, "enabled": True, "storage": {"endpoint": "http://127.0.0.1:1/x"}, **changes}
-        (tmp_path / "settings/settings.json").write_text(json.dumps(document))
-        made = pipeline.Pipeline(tmp_path)
-        made.shipper.running = True
-        return made
-
-    return make
 
 
 def test_a_full_disk_is_counted_and_leaves_the_spool_readable(
