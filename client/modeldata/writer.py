@@ -134,7 +134,11 @@ class Writer:
             self._descriptor = -1
         self._sequence += 1
         path = self._directory / f"{self._sequence:09d}.seg"
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError:
+            self._sequence -= 1  # ``position`` must not name a segment that never came to be
+            raise
         self._size = 0
         self._defined = set()
         self._intact = True

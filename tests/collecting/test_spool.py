@@ -374,3 +374,22 @@ def test_a_directory_that_comes_to_be_during_a_look_is_not_taken_for_a_dead_proc
     (found,) = spool.scan(tmp_path, lambda: own)
     assert not found.complete
     assert found.path.exists()
+
+
+def test_where_no_segment_can_be_opened_the_position_stays_in_the_last_one(
+    collected: typing.Callable[..., pipeline.Pipeline],
+) -> None:
+    # A flush would take rows for delivered whose segment is not there.
+    ours = collected()
+    collect(ours, row(1, payload=b'[["' + b"x" * writer.SEGMENT_BYTES + b'"]]'))
+    before = ours.writer.position()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        collect(ours, row(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert ours.counters.dropped == {"disk": 1}
+    assert ours.writer.position() == before
+    collect(ours, row(3))
+    assert ours.counters.accepted == 2
