@@ -8,7 +8,8 @@ The way of a row, module by module:
 - on the model's thread: ``collector``, ``correlation``; ``rows``, ``cells``, ``frames``; ``record``; ``writer``
 - the pod's disk: ``spool``
 - in the background: ``shipper``, ``delivery``; text and place: ``batch``, ``text``, ``redaction``, ``target``
-- once, and no more: ``journal``, ``appender`` with ``sharedfile`` or ``podfile``, ``pacing``, ``aside``; ``storage``
+- once, and no more: ``journal``, ``aside``; ``appender``, ``sharedfile``, ``podfile``, ``firstline``, ``pacing``;
+  ``storage``
 
 Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline`` and ``lifecycle`` (processes), ``turns``.
 What a person sees: ``counters``, ``statistics``, ``waiting``, ``metrics``; ``doctor`` with ``finding``, ``credential``,

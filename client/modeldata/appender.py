@@ -2,8 +2,7 @@
 
 The rules, each measured (fault proxy, SIGKILL at random, several writers on one blob):
 
-1. The header is the first append, at position 0; a blob that is not there is created empty, only if missing, before.
-   Rows come after it. "Create, then header" or "rows, then header" leave files without header, or lose rows.
+1. The header is the first append (``firstline``). Rows come after it.
 2. Each append says the position it expects the blob to end at. An append whose answer got lost is repeated, the same
    bytes at the same position, until the answer is definite, by whichever process has the journal.
 3. When the service then says that the blob ends elsewhere, somebody has written there. Whether that was us tells the

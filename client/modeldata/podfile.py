@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import logging
 
-from . import journal, pacing, sharedfile, storage
+from . import firstline, journal, pacing, sharedfile, storage
 
 logger = logging.getLogger("modeldata")
 
 MOST_BLOCKS = pacing.MOST_BLOCKS - 1000
 """At the service's own limit, its refusal would not tell whether the block before it had been applied."""
-
-_TRIES = 5
 
 
 class PodFiles:
@@ -45,31 +43,20 @@ class PodFiles:
     def _claim(self, block: journal.Block, name: str, digest: str) -> None:
         """Make the file and write its header, or find that an earlier life of this pod did."""
         address = _address(block, name)
-        # Before its first header was tried, the file was found missing: so one that has come to be since is ours.
-        ours = address in self._journal.files
-        refused: storage.Reply | None = None
-        for _ in range(_TRIES):
-            reply = self._blobs.append(name, block.header, 0)
-            if reply.answer is storage.Answer.DONE or (ours and reply.answer is storage.Answer.POSITION):
-                self._journal.remember(address, journal.OwnFile(digest, len(block.header), 1))
-                return
-            if reply.answer in (storage.Answer.POSITION, storage.Answer.CLOSED):
-                logger.info("modeldata: %s is there already, so rows go to the next file", name)
-                self._journal.remember(address, journal.OwnFile(digest, 0, closed=True))
-                return
-            if reply.answer is not storage.Answer.NO_BLOB:
-                raise storage.Later(reply)
-            if not ours:
+
+        def missing() -> None:
+            # Noted before its first header is tried: so one that has come to be since is ours.
+            if address not in self._journal.files:
                 self._journal.remember(address, journal.OwnFile(digest, 0))
                 self._journal.save()
-                ours = True
-            reply = self._blobs.create(name)
-            # A SAS that may create but not write answers 403 where an earlier try has created it.
-            if reply.answer is storage.Answer.DENIED:
-                refused = reply
-            elif reply.answer not in (storage.Answer.DONE, storage.Answer.EXISTS, storage.Answer.POSITION):
-                raise storage.Later(reply)
-        raise storage.Later(refused or reply)
+
+        answer = firstline.ensure(self._blobs, name, block.header, missing=missing)
+        ours = address in self._journal.files
+        if answer is storage.Answer.DONE or (ours and answer is storage.Answer.POSITION):
+            self._journal.remember(address, journal.OwnFile(digest, len(block.header), 1))
+            return
+        logger.info("modeldata: %s is there already, so rows go to the next file", name)
+        self._journal.remember(address, journal.OwnFile(digest, 0, closed=True))
 
     def is_ours(self, reply: storage.Reply, intent: journal.Intent, block: journal.Block) -> bool:  # noqa: D102
         if reply.answer is storage.Answer.CLOSED:

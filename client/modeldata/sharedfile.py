@@ -6,15 +6,12 @@ import dataclasses
 import logging
 import time
 
-from . import journal, pacing, storage
+from . import firstline, journal, pacing, storage
 
 logger = logging.getLogger("modeldata")
 
 _MOST_FILES = 1000
 """Files whose end is remembered; more come to be where a model's columns keep changing."""
-
-_HEADER_TRIES = 5
-"""A blob that was just created, or just deleted, by somebody else takes two rounds."""
 
 _PACED_SECONDS = 2 * pacing.MOST_SECONDS
 """A file that was not written for so long (yesterday's) sets no pace."""
@@ -57,7 +54,7 @@ class SharedFiles:
 
     def _look(self, file: _File, block: journal.Block) -> None:
         address = file.name(block.path)
-        if self._ensure_header(address, block.header):
+        if firstline.ensure(self._blobs, address, block.header) is storage.Answer.DONE:
             file.position, file.ready = len(block.header), True
             return
         reply, first = self._blobs.read(address, 0, len(block.header))
@@ -78,25 +75,6 @@ class SharedFiles:
         if reply.answer is not storage.Answer.DONE:
             raise storage.Later(reply)
         file.ready = True
-
-    def _ensure_header(self, address: str, header: bytes) -> bool:
-        """Write the header if the blob is empty or missing; return False where something stands there already."""
-        refused: storage.Reply | None = None
-        for _ in range(_HEADER_TRIES):
-            reply = self._blobs.append(address, header, 0)
-            if reply.answer is storage.Answer.DONE:
-                return True
-            if reply.answer in (storage.Answer.POSITION, storage.Answer.CLOSED):
-                return False
-            if reply.answer is not storage.Answer.NO_BLOB:
-                raise storage.Later(reply)
-            reply = self._blobs.create(address)
-            # A SAS that may create but not write answers 403 where the blob has just come to be.
-            if reply.answer is storage.Answer.DENIED:
-                refused = reply
-            elif reply.answer not in (storage.Answer.DONE, storage.Answer.EXISTS, storage.Answer.POSITION):
-                raise storage.Later(reply)
-        raise storage.Later(refused or reply)
 
     def is_ours(self, reply: storage.Reply, intent: journal.Intent, block: journal.Block) -> bool:  # noqa: D102
         # Rows are unique (request ids), so equal bytes at the position are ours.
