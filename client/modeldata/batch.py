@@ -87,8 +87,7 @@ class Builder:
             azureml = None
             if self._settings.columns is settings.Columns.AZUREML:
                 known = target.identity(stream, self._settings.identity)
-                workspace = f"{known.subscription}/{known.resource_group}/{known.workspace}".lower()
-                azureml = (workspace, known.webservice, stream.model, known.model_version)
+                azureml = (known.whole_workspace.lower(), known.webservice, stream.model, known.model_version)
             demanded = dict.fromkeys((*self._settings.redactions, *stream.redactions))
             layout = self._layouts[stream] = text.Layout(tuple(demanded), self._key, azureml)
         return layout

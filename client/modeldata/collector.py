@@ -190,8 +190,16 @@ class ModelDataCollector:
 
     def _correlation_headers(self, latest: settings.Settings) -> dict[str, object]:
         known = target.identity(self._stream, latest.identity)
-        workspace = f"{known.subscription}/{known.resource_group}/{known.workspace}"
-        fixed = ("", "", text.BOUNDARY, workspace, known.webservice, self.model_name, known.model_version, "")
+        fixed = (
+            "",
+            "",
+            text.BOUNDARY,
+            known.whole_workspace,
+            known.webservice,
+            self.model_name,
+            known.model_version,
+            "",
+        )
         return dict(zip(text.AZUREML, fixed))
 
     def _leave_out(

@@ -48,7 +48,7 @@ class Counters:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a signal handler may collect
         self.accepted = 0
-        """Rows that are safe in the spool. Counted under the pipeline's lock only."""
+        """Rows that are safe in the spool. Counted under the writer's lock only."""
         self.delivered = 0
         self.dropped: collections.Counter[str] = collections.Counter()
         self.sampled_out = 0

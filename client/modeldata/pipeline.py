@@ -106,7 +106,7 @@ class Pipeline:
         )
 
     def _name_directory(self) -> str:
-        pod = os.environ.get("MODELDATA_POD_UID") or os.uname().nodename
+        pod = os.environ.get(shipper.POD_VARIABLE) or os.uname().nodename
         # A new name each time: what the journal knows of a directory must never be taken for another's.
         self.shipper.own = f"{target.safe(pod)}-{self.pid}-{os.urandom(4).hex()}"
         return self.shipper.own

@@ -80,12 +80,11 @@ def ask(where: settings.Storage, token: str) -> Answer:
         try:
             client.get_blob_client(f"modeldata-doctor-{uuid.uuid4()}").append_block(b"\n", appendpos_condition=_NEVER)
         except azure.core.exceptions.HttpResponseError as error:
-            code = getattr(error, "error_code", None)
             headers = getattr(error.response, "headers", {})
             date = email.utils.parsedate_tz(headers.get("Date", ""))
             return Answer(
                 error.status_code,
-                str(getattr(code, "value", code) or ""),
+                storage.code_of(error),
                 float(email.utils.mktime_tz(date)) if date else None,
                 time.time(),
             )

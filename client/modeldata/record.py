@@ -134,16 +134,16 @@ class Reader:
 
     def _rows(self, content: bytes, offset: int, end: int) -> Record | None:
         found = _HEAD.match(content, offset, end)
-        if found is not None:
+        try:
+            if found is None:  # ids with quotes in them
+                *head, cells = orjson.loads(content[offset:end])
+                return self._record(head, rows.Encoding.JSON, orjson.dumps(cells))
             number, microseconds, request, correlation, first_row, count = found.groups()
-            stream, payload = self._streams.get(int(number)), content[found.end() : end - 2]
-            if stream is None or content[end - 2] != ord("]") or 0 in payload:
+            payload = content[found.end() : end - 2]
+            if content[end - 2] != ord("]") or 0 in payload:
                 return None
-            table = rows.Table(stream.names, int(count), rows.Encoding.JSON, payload)
-            return Record(stream, int(microseconds), request.decode(), correlation.decode(), int(first_row), table)
-        try:  # ids with quotes in them
-            *head, cells = orjson.loads(content[offset:end])
-            return self._record(head, rows.Encoding.JSON, orjson.dumps(cells))
+            fields = int(number), int(microseconds), request.decode(), correlation.decode(), int(first_row), int(count)
+            return self._record(fields, rows.Encoding.JSON, payload)
         except (ValueError, TypeError, LookupError):
             return None
 
@@ -160,7 +160,12 @@ class Reader:
             return None, end
 
     def _record(
-        self, head: list[typing.Any], encoding: rows.Encoding, payload: bytes, dtype: str = "", width: int = 0
+        self,
+        head: typing.Sequence[typing.Any],
+        encoding: rows.Encoding,
+        payload: bytes,
+        dtype: str = "",
+        width: int = 0,
     ) -> Record:
         number, microseconds, request, correlation, first_row, count = head
         stream = self._streams[number]

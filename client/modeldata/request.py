@@ -11,6 +11,8 @@ import time
 import types
 import zlib
 
+from . import cells
+
 MOST_ID_CHARACTERS = 128
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -29,10 +31,6 @@ class Request:
         self.input_rows = 0
         """How many rows its inputs had: tells a batch of predictions from one row of them."""
 
-    def following(self, correlation: str, designation: str, microseconds: int) -> Request:
-        """Return the request after this one in the same context."""
-        return Request(new_id(microseconds), correlation, designation)
-
 
 class _Given(Request):
     """A request whose id was given, or the n-th part of it: a designation collected again under the same id."""
@@ -45,7 +43,7 @@ class _Given(Request):
         self._parts = itertools.count(1)
         """Of all tasks and threads of the request: each copies the context, and collects its own part."""
 
-    def following(self, correlation: str, designation: str, _microseconds: int) -> Request:
+    def next_part(self, correlation: str, designation: str) -> Request:
         after = _Given(self._given, correlation or self.correlation, designation)
         after.id = f"{self._given}.{next(self._parts)}"
         after._parts = self._parts
@@ -67,10 +65,10 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
         request = Request(new_id(microseconds), user_correlation_id, designation)
         _current.set(request)
     elif designation in request.designations:
-        if type(request) is Request:
-            request = Request(new_id(microseconds), user_correlation_id, designation)
+        if isinstance(request, _Given):
+            request = request.next_part(user_correlation_id, designation)
         else:
-            request = request.following(user_correlation_id, designation, microseconds)
+            request = Request(new_id(microseconds), user_correlation_id, designation)
         _current.set(request)
     else:
         request.designations += (designation,)
@@ -121,7 +119,7 @@ class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."
     def __init__(self, request_id: str, user_correlation_id: str = "") -> None:
         given = request_id if 0 < len(request_id) <= MOST_ID_CHARACTERS else new_id(time.time_ns() // 1000)
         correlation = user_correlation_id[:MOST_ID_CHARACTERS]
-        self._request = _Given(_utf8(given), _utf8(correlation), "")
+        self._request = _Given(cells.name_text(given), cells.name_text(correlation), "")
         self._request.designations = ()
         self._token: contextvars.Token[Request | None] | None = None
 
@@ -145,10 +143,6 @@ class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."
             except ValueError:  # ended in another context, as an ASGI server may end a generator
                 _current.set(None)
             self._token = None
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 # A generator of our own: the module's one is the model's. Scripts seed it (two pods of one seed would make equal ids),

@@ -63,6 +63,11 @@ class Identity:
     webservice: str = "default"
     model_version: str = "default"
 
+    @property
+    def whole_workspace(self) -> str:
+        """``<subscription>/<resource group>/<workspace>``."""
+        return f"{self.subscription}/{self.resource_group}/{self.workspace}"
+
 
 class Columns(enum.Enum):
     """Which columns the files have beside the features."""

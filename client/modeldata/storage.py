@@ -219,8 +219,7 @@ class Blobs:
         try:
             request()
         except self._azure_errors.HttpResponseError as error:
-            code = getattr(error, "error_code", None)
-            code = str(getattr(code, "value", code) or "")
+            code = code_of(error)
             answer = classify(error.status_code, code)
             if answer is Answer.DONE:  # the answer's head was good, its body was not
                 answer = Answer.AMBIGUOUS
@@ -230,6 +229,12 @@ class Blobs:
         except (self._azure_errors.AzureError, ValueError) as error:  # of the SDK, where an answer was cut
             return Reply(Answer.AMBIGUOUS, type(error).__name__)
         return Reply(Answer.DONE)
+
+
+def code_of(error: Exception) -> str:
+    """Return the service's own code for an error of the SDK, which has it as an enum or as a text; empty if none."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
 
 
 def _not_ours(_record: logging.LogRecord) -> bool:

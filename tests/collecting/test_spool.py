@@ -393,3 +393,10 @@ def test_where_no_segment_can_be_opened_the_position_stays_in_the_last_one(
     assert ours.writer.position() == before
     collect(ours, row(3))
     assert ours.counters.accepted == 2
+
+
+def test_an_id_that_is_no_text_any_more_costs_only_its_record(process: writer.Writer, tmp_path: pathlib.Path) -> None:
+    put(process, row(1), row(2), row(3))
+    (path,) = segments(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"r2"', b'"r\xff"'))
+    assert read(path) == [row(1), None, row(3)]
