@@ -251,7 +251,7 @@ class ModelDataCollector:
                 ours.writer.write(each.stream, each.to_line(), table.rows)
             if self._debug:
                 csv = text.to_csv(each)
-                print(csv.header.decode(), *csv.rows, sep="", end="")  # noqa: T201 (what the switch is for)
+                print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
         return count
 
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[redaction.Redaction, ...]) -> record.Stream:

@@ -9,12 +9,13 @@ import pathlib
 import time
 import typing
 
-from . import appender, aside, batch, counters, journal, redaction, request, settings, spool, storage, target, turns
+from . import appender, aside, counters, journal, request, settings, spool, storage, taking, target, turns
 
 logger = logging.getLogger("modeldata")
 
 BATCH_BYTES = 3 * 1024 * 1024
-"""CSV text taken from the spool at a time: what delivery holds in memory. Less where the spool is small."""
+"""CSV text taken from the spool at a time. Less where the spool is small. Delivery holds two such batches in memory:
+the one that it sends, and, where there is more, the next."""
 
 JOURNAL_SHARE = 16
 """A batch's room on disk is at most one part in so many of the spool's bound: a pod that may use little disk is evicted
@@ -50,33 +51,34 @@ class Delivery:
         tally: counters.Counters,
     ) -> None:
         room = min(journal.BATCH_BYTES, max(SMALL_BATCH_BYTES // 4, spool_bytes // JOURNAL_SHARE))
-        self._spool = directory
-        self._own = own
         self._sas_file = sas_file
         self._counters = tally
         self.journal = journal.Journal(directory / ".shipper", batch_bytes=room)
         # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
-        self._owner = target.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
+        owner = target.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
+        self._taker = taking.Taker(
+            directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally
+        )
+        self._ahead: taking.Taken | None = None
         self._aside = aside.Aside(directory / ".shipper" / "aside")
         if self.journal.batch is not None and self.journal.intent is not None:
             # Set aside by a process that was killed before it had noted that it went on: the batch has it still.
             self._aside.remove(f"{self.journal.batch.id}-{self.journal.intent.block}")
         self._again: list[str] = list(self._aside.sizes)
         self._again_at = time.monotonic() + AGAIN_SECONDS
-        self.unreadable: set[str] = set()
-        """Segments that could not be read."""
         self._blobs: storage.Blobs | None = None
         self._appender: appender.Appender | None = None
         self.found: list[spool.Found] = []
         """What was in the spool when the present batch was taken from it."""
-        self._segments: dict[str, spool.Segment] = {}
-        self._whole: dict[str, int] = {}
-        """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
-        self._turn = ""
         self._block = 0
         self._failed: tuple[str, int] = ("", 0)
         self._failed_at = 0.0
         self._most_bytes = self._batch_bytes = min(BATCH_BYTES, room * 2 // 3)
+
+    @property
+    def unreadable(self) -> set[str]:
+        """Segments that could not be read."""
+        return self._taker.unreadable
 
     def close(self) -> None:
         """Close the connections."""
@@ -97,7 +99,7 @@ class Delivery:
         """Try what was set aside, and what could not be read, when there is nothing else to send."""
         self._again = list(self._aside.sizes)
         self._again_at = time.monotonic() + AGAIN_SECONDS
-        self.unreadable.clear()
+        self._taker.unreadable.clear()
 
     def ship(self, current: settings.Settings) -> bool:
         """Deliver the open batch or the next one; return False when there is none.
@@ -114,11 +116,20 @@ class Delivery:
         log.save()
         if time.monotonic() >= self._again_at:
             self.try_all_again()
+        more = False
         if log.batch is not None:
-            self.found = spool.scan(self._spool, self._own)
-        elif not self._take(current):
-            return False
-        self._deliver(current)
+            self.found = self._taker.scan()
+        else:
+            taken = self._take(current)
+            if taken is None:
+                return False
+            more = taken.full
+        ahead = self._take_ahead(current) if more else None
+        try:
+            self._deliver(current)
+        finally:
+            if ahead is not None:
+                self._ahead = ahead.result()
         log.finish({found.key for found in self.found})
         return True
 
@@ -158,68 +169,37 @@ class Delivery:
             OSError: one can't be removed.
 
         """
-        for found in spool.scan(self._spool, self._own):
-            if not found.complete or found.key in self.unreadable:
-                continue
-            turns.give_way()
-            offset = self.journal.consumed.get(found.key, 0)
-            if self._whole.get(found.key) == offset:
-                continue
-            try:
-                if next(self._reader(found).read(offset), None) is not None:
-                    self._whole[found.key] = offset
-                    continue
-            except OSError:
-                continue
-            if found.size > offset:
-                logger.info("modeldata: %d bytes of an unfinished write left out of %s", found.size - offset, found.key)
-            found.path.unlink(missing_ok=True)
-            self._segments.pop(found.key, None)
-            self._whole.pop(found.key, None)
+        self._taker.clean(self.journal.consumed)
 
-    def _take(self, current: settings.Settings) -> bool:
-        """Take the next rows from the spool into a batch; return whether there were any."""
-        assert current.storage is not None
-        builder = batch.Builder(current, self._counters, key=redaction.read_key(self._sas_file.with_name("hash-key")))
-        upto: dict[str, int] = {}
-        for found in self._in_turn():
-            if builder.bytes >= self._batch_bytes:
-                break
-            start = self.journal.consumed.get(found.key, 0)
-            if found.size <= start or found.key in self.unreadable:
-                continue
-            try:
-                for record, end in self._reader(found).read(start):
-                    builder.add(record)
-                    upto[found.key] = end
-                    if builder.bytes >= self._batch_bytes:
-                        break
-            except redaction.KeyMissing:
-                self._counters.complain("hash-key", "rows wait for the key of redactions by hash: credential/hash-key")
-            except FileNotFoundError:  # somebody removed it
-                continue
-            except OSError as error:
-                self.unreadable.add(found.key)
-                logger.warning("modeldata: %s can't be read, so its rows wait: %s", found.key, error.strerror)
-        if not upto:
-            return False
-        self._turn = next(reversed(upto)).partition("/")[0]
-        owner = self._owner if current.storage.file == settings.PER_POD else ""
-        blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
+    def _take(self, current: settings.Settings) -> taking.Taken | None:
+        """Take the next rows from the spool into a batch; return them if there were any."""
+        taken, self._ahead = self._ahead, None
+        if taken is None or not self._holds(taken, current):
+            taken = self._taker.take(current, self.journal.consumed, most=self._batch_bytes)
+        if taken is None:
+            return None
         turns.give_way()
         try:
-            self.journal.begin(journal.Batch(request.new_id(time.time_ns() // 1000), blocks, upto))
+            self.journal.begin(journal.Batch(request.new_id(time.time_ns() // 1000), taken.blocks, taken.upto))
         except OSError:
             self._batch_bytes = min(SMALL_BATCH_BYTES, self._most_bytes)
             raise
+        for drop in taken.drops:
+            self._counters.drop(*drop)
+        self.found = taken.found
         self._batch_bytes, self._block = self._most_bytes, 0
-        return True
+        return taken
 
-    def _in_turn(self) -> list[spool.Found]:
-        """Return the segments, first those of the process behind the last batch's: none waits for a busy one."""
-        found = self.found = spool.scan(self._spool, self._own)
-        later = [each for each in found if each.key.partition("/")[0] > self._turn]
-        return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
+    def _take_ahead(self, current: settings.Settings) -> taking.Ahead:
+        assert self.journal.batch is not None
+        consumed = {**self.journal.consumed, **self.journal.batch.upto}
+        return taking.Ahead(self._taker, current, consumed, most=self._most_bytes)
+
+    def _holds(self, taken: taking.Taken, current: settings.Settings) -> bool:
+        """Return whether what was taken ahead is what would be taken now."""
+        if self._batch_bytes < self._most_bytes or taken.circumstances != self._taker.circumstances(current):
+            return False
+        return all(self.journal.consumed.get(key, 0) == start for key, start in taken.since.items())
 
     def _deliver(self, current: settings.Settings) -> None:
         """Deliver the open batch from where it stands; what is refused for long is set aside."""
@@ -311,9 +291,3 @@ class Delivery:
             self._blobs = storage.Blobs(account)
             self._appender = appender.Appender(self._blobs, self.journal)
         return self._appender
-
-    def _reader(self, found: spool.Found) -> spool.Segment:
-        reader = self._segments.get(found.key)
-        if reader is None:
-            reader = self._segments[found.key] = spool.Segment(found.key, found.path)
-        return reader

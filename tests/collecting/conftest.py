@@ -24,7 +24,7 @@ def as_csv(tables: list[rows.Table], *, request: str = "r", batch: bool = False)
         first_row = first if batch else record.SINGLE
         out = text.to_csv(record.Record(stream, 0, request, "", first_row, table))
         first += table.rows
-        lines = "".join(out.rows).encode()
+        lines = out.text
         content += lines if content else out.header + lines
     return content
 

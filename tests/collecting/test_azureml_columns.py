@@ -10,7 +10,7 @@ import numpy
 import pandas
 import pytest
 
-from modeldata import ModelDataCollector, batch, counters, record, rows, settings
+from modeldata import ModelDataCollector, batch, record, rows, settings
 
 EIGHT = [
     "$aml_dc_correlation_id",
@@ -31,7 +31,7 @@ def read(data: typing.Any, columns: settings.Columns, first_row: int = record.SI
     storage = settings.Storage("http://x", "c", "{file}")
     identity = settings.Identity("Sub", "Group", "Space", "churn", "10")
     now = settings.Settings(enabled=True, storage=storage, identity=identity, columns=columns)
-    builder = batch.Builder(now, counters.Counters())
+    builder = batch.Builder(now)
     for table in rows.take(data, names=("a", "b"), input_rows=0):
         builder.add(record.Record(record.Stream("m", "inputs", table.names), 1, "r,1", "", first_row, table))
     (block,) = builder.blocks()

@@ -23,7 +23,7 @@ def spooled(collecting: typing.Callable[..., Spooled]) -> Spooled:
 
 def cells(records: typing.Iterable[record.Record]) -> list[str]:
     """Return what follows the leading columns in each row."""
-    return [row.rstrip("\r\n").split(",", 3)[3] for each in records for row in text.to_csv(each).rows]
+    return [line.split(",", 3)[3] for each in records for line in text.to_csv(each).text.decode().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_rows_are_all_there_and_numbered_however_many(spooled: Spooled, count: i
     ModelDataCollector("m", "inputs").collect([[number, 0.5] for number in range(count)])
     records = spooled()
     assert cells(records) == [f"{number},0.5" for number in range(count)]
-    ids = [row.split(",")[2] for each in records for row in text.to_csv(each).rows]
+    ids = [line.split(",")[2] for each in records for line in text.to_csv(each).text.decode().splitlines()]
     (given,) = {each.request for each in records}
     assert ids == ([f"{given}-{number}" for number in range(count)] if count > 1 else [given])
 

@@ -13,7 +13,7 @@ import numpy
 import pandas
 import pytest
 
-from modeldata import batch, counters, record, redaction, rows, settings, text
+from modeldata import batch, record, redaction, rows, settings, text
 
 KEY = b"a key"
 DROP, HASH = redaction.Action.DROP, redaction.Action.HASH
@@ -24,7 +24,7 @@ def read(data: typing.Any, *redactions: redaction.Redaction, key: bytes = KEY) -
     for table in rows.take(data, names=("ssn", "age", "email"), input_rows=0):
         of = record.Record(record.Stream("m", "inputs", table.names), 0, "r", "", 0, table)
         out = text.to_csv(of, text.Layout(redactions, key))
-        content += "".join(out.rows) if content else out.header.decode() + "".join(out.rows)
+        content += (out.text if content else out.header + out.text).decode()
     return [line[3:] for line in csv.reader(io.StringIO(content, newline=""), strict=True)]
 
 
@@ -94,7 +94,7 @@ def test_without_a_key_nothing_that_must_be_hashed_is_written() -> None:
 def blocks(redactions: tuple[redaction.Redaction, ...], then: tuple[redaction.Redaction, ...]) -> bytes:
     """Return the file of a row collected under some redactions and sent under others."""
     now = settings.Settings(enabled=True, storage=settings.Storage("http://x", "c", "{file}"), redactions=then)
-    builder = batch.Builder(now, counters.Counters(), key=KEY)
+    builder = batch.Builder(now, key=KEY)
     (table,) = rows.take([["secret", 1]], names=("ssn", "age"), input_rows=0)
     stream = record.Stream("m", "inputs", ("ssn", "age"), redactions=redactions)
     (found, _), *_ = record.Reader().read(stream.to_line() + record.Record(stream, 0, "r", "", -1, table).to_line())

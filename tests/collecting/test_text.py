@@ -144,5 +144,5 @@ def test_a_single_row_has_the_plain_id() -> None:
 def test_an_id_is_quoted_where_it_must_be() -> None:
     (table,) = rows.take([[1], [2]], names=(), input_rows=0)
     odd = record.Record(record.Stream("m", "d"), 0, "a,b", 'c"d', 0, table)
-    (first, second) = [next(csv.reader([row])) for row in text.to_csv(odd).rows]
+    (first, second) = [next(csv.reader([row])) for row in text.to_csv(odd).text.decode().splitlines()]
     assert (first[1:], second[1:]) == (['c"d', "a,b-0", "1"], ['c"d', "a,b-1", "2"])

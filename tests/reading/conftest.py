@@ -10,7 +10,7 @@ import typing
 
 import pytest
 
-from modeldata import batch, counters, record, rows, settings
+from modeldata import batch, record, rows, settings
 
 if typing.TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,11 +27,11 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     numbers = itertools.count()
 
     def collected(data: typing.Any, names: typing.Sequence[str] = (), *, request: str = "r") -> pathlib.Path:
-        builder = batch.Builder(SETTINGS, tally := counters.Counters())
+        builder = batch.Builder(SETTINGS)
         for found, _ in record.Reader().read(_lines(data, tuple(names), request)):
             builder.add(found)
         (block,) = builder.blocks()
-        assert not tally.dropped
+        assert not builder.drops
         path = directory / f"{next(numbers)}.csv"
         path.write_bytes(block.header + block.data)
         return path
