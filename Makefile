@@ -32,7 +32,7 @@ soak: .venv/ready node ## A million rows with every fault, kills and restarts at
 	$(BIN)/python soak $(SOAK)
 
 test-unit: .venv/ready ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not azurite and not java and not cluster and not own_cluster"
+	$(BIN)/pytest -m "not azurite and not java and not apiserver and not cluster and not own_cluster"
 
 lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
