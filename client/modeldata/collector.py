@@ -28,6 +28,15 @@ logger = logging.getLogger("modeldata")
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
 
+# What collect() uses in each call, by a name that is found at once.
+_LOOK_MICROSECONDS = settings.LOOK_MICROSECONDS
+_PLAIN_CELLS = rows.PLAIN_CELLS
+_PLAIN_ROWS = rows.PLAIN_ROWS
+_SINGLE = record.SINGLE
+_enter = request.enter
+_now = time.time_ns
+_plain = record.plain
+
 
 class ModelDataCollector:
     """Collects the rows of one designation of one model.
@@ -112,9 +121,9 @@ class ModelDataCollector:
             ours = pipeline.mine or pipeline.current()
             if ours is None:
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
-            microseconds = time.time_ns() // 1000
+            microseconds = _now() // 1000
             live = ours.live
-            if not 0 <= microseconds - live.looked < settings.LOOK_MICROSECONDS:
+            if not 0 <= microseconds - live.looked < _LOOK_MICROSECONDS:
                 live.current()
             latest = live.latest
             if latest is not self._latest:
@@ -124,25 +133,18 @@ class ModelDataCollector:
                 request.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             given = _correlation(user_correlation_id) if user_correlation_id else ""
-            current = request.enter(self.designation, given, microseconds)
+            current = _enter(self.designation, given, microseconds)
             if latest.percent < 100 and not request.is_sampled(current.id, latest.percent):
                 return self._leave_out(current, microseconds, ours)
             if not ours.shipper.running:
                 ours.shipper.start()
             count, line = 0, None
-            if type(input_data) is list and 0 < (count := len(input_data)) <= rows.PLAIN_ROWS and not self._debug:
+            if type(input_data) is list and 0 < (count := len(input_data)) <= _PLAIN_ROWS and not self._debug:
                 first = input_data[0]
-                if type(first) is list and len(first) <= rows.PLAIN_CELLS:
-                    line = record.plain(
-                        [
-                            stream.number,
-                            microseconds,
-                            current.id,
-                            current.correlation,
-                            record.SINGLE if count == 1 else 0,
-                            count,
-                            input_data,
-                        ]
+                if type(first) is list and len(first) <= _PLAIN_CELLS:
+                    first_row = _SINGLE if count == 1 else 0
+                    line = _plain(
+                        [stream.number, microseconds, current.id, current.correlation, first_row, count, input_data]
                     )
             if line is None:
                 count = self._collect_tables(input_data, current, microseconds, ours)

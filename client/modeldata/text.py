@@ -262,13 +262,15 @@ def _plain_rows(table: rows.Table) -> list[bytes] | None:
         or payload[:2] != b"[["
         or payload[-2:] != b"]]"
         or payload.count(b"[") != table.rows + 1
-        or payload.count(b"],[") != table.rows - 1
     ):
         return None
-    cells = payload[2:-2]
-    if b"n" in cells:
-        cells = cells.replace(b"null", b"")
-    return cells.split(b"],[")
+    if b"n" in payload:
+        payload = payload.replace(b"null", b"")
+    lists = payload.split(b"[")
+    # Lists within lists, if other rows are none, come to the same number.
+    if not all(map(bytes.endswith, lists[2:-1], itertools.repeat(b"],"))):
+        return None
+    return [row[:-2] for row in lists[2:]]
 
 
 def _cell_text(value: object) -> str | None:
@@ -302,13 +304,18 @@ def _slice_rows(piece: bytes, dtype: str, width: int) -> list[bytes]:
             array = numpy.frombuffer(piece, dtype).reshape(-1, width)
             text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
             if b"n" not in text:  # of null, orjson's word for NaN and infinities
-                return text[2:-2].split(b"],[")
+                return _listed(text)
             if not numpy.isinf(array).any():
-                return text[2:-2].replace(b"null", _NAN).split(b"],[")
+                return _listed(text.replace(b"null", _NAN))
     code = dtype[-2:]
     values = struct.unpack(f"<{len(piece) // int(code[1])}{_STRUCT_CODES[code]}", piece)
     texts = [_number_text(value, code) for value in values]
     return [",".join(texts[start : start + width]).encode() for start in range(0, len(texts), width)]
+
+
+def _listed(text: bytes) -> list[bytes]:
+    """Return the cells of each list of a list of lists. A search for one character takes half the time of three."""
+    return [row[:-2] for row in text.split(b"[")[2:]]
 
 
 def _number_text(value: float | bool, code: str) -> str:

@@ -73,19 +73,22 @@ class Writer:
                 return
             self._writing = True
             try:
-                if self.written + len(line) > self.full_at:
+                size = len(line)
+                if self.written + size > self.full_at:
                     raise _Full
                 if not self._intact or self._size >= SEGMENT_BYTES:
                     self._open_next()
-                new = stream.number not in self._defined
-                data = stream.to_line() + line if new else line
-                size = len(data)
+                if stream.number in self._defined:
+                    data = line
+                else:
+                    data = stream.to_line() + line
+                    size = len(data)
                 self._intact = False  # a signal handler may raise anywhere: the next row then goes to a new segment
                 if os.write(self._descriptor, data) != size:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._size += size
                 self.written += size
-                if new:
+                if data is not line:
                     self._defined.add(stream.number)
                 self._intact = True
                 self._counters.accepted += rows

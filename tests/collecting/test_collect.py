@@ -40,6 +40,8 @@ def cells(records: typing.Iterable[record.Record]) -> list[str]:
         ([[1], 2, [3, 4]], ["1,", "2,", "3,4"]),
         ([[]], [""]),
         ([[1], (2,)], ["1", "2"]),
+        ([[1, [2]], 3, [4]], ["1,[2]", "3,", "4,"]),
+        ([[1], [2, [3]], 4], ["1,", "2,[3]", "4,"]),
     ],
     ids=str,
 )
@@ -110,7 +112,7 @@ def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
 
     def make_slowly(head: list[object]) -> bytes | None:
         line = make(head)
-        monkeypatch.setattr(record, "plain", make)
+        monkeypatch.setattr("modeldata.collector._plain", make)
         assert pipeline.mine is not None
         live = pipeline.mine.live
         live.latest = dataclasses.replace(live.latest, redactions=(redaction.Redaction("b", redaction.Action.DROP),))
@@ -119,6 +121,6 @@ def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
         other.join()
         return line
 
-    monkeypatch.setattr(record, "plain", make_slowly)
+    monkeypatch.setattr("modeldata.collector._plain", make_slowly)
     collector.collect([[1, 2]])
     assert sorted(cells(spooled())) == ["1,2", "3,4"]
