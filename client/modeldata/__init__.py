@@ -6,8 +6,9 @@ package loads none of azure, pandas and numpy.
 The way of a row, module by module:
 
 - on the model's thread: ``collector``, ``correlation``; ``rows``, ``cells``, ``frames``; ``record``; ``writer``
-- the pod's disk: ``spool``
-- in the background: ``shipper``, ``delivery``; text and place: ``batch``, ``text``, ``redaction``, ``target``
+- the pod's disk: ``spool``, ``sharing``
+- in the background: ``shipper``, ``delivery``, ``taking``; text and place: ``batch``, ``text``, ``redaction``,
+  ``target``
 - once, and no more: ``journal``, ``aside``; ``appender``, ``sharedfile``, ``podfile``, ``firstline``, ``pacing``;
   ``storage``
 

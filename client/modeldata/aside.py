@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
 
 import orjson
 
-from . import journal
+from . import journal, sharing
 
 logger = logging.getLogger("modeldata")
 
@@ -46,14 +47,14 @@ class Aside:
             OSError: it can't be written.
 
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        sharing.make(self._directory)
         doubt = orjson.dumps(
             dataclasses.asdict(intent) if intent is not None else None, option=orjson.OPT_APPEND_NEWLINE
         )
         parts = [doubt, *journal.encode(journal.Batch(name, (block,), {}, aside=name))]
         new = self._directory / f"{name}.new"
         try:
-            with new.open("wb") as file:
+            with os.fdopen(sharing.create(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.writelines(parts)
             new.replace(self._directory / name)
         except OSError:

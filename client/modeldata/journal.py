@@ -26,6 +26,8 @@ import zlib
 
 import orjson
 
+from . import sharing
+
 logger = logging.getLogger("modeldata")
 
 SLOT_BYTES = 64 * 1024
@@ -118,7 +120,7 @@ class Journal:
             batch_bytes: room for a usual batch: less than ``BATCH_BYTES`` where the pod may use little disk.
 
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        sharing.make(directory)
         self._directory = directory
         self._batch_bytes = batch_bytes
         self._slot_bytes = min(SLOT_BYTES, batch_bytes)
@@ -139,7 +141,7 @@ class Journal:
     def allocate(self) -> None:
         """Make the files that are not there. Where the disk has no room, that is tried again when they are needed."""
         with contextlib.suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            sharing.make(self._directory)
             for name, size in (
                 ("journal", 2 * self._slot_bytes),
                 ("batch.0", self._batch_bytes),
@@ -180,7 +182,7 @@ class Journal:
         path = self._directory / f"batch.{area}"
         parts = encode(batch)
         needed = sum(map(len, parts))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = sharing.create(path, os.O_WRONLY)
         try:
             _write(descriptor, parts, 0)
             usual = max(needed, self._batch_bytes)
@@ -256,7 +258,7 @@ class Journal:
         number = self._number + 1
         slot = [_SLOT.pack(number, len(content), zlib.crc32(content)), content]
         path = self._directory / "journal"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = sharing.create(path, os.O_WRONLY)
         try:
             half = os.fstat(descriptor).st_size // 2
             if half >= _SLOT.size + len(content):
@@ -392,7 +394,7 @@ def _allocate(path: pathlib.Path, size: int, parts: typing.Iterable[bytes] = (),
     """Make a file of zeros that has its room on the disk, but for the given bytes; in one step, for who reads it."""
     aside = path.with_name(f"{path.name}.new")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = sharing.create(aside, os.O_WRONLY | os.O_TRUNC)
         try:
             try:
                 os.posix_fallocate(descriptor, 0, size)

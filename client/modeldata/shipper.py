@@ -16,7 +16,7 @@ import threading
 import time
 import typing
 
-from . import counters, settings, spool, storage, waiting
+from . import counters, settings, sharing, spool, storage, waiting
 
 if typing.TYPE_CHECKING:
     from . import delivery
@@ -117,8 +117,8 @@ class Shipper:
     def request_flush(self) -> None:
         """Ask whoever ships, in this process or another, to do it now."""
         with contextlib.suppress(OSError):
-            self._journal_directory.mkdir(parents=True, exist_ok=True)
-            self._flush_file.touch()
+            sharing.make(self._journal_directory)
+            os.close(sharing.create(self._flush_file, os.O_WRONLY))
         self.wake()
 
     def is_delivered(self, key: str, offset: int) -> bool:
@@ -230,9 +230,13 @@ class Shipper:
     def _elect(self) -> None:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
-        self._journal_directory.mkdir(parents=True, exist_ok=True)
+        sharing.make(self._journal_directory)
         # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
-        file = (self._journal_directory / "lock").open("ab")
+        try:
+            file = os.fdopen(sharing.create(self._journal_directory / "lock", os.O_WRONLY | os.O_APPEND), "ab")
+        except PermissionError:
+            self._counters.complain("lock", "the spool belongs to another user: rows wait for a process of that user")
+            return
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -77,7 +77,7 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
         dead = name != ours and not _alive(directory)
         try:
             segments = sorted(each for each in os.listdir(directory) if each.endswith(".seg"))  # noqa: PTH208
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, PermissionError):  # gone, no process's, another user's
             continue
         for segment in segments:
             key = f"{name}/{segment}"

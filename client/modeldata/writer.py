@@ -11,7 +11,7 @@ import pathlib
 import threading
 import typing
 
-from . import counters, record
+from . import counters, record, sharing
 
 logger = logging.getLogger("modeldata")
 
@@ -138,7 +138,7 @@ class Writer:
         self._sequence += 1
         path = self._directory / f"{self._sequence:09d}.seg"
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._descriptor = sharing.create(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
         except OSError:
             self._sequence -= 1  # ``position`` must not name a segment that never came to be
             raise
@@ -151,9 +151,9 @@ class Writer:
         # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
         name = self._name()
         hidden = self._spool / f".{name}"
-        hidden.mkdir(parents=True)
+        sharing.make(hidden)
         try:
-            self._life = (hidden / "alive").open("wb")
+            self._life = os.fdopen(sharing.create(hidden / "alive", os.O_WRONLY | os.O_TRUNC), "wb")
             fcntl.lockf(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
             hidden.rename(self._spool / name)
         except OSError:

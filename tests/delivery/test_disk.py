@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import typing
 
 import pytest
@@ -184,3 +185,64 @@ for n in range(3):
     assert pod.numbers() == [0, 1, 2]
     assert done.stderr.count("can't be read") == 1
     assert segment.exists()
+
+
+def test_containers_of_one_pod_may_run_as_different_users(pod: typing.Any, eventually: typing.Any) -> None:
+    script = """
+import os, signal, sys, modeldata
+from modeldata import ModelDataCollector
+model = ModelDataCollector("m", "inputs", ["n"])
+model.collect([[0]])
+assert modeldata.close(60)  # all is imported now that another user could not read
+
+def begin(user, first, then):
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        os.setgid(user)
+        os.setuid(user)
+        model.collect([[first]])
+        assert modeldata.flush(60)  # by whichever of them ships
+        os.write(told, b".")
+        then()
+        os._exit(0)
+    assert os.read(ready, 1)
+
+kill, killed = os.pipe()
+
+def die():
+    os.read(kill, 1)
+    model.collect([[3]])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def go_on():
+    os.write(killed, b".")
+    sys.stdin.readline()
+    model.collect([[4]])
+    while not modeldata.flush(60):
+        pass
+    sys.stdin.readline()
+
+begin(1001, 1, die)  # the first, so it ships
+begin(1002, 2, go_on)
+os.wait()
+os.wait()
+"""
+    with tempfile.TemporaryDirectory() as temporary:  # pytest's own directory is closed to others
+        pathlib.Path(temporary).chmod(0o755)
+        pod.directory = pathlib.Path(temporary) / "modeldata"
+        pod.settings()
+        pod.credential()
+        (pod.directory / "spool").mkdir()
+        (pod.directory / "spool").chmod(0o777)  # as an emptyDir
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env=pod.environment(), stdin=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert process.stdin is not None
+        try:
+            eventually(pod.arrived(4))  # that of the one that was killed too
+            process.stdin.write("\n")
+            eventually(pod.arrived(5))
+            eventually(lambda: not pod.waits())
+        finally:
+            process.stdin.close()
+            process.wait(60)

@@ -1,0 +1,56 @@
+"""Who may read and write what lies in the spool: whoever may write into the spool.
+
+A pod's containers may run as different users, and one process ships for all of them. In a pod the spool is an emptyDir,
+which all its containers may write into, and nobody else. Anywhere else it belongs to one user, and so does what is in
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+
+_GROUP, _OTHERS = 0o020, 0o002
+
+
+def share(path: pathlib.Path) -> None:
+    """Open a file or directory, just made, to those who may write into the directory it was made in."""
+    with contextlib.suppress(OSError):  # made by somebody else, who has done it, or a file system without such rights
+        around = path.parent.stat().st_mode
+        mode = path.stat().st_mode & 0o777
+        each = 0o7 if path.is_dir() else 0o6
+        mode |= each << 3 if around & _GROUP else 0
+        mode |= each if around & _OTHERS else 0
+        path.chmod(mode)
+
+
+def make(directory: pathlib.Path) -> None:
+    """Make a directory, and those above it, if they are not there.
+
+    Raises:
+        OSError: it can't be made.
+
+    """
+    if not directory.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        share(directory)
+
+
+def create(path: pathlib.Path, flags: int) -> int:
+    """Open a file for writing, made for its user alone if it is not there and then shared; return the descriptor.
+
+    Args:
+        path: the file.
+        flags: as ``os.open`` takes them; ``O_CREAT`` and ``O_CLOEXEC`` are added.
+
+    Raises:
+        OSError: it can't be made or written.
+
+    """
+    flags |= os.O_CREAT | os.O_CLOEXEC
+    if path.exists():
+        return os.open(path, flags, 0o600)
+    descriptor = os.open(path, flags, 0o600)
+    share(path)
+    return descriptor
