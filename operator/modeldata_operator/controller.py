@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import authority, cluster, events, framework, inventory, resources, selection, workloads
+from . import authority, cluster, events, fields, framework, inventory, resources, selection, workloads
 from .configuration import Configuration
 from .inventory import Inventory, PodInventory
 from .minting import Minter
@@ -128,7 +128,7 @@ class Controller:
 
     async def _deployment_changed(self, *, body: Mapping[str, Any], **_: Any) -> None:
         self._synced.set()
-        with contextlib.suppress(resources.ResourceError):
+        with contextlib.suppress(fields.ResourceError):
             deployment = workloads.deployment(body)
             self._deployments_to_check.add(deployment.key)
             for pod in self._pods.of_deployment(deployment):

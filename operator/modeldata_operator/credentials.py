@@ -1,23 +1,25 @@
-"""Account keys in, container SAS out. Nothing here may reach a log, an Event or a status."""
+"""Account keys or others' SAS in, the pods' SAS out. No key and no signature may reach a log, an Event or a status."""
 
 import base64
 import binascii
-import urllib.parse
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from . import names
+from . import names, sas
 from .reasons import Reason
-from .resources import Storage
+from .resources import AccountSecret, SasTokenSecret, Storage
 
 # A pod's or the storage's clock may be this far behind ours.
 CLOCK_SKEW = timedelta(minutes=15)
-# Shared files are appended to and read back after a conflict; `w` would let a retry truncate them.
-SHARED = ContainerSasPermissions(read=True, add=True, create=True)
+# Whoever renews a SAS in time does so before its last quarter; one that does not say when it began is given this long.
+SOON_SHARE = 4
+SOON = timedelta(hours=1)
 
 
 class CredentialError(Exception):
@@ -38,10 +40,25 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenSas:
+    """A SAS that somebody else renews, fit to be handed out."""
+
+    token: str = field(repr=False)
+    expires_soon: bool
+    note: str = ""
+
+
+Source: TypeAlias = Account | GivenSas
+"""Where the SAS for pods comes from."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldSas:
     """The Secret as it lies in a pod's namespace."""
 
     token: str = field(repr=False)
+    hash_key: str = field(repr=False)
+    """Empty if there is none that was made here."""
     rotation: int
     expires_annotation: str
     ours: bool
@@ -49,32 +66,65 @@ class HeldSas:
     resource_version: str
 
 
-def account(secret: Mapping[str, Any], storage: Storage) -> Account:
+def account(secret: Mapping[str, Any], reference: AccountSecret, storage: Storage) -> Account:
     """Read the account from a user's Secret: connectionString, or accountName and accountKey."""
-    connection, note = _value(secret, "connectionString", storage), ""
+    connection, note = _value(secret, reference.name, "connectionString"), ""
     if connection is not None:
         parts = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
         name, key = parts.get("AccountName"), parts.get("AccountKey")
         if not name or not key:
             raise CredentialError(
                 Reason.SECRET_INVALID,
-                f"Secret {storage.secret}: connectionString must contain AccountName and AccountKey",
+                f"Secret {reference.name}: connectionString must contain AccountName and AccountKey",
             )
-        note = _contradiction(parts, name, storage)
+        note = _contradiction(parts, name, reference, storage)
     else:
-        name, key = _value(secret, "accountName", storage), _value(secret, "accountKey", storage)
+        name, key = _value(secret, reference.name, "accountName"), _value(secret, reference.name, "accountKey")
         if not name or not key:
             raise CredentialError(
                 Reason.SECRET_INVALID,
-                f"Secret {storage.secret} must have the keys accountName and accountKey, or connectionString",
+                f"Secret {reference.name} must have the keys accountName and accountKey, or connectionString",
             )
     try:
         base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
         raise CredentialError(
-            Reason.SECRET_INVALID, f"Secret {storage.secret}: the account key is not base64"
+            Reason.SECRET_INVALID, f"Secret {reference.name}: the account key is not base64"
         ) from None
     return Account(name, key, note)
+
+
+def given(secret: Mapping[str, Any], reference: SasTokenSecret, storage: Storage, *, now: datetime) -> GivenSas:
+    """Read the SAS from a user's Secret, and judge it by what it says of itself."""
+    where = f"Secret {reference.name}, key {reference.key}"
+    text = _value(secret, reference.name, reference.key)
+    if text is None:
+        raise CredentialError(Reason.SECRET_INVALID, f"Secret {reference.name} has no key {reference.key}")
+    if "://" in text:
+        raise CredentialError(
+            Reason.SECRET_INVALID, f"{where}: only what stands behind the URL's question mark belongs there"
+        )
+    found = sas.parse(sas.cleaned(text))
+    if not found.signed:
+        raise CredentialError(Reason.SECRET_INVALID, f"{where} is no SAS (sv=…&sp=…&se=…&sig=…)")
+    lacks = sas.shortcomings(found, storage)
+    if lacks:
+        raise CredentialError(Reason.SAS_INSUFFICIENT, f"the SAS in {where} is not enough: {'; '.join(lacks)}")
+    if found.expiry is not None and found.expiry <= now:
+        raise CredentialError(
+            Reason.SAS_EXPIRED, f"the SAS in {where} expired at {written(found.expiry)}: write a new one there"
+        )
+    if found.start is not None and found.start > now:
+        raise CredentialError(
+            Reason.SAS_NOT_VALID_YET,
+            f"the SAS in {where} is valid from {written(found.start)} on: it is not used before",
+        )
+    more = sas.surplus(found, storage)
+    notes = [f"it allows more than pods need (sp={found.permissions})"] if more else []
+    soon = _soon(found, now)
+    if soon and found.expiry is not None:
+        notes.append(f"it expires at {written(found.expiry)}: whoever renews it is late")
+    return GivenSas(found.token, soon, "; ".join(notes))
 
 
 def mint(who: Account, storage: Storage, *, start: datetime, expiry: datetime) -> str:
@@ -83,7 +133,7 @@ def mint(who: Account, storage: Storage, *, start: datetime, expiry: datetime) -
         account_name=who.name,
         container_name=storage.container,
         account_key=who.key,
-        permission=SHARED,
+        permission=ContainerSasPermissions.from_string(sas.NEEDED[storage.file]),
         start=start,
         expiry=expiry,
         protocol="https" if storage.endpoint.startswith("https:") else None,
@@ -98,23 +148,34 @@ def fresh(who: Account, storage: Storage, *, now: datetime, lifetime: timedelta)
 
 def expiry(token: str) -> datetime | None:
     """Read when a SAS ends."""
-    return _moment(token, "se")
+    return sas.parse(token).expiry
 
 
-def must_rotate(held: HeldSas | None, who: Account, storage: Storage, *, now: datetime) -> bool:
-    """Tell whether a new SAS is due: none there, half its life gone, or not what this key would sign now.
+def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: datetime) -> bool:
+    """Tell whether another SAS is due: none there, half its life gone, or not what this source would give now.
 
-    Signing the held token's own times again and comparing finds a changed account, key or container and a tampered
-    token alike, without keeping anything derived from the key anywhere.
+    Signing the held token's own times again and comparing finds a changed account, key, container or kind of file and a
+    tampered token alike, without keeping anything derived from the key anywhere.
     """
     if held is None:
         return True
-    start, end = _moment(held.token, "st"), _moment(held.token, "se")
-    if start is None or end is None or held.expires_annotation != written(end):
+    present = sas.parse(held.token)
+    if held.expires_annotation != (written(present.expiry) if present.expiry else ""):
         return True
-    if end - now < (end - start - CLOCK_SKEW) / 2:
+    if isinstance(source, GivenSas):
+        return held.token != source.token
+    start, end = present.start, present.expiry
+    if start is None or end is None:
         return True
-    return held.token != mint(who, storage, start=start, expiry=end)
+    # One that begins in the future was minted when this clock was ahead: storage refuses it.
+    if start > now or end - now < (end - start - CLOCK_SKEW) / 2:
+        return True
+    return held.token != mint(source, storage, start=start, expiry=end)
+
+
+def new_hash_key() -> str:
+    """Make a key for `redact: Hash`: 32 random bytes as text."""
+    return secrets.token_hex(32)
 
 
 def held(secret: Mapping[str, Any], *, labels: Mapping[str, str]) -> HeldSas:
@@ -125,12 +186,11 @@ def held(secret: Mapping[str, Any], *, labels: Mapping[str, str]) -> HeldSas:
         rotation = int(annotations.get(names.ROTATION_ANNOTATION, 0))
     except ValueError:
         rotation = 0
-    try:
-        token = base64.b64decode((secret.get("data") or {}).get(names.SAS_KEY, "")).decode()
-    except (binascii.Error, ValueError):
-        token = ""
+    data = secret.get("data") or {}
+    hash_key = _decoded(data.get(names.HASH_KEY)) or ""
     return HeldSas(
-        token=token,
+        token=_decoded(data.get(names.SAS_KEY)) or "",
+        hash_key=hash_key if re.fullmatch("[0-9a-f]{64}", hash_key) else "",
         rotation=rotation,
         expires_annotation=annotations.get(names.EXPIRES_ANNOTATION, ""),
         ours=all(present.get(name) == value for name, value in labels.items()),
@@ -144,25 +204,30 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _moment(token: str, field_name: str) -> datetime | None:
-    values = urllib.parse.parse_qs(token).get(field_name)
+def _soon(found: sas.Sas, now: datetime) -> bool:
+    if found.expiry is None:
+        return False
+    return found.expiry - now < ((found.expiry - found.start) / SOON_SHARE if found.start else SOON)
+
+
+def _decoded(encoded: object) -> str | None:
     try:
-        return datetime.fromisoformat(values[0]).astimezone(UTC) if values else None
-    except ValueError:
+        return base64.b64decode(encoded).decode() if isinstance(encoded, str) else None
+    except (binascii.Error, ValueError):
         return None
 
 
-def _value(secret: Mapping[str, Any], key: str, storage: Storage) -> str | None:
+def _value(secret: Mapping[str, Any], name: str, key: str) -> str | None:
     encoded = (secret.get("data") or {}).get(key)
     if encoded is None:
         return None
-    try:
-        return base64.b64decode(encoded).decode().strip()
-    except (binascii.Error, ValueError):
-        raise CredentialError(Reason.SECRET_INVALID, f"Secret {storage.secret}: {key} is not text") from None
+    value = _decoded(encoded)
+    if value is None:
+        raise CredentialError(Reason.SECRET_INVALID, f"Secret {name}: {key} is not text")
+    return value.strip()
 
 
-def _contradiction(parts: Mapping[str, str], account_name: str, storage: Storage) -> str:
+def _contradiction(parts: Mapping[str, str], account_name: str, reference: AccountSecret, storage: Storage) -> str:
     """Say if the connection string has another address than the spec, which is the truth.
 
     Both may be right (a private address of the same account), so this is a hint for whoever wonders about a 403.
@@ -173,4 +238,4 @@ def _contradiction(parts: Mapping[str, str], account_name: str, storage: Storage
         stated = f"{scheme}://{account_name}.blob.{parts['EndpointSuffix']}"
     if stated is None or stated.rstrip("/") == storage.endpoint:
         return ""
-    return f"the connectionString in Secret {storage.secret} names another blob endpoint than spec.storage.endpoint"
+    return f"the connectionString in Secret {reference.name} names another blob endpoint than spec.storage.endpoint"

@@ -8,10 +8,6 @@ from .resources import DataCollection
 from .workloads import Deployment, Pod
 
 VERSION = 1
-# What the CRD has no field for yet.
-SAMPLING_PERCENT = 100
-COLUMNS = "Leading"
-FLUSH_INTERVAL = "5s"
 DEFAULT_MODEL_VERSION = "default"
 
 
@@ -37,10 +33,10 @@ def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None
                 "webservice": collection.webservice or pod.workload_name(deployment),
                 "modelVersion": _model_version(pod),
             },
-            "sampling": {"percent": SAMPLING_PERCENT},
-            "redact": [],
-            "columns": COLUMNS,
-            "flushInterval": FLUSH_INTERVAL,
+            "sampling": {"percent": collection.sampling_percent},
+            "redact": [{"feature": each.feature, "action": each.action} for each in collection.redactions],
+            "columns": collection.columns,
+            "flushInterval": collection.flush_interval,
             "spool": {"bytes": injection.spool_bytes(collection, pod)},
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import kopf
 
-from . import names, resources, workloads
+from . import fields, names, resources, workloads
 from .cluster import ApiError, Cluster
 from .inventory import Inventory
 from .resources import DataCollection, ObjectKey, UnreadableCollection
@@ -147,7 +147,7 @@ async def _collection_by_namespace(
 async def _deployment_by_key(*, body: Mapping[str, Any], **_: Any) -> dict[ObjectKey, Deployment]:
     try:
         deployment = workloads.deployment(body)
-    except resources.ResourceError as error:
+    except fields.ResourceError as error:
         logger.warning("deployment ignored: %s", error)
         return {}
     return {deployment.key: deployment}

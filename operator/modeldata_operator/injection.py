@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import names
@@ -14,6 +14,7 @@ from .workloads import Pod
 # A quarter of what the pod may write leaves the model its own room, and the spool its slack.
 EPHEMERAL_SHARE = 4
 # The kubelet evicts a pod whose emptyDir outgrows its sizeLimit, so that limit is never what holds the client back.
+# Beside the spool's own bytes the client keeps its journal there, some 9 MiB or an eighth of the bound.
 SIZE_LIMIT_FACTOR = 2
 
 
@@ -37,22 +38,36 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """Digest what would need a restart: never the settings, which are live."""
+        """Digest what would need a restart: never the settings, which are live.
+
+        Nor the spool's size: no restart of a model is worth a larger spool (docs/decisions/0006).
+        """
         facts = {
             "collection": str(self.collection.key),
             "containers": sorted(self.containers),
             "directory": names.DIRECTORY,
             "secret": self.secret,
-            "spool": self.spool_bytes,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def spool_bytes(collection: DataCollection, pod: Pod) -> int:
-    """Bound the spool so that it never gets a pod evicted for its disk use."""
-    if pod.ephemeral_storage is None:
-        return collection.spool_bytes
-    return min(collection.spool_bytes, pod.ephemeral_storage // EPHEMERAL_SHARE)
+    """Bound the spool so that it never gets a pod evicted for its disk use.
+
+    The emptyDir of a running pod is as large as it was made: a spool that is wished larger stays below it.
+    """
+    bounds = [collection.spool_bytes]
+    if pod.ephemeral_storage is not None:
+        bounds.append(pod.ephemeral_storage // EPHEMERAL_SHARE)
+    if pod.spool_limit is not None:
+        bounds.append(pod.spool_limit // SIZE_LIMIT_FACTOR)
+    return min(bounds)
+
+
+def outgrown(collection: DataCollection, pod: Pod) -> bool:
+    """Tell whether a restart would give a running pod a larger spool."""
+    without = replace(pod, spool_limit=None)
+    return spool_bytes(collection, pod) < spool_bytes(collection, without)
 
 
 def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:

@@ -9,9 +9,9 @@ from typing import Any
 
 from . import credentials, names
 from .cluster import ApiError, Cluster
-from .credentials import Account, CredentialError
+from .credentials import CredentialError, GivenSas, HeldSas, Source
 from .reasons import Reason
-from .resources import CredentialStatus, DataCollection, ObjectKey
+from .resources import AccountSecret, CredentialStatus, DataCollection, ObjectKey
 from .status import Finding
 
 logger = logging.getLogger(__name__)
@@ -21,18 +21,20 @@ logger = logging.getLogger(__name__)
 class Minted:
     """What became of a collection's credential."""
 
-    account: Account | None
+    source: Source | None
     status: CredentialStatus
     finding: Finding
     ready: bool
 
 
 class Minter:
-    """Keeps a valid SAS in every namespace where a collection serves pods."""
+    """Keeps a valid SAS, and the key of hashes, in every namespace where a collection serves pods."""
 
     def __init__(self, cluster: Cluster, *, lifetime: timedelta) -> None:
         self._cluster = cluster
         self._lifetime = lifetime
+        # So that a deleted Secret comes back with the key it had. Per collection: its uid, and the key.
+        self._hash_keys: dict[ObjectKey, tuple[str, str]] = {}
 
     async def ensure(
         self, collection: DataCollection, namespaces: Iterable[str], *, remembered: CredentialStatus
@@ -42,47 +44,53 @@ class Minter:
         A new SAS raises the rotation, and with it the generation in the settings: the patched annotation makes the
         kubelet show the new Secret at once, where the Secret alone takes more than a minute.
         """
+        now = datetime.now(UTC)
         try:
-            account = await self._account(collection)
+            source = await self._source(collection, now)
         except CredentialError as error:
             # What was handed out before goes on working until it expires.
             return Minted(None, remembered, Finding(error.reason, str(error)), ready=False)
-        now = datetime.now(UTC)
-        rotation, token = remembered.rotation, ""
+        own = collection.key.namespace
+        # Its own namespace first, where its key of hashes is kept.
+        present = {
+            namespace: await self._held(collection, namespace) for namespace in (own, *sorted(set(namespaces) - {own}))
+        }
+        hash_key = self._hash_key(collection, present[own])
+        before = max(remembered.rotation, *(held.rotation for held in present.values() if held), 0)
+        rotation, token = before, ""
         served, refused = [], []
-        for namespace in sorted(namespaces):
-            secret = secret_key(collection.key, namespace)
+        for namespace, held in present.items():
+            if held is not None and not held.ours:
+                refused.append(str(secret_key(collection.key, namespace)))
+                continue
+            if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, source, now):
+                served.append((namespace, held.token))
+                continue
+            token = token or self._token(source, collection, now)
+            rotation = before + 1
+            secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
             try:
-                held = await self._held(secret, collection, namespace)
-                if held is not None and not held.ours:
-                    refused.append(str(secret))
-                    continue
-                rotation = max(rotation, held.rotation if held else 0)
-                if held is not None and not _due(held, collection, namespace, account, now):
-                    served.append((namespace, held.token))
-                    continue
-                if not token:
-                    token = credentials.fresh(account, collection.storage, now=now, lifetime=self._lifetime)
-                    rotation += 1
-                await self._write(collection, namespace, token, rotation, held.resource_version if held else None)
-                served.append((namespace, token))
-                logger.info("minted collection=%s namespace=%s rotation=%d", collection.key, namespace, rotation)
+                await self._write(secret, held)
             except ApiError as error:
                 if error.absent:
                     continue  # the namespace is being deleted, with its pods
                 raise
+            served.append((namespace, token))
+            logger.info("minted collection=%s namespace=%s rotation=%d", collection.key, namespace, rotation)
         expiries = [moment for _, held_token in served if (moment := credentials.expiry(held_token)) is not None]
         status = CredentialStatus(
             rotation=rotation,
             expires_at=credentials.written(min(expiries)) if expiries else None,
-            namespaces=tuple(namespace for namespace, _ in served if namespace != collection.key.namespace),
+            namespaces=tuple(namespace for namespace, _ in served if namespace != own),
         )
         if refused:
             message = f"Secret {', '.join(refused)} exists and is not this operator's: it is left alone, rename it"
-            return Minted(account, status, Finding(Reason.SECRET_NOT_OURS, message), ready=False)
-        message = f"a SAS for container {collection.storage.container} is handed out"
-        note = f"; {account.note}" if account.note else ""
-        return Minted(account, status, Finding(Reason.CREDENTIALS_VALID, message + note), ready=True)
+            return Minted(source, status, Finding(Reason.SECRET_NOT_OURS, message), ready=False)
+        return Minted(source, status, _finding(source, collection), ready=True)
+
+    def forget(self, collection: ObjectKey) -> None:
+        """Drop what is remembered of a collection that is gone: another of its name has another key of hashes."""
+        self._hash_keys.pop(collection, None)
 
     async def withdraw(self, collection: ObjectKey, namespaces: Iterable[str]) -> None:
         """Delete the SAS Secrets in other namespaces; those in the collection's own go with their owner."""
@@ -96,37 +104,59 @@ class Minter:
                 await self._cluster.delete_secret(key, held.resource_version)
                 logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
 
-    async def _account(self, collection: DataCollection) -> Account:
-        storage = collection.storage
-        secret = await self._cluster.get_secret(ObjectKey(collection.key.namespace, storage.secret))
+    async def _source(self, collection: DataCollection, now: datetime) -> Source:
+        storage, reference = collection.storage, collection.storage.credential
+        secret = await self._cluster.get_secret(ObjectKey(collection.key.namespace, reference.name))
         if secret is None:
             raise CredentialError(
                 Reason.SECRET_NOT_FOUND,
-                f"Secret {storage.secret} does not exist in namespace {collection.key.namespace}",
+                f"Secret {reference.name} does not exist in namespace {collection.key.namespace}",
             )
-        return credentials.account(secret, storage)
+        if isinstance(reference, AccountSecret):
+            return credentials.account(secret, reference, storage)
+        return credentials.given(secret, reference, storage, now=now)
 
-    async def _held(self, key: ObjectKey, collection: DataCollection, namespace: str) -> credentials.HeldSas | None:
-        secret = await self._cluster.get_secret(key)
+    def _token(self, source: Source, collection: DataCollection, now: datetime) -> str:
+        if isinstance(source, GivenSas):
+            return source.token
+        return credentials.fresh(source, collection.storage, now=now, lifetime=self._lifetime)
+
+    def _hash_key(self, collection: DataCollection, held: HeldSas | None) -> str:
+        """Find the collection's key of hashes: what its Secret says, else what it said before, else a new one.
+
+        The Secret goes first, so that two controllers by mistake agree. That of a deleted collection of the same name
+        does not count: deleting a collection is how its key is destroyed.
+        """
+        uid, known = self._hash_keys.get(collection.key, ("", ""))
+        key = held.hash_key if held is not None and held.ours and held.owner_uid == collection.uid else ""
+        key = key or (known if uid == collection.uid else "") or credentials.new_hash_key()
+        self._hash_keys[collection.key] = (collection.uid, key)
+        return key
+
+    async def _held(self, collection: DataCollection, namespace: str) -> HeldSas | None:
+        secret = await self._cluster.get_secret(secret_key(collection.key, namespace))
         return None if secret is None else credentials.held(secret, labels=labels(collection.key, namespace))
 
-    async def _write(
-        self, collection: DataCollection, namespace: str, token: str, rotation: int, resource_version: str | None
-    ) -> None:
-        secret = sas_secret(collection, namespace, token, rotation)
-        if resource_version is None:
+    async def _write(self, secret: dict[str, Any], held: HeldSas | None) -> None:
+        if held is None:
             await self._cluster.create_secret(secret)
         else:
-            secret["metadata"]["resourceVersion"] = resource_version
+            secret["metadata"]["resourceVersion"] = held.resource_version
             await self._cluster.apply_secret(secret)
 
 
-def _due(
-    held: credentials.HeldSas, collection: DataCollection, namespace: str, account: Account, now: datetime
-) -> bool:
+def _due(held: HeldSas, collection: DataCollection, namespace: str, source: Source, now: datetime) -> bool:
     # A Secret of a collection that was deleted and made again is about to be garbage-collected with its old owner.
     owner = collection.uid if namespace == collection.key.namespace else ""
-    return held.owner_uid != owner or credentials.must_rotate(held, account, collection.storage, now=now)
+    return held.owner_uid != owner or credentials.must_rotate(held, source, collection.storage, now=now)
+
+
+def _finding(source: Source, collection: DataCollection) -> Finding:
+    note = f"; {source.note}" if source.note else ""
+    if isinstance(source, GivenSas):
+        reason = Reason.SAS_EXPIRES_SOON if source.expires_soon else Reason.CREDENTIALS_VALID
+        return Finding(reason, f"the given SAS is handed out{note}")
+    return Finding(Reason.CREDENTIALS_VALID, f"a SAS for container {collection.storage.container} is handed out{note}")
 
 
 def secret_key(collection: ObjectKey, namespace: str) -> ObjectKey:
@@ -145,7 +175,9 @@ def labels(collection: ObjectKey, namespace: str) -> Mapping[str, str]:
     return own
 
 
-def sas_secret(collection: DataCollection, namespace: str, token: str, rotation: int) -> dict[str, Any]:
+def sas_secret(
+    collection: DataCollection, namespace: str, token: str, rotation: int, *, hash_key: str
+) -> dict[str, Any]:
     """Write a SAS Secret. Only in its own namespace it can have its collection as owner."""
     key = secret_key(collection.key, namespace)
     moment = credentials.expiry(token)
@@ -173,5 +205,8 @@ def sas_secret(collection: DataCollection, namespace: str, token: str, rotation:
         "kind": "Secret",
         "type": "Opaque",
         "metadata": metadata,
-        "data": {names.SAS_KEY: base64.b64encode(token.encode()).decode()},
+        "data": {
+            key: base64.b64encode(value.encode()).decode()
+            for key, value in ((names.SAS_KEY, token), (names.HASH_KEY, hash_key))
+        },
     }

@@ -38,6 +38,7 @@ CREDENTIAL_VOLUME = "modeldata-credential"
 SPOOL_VOLUME = "modeldata-spool"
 SETTINGS_FILE = "settings.json"
 SAS_KEY = "sas"
+HASH_KEY = "hash-key"
 
 DEFAULT_COLLECTION = "default"
 WEBHOOK_NAME = "modeldata-operator-webhook"

@@ -32,6 +32,14 @@ class Reason(StrEnum):
     STORAGE_UNREACHABLE = "StorageUnreachable"
     STORAGE_REFUSED = "StorageRefused"
     KEY_REJECTED = "KeyRejected"
+    CLOCK_SKEW = "ClockSkew"
+
+    # What is wrong with a SAS that somebody else renews.
+    SAS_EXPIRED = "SasExpired"
+    SAS_EXPIRES_SOON = "SasExpiresSoon"
+    SAS_NOT_VALID_YET = "SasNotValidYet"
+    SAS_INSUFFICIENT = "SasInsufficient"
+    SAS_REJECTED = "SasRejected"
 
     # How the pods of a collection are doing.
     COLLECTING = "Collecting"

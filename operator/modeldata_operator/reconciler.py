@@ -54,6 +54,7 @@ class _Findings:
     matched: int = 0
     injected: int = 0
     current: int = 0
+    outgrown: int = 0
 
 
 class Reconciler:
@@ -130,6 +131,7 @@ class Reconciler:
             pods=PodCounts(findings.matched, findings.injected, findings.current),
             problems=findings.problems,
             verdicts=verdicts,
+            notes=_notes(findings),
         )
         await self._report(collection, observed)
         return again
@@ -145,6 +147,7 @@ class Reconciler:
             current = mine
             if mine and pod.injection is not None:
                 found.injected += 1
+                found.outgrown += injection.outgrown(collection, pod)
                 settings = document.settings(collection, pod, item.deployment, rotation=rotation)
                 if pod.injection.settings_digest != workloads.digest(settings):
                     found.pushes.append((pod, settings))
@@ -174,24 +177,24 @@ class Reconciler:
         try:
             minted = await self._minter.ensure(collection, namespaces, remembered=remembered)
             gone = set(remembered.namespaces) - namespaces
-            if gone and minted.account is not None:
+            if gone and minted.source is not None:
                 await self._minter.withdraw(collection.key, gone)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("credential collection=%s error=%s", collection.key, error)
             finding = Finding(
                 Reason.CREDENTIALS_UNKNOWN, "the API server did not let the operator look: it tries again"
             )
-            minted = Minted(known.minted.account if known else None, remembered, finding, ready=False)
+            minted = Minted(known.minted.source if known else None, remembered, finding, ready=False)
         self._credentials[collection.key] = _Credential(minted, collection.storage, collection.uid, namespaces, look)
         return minted
 
     def _judge_credential(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:
-        if not minted.ready or minted.account is None:
+        if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
-        look = self._containers.look(collection.key, minted.account, collection.storage)
+        look = self._containers.look(collection.key, minted.source, collection.storage)
         if look is None or look.reason is None:
             return minted.finding, True
-        note = f"; {minted.account.note}" if minted.account.note else ""
+        note = f"; {minted.source.note}" if minted.source.note else ""
         # The pods may well reach what the operator can't: unknown, and not wrong.
         ready = None if look.reason is Reason.STORAGE_UNREACHABLE else False
         return Finding(look.reason, look.message + note), ready
@@ -275,7 +278,7 @@ class Reconciler:
         subject = events.about_collection(collection.key, collection.uid)
         for finding in observed.problems:
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
-        if observed.credential_ready is False:
+        if observed.credential_ready is False or observed.credential_finding.reason is Reason.SAS_EXPIRES_SOON:
             finding = observed.credential_finding
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
         for verdict in observed.verdicts:
@@ -299,6 +302,7 @@ class Reconciler:
         """Take back what a deleted collection left where garbage collection does not reach."""
         known = self._credentials.pop(key, None)
         self._containers.forget(key)
+        self._minter.forget(key)
         namespaces = {item.pod.key.namespace for item in concerned} | set(
             known.minted.status.namespaces if known else ()
         )
@@ -323,6 +327,12 @@ def _misspelt(collection: DataCollection, concerned: Sequence[Matched]) -> list[
         if item.choice.reason is Reason.INVALID_ANNOTATION and item.choice.candidate == collection.key
     }
     return [Finding(Reason.INVALID_ANNOTATION, message) for message in sorted(found)]
+
+
+def _notes(found: _Findings) -> list[str]:
+    if not found.outgrown:
+        return []
+    return [f"{found.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
 
 
 def _later(stored: CredentialStatus, known: CredentialStatus | None) -> CredentialStatus:

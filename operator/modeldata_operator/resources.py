@@ -4,19 +4,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeAlias
 
-MIB = 1024 * 1024
+from . import fields, quantities
+from .fields import ResourceError
+
 DEFAULT_CONTAINER = "modeldata"
 DEFAULT_PATH = (
     "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
     "/{year}/{month}/{day}/{file}"
 )
-DEFAULT_SPOOL_BYTES = 256 * MIB
-
-
-class ResourceError(ValueError):
-    """An object can't be understood; the message names the field."""
+DEFAULT_SPOOL_SIZE = "256Mi"
+DEFAULT_FLUSH_INTERVAL = "5s"
+DEFAULT_SAS_KEY = "sas"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,15 +67,69 @@ class LabelSelector:
         return bool(self.requirements) and all(requirement.matches(labels) for requirement in self.requirements)
 
 
+class FileKind(StrEnum):
+    """Whose a file is. It decides what the pods' SAS has to allow."""
+
+    SHARED = "Shared"
+    PER_POD = "PerPod"
+
+
+class Action(StrEnum):
+    """What is done to a feature that must not be written as it is."""
+
+    DROP = "Drop"
+    HASH = "Hash"
+
+
+class Columns(StrEnum):
+    """Which columns the files have beside the features."""
+
+    LEADING = "Leading"
+    AZUREML = "AzureML"
+
+
+class Rollout(StrEnum):
+    """Whether running, un-injected Deployments are restarted, or only reported."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSecret:
+    """A Secret with the account's key, from which a SAS is minted."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SasTokenSecret:
+    """A Secret with a SAS that somebody else renews."""
+
+    name: str
+    key: str
+
+
+Credential: TypeAlias = AccountSecret | SasTokenSecret
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where the rows go and which Secret holds the account key."""
+    """Where the rows go, and by whose leave."""
 
     endpoint: str
     container: str
     path: str
-    secret: str
-    file: str = "Shared"
+    credential: Credential
+    file: FileKind
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """One feature, and what is done to it."""
+
+    feature: str
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +195,14 @@ class DataCollection:
     storage: Storage
     workspace: Workspace
     webservice: str | None
+    sampling_percent: int
+    redactions: tuple[Redaction, ...]
+    columns: Columns
+    flush_interval: str
+    """As the settings carry it: a number and ``s`` or ``m``."""
     spool_bytes: int
+    """What is wished for; a pod may have room for less, see ``injection.spool_bytes``."""
+    rollout: Rollout
     status: Status
 
     @property
@@ -167,19 +229,25 @@ def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection
     uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
     status = _status(body.get("status"))
     try:
-        spec = _mapping(body.get("spec"), "spec")
+        spec = fields.mapping(body.get("spec"), "spec")
+        webservice = spec.get("webservice")
         return DataCollection(
             key=key,
             uid=uid,
             generation=generation,
             created=str(metadata.get("creationTimestamp", "")),
-            enabled=_boolean(spec.get("enabled", True), "spec.enabled"),
+            enabled=fields.boolean(spec.get("enabled", True), "spec.enabled"),
             selector=label_selector(spec["selector"], "spec.selector") if spec.get("selector") is not None else None,
-            containers=_strings(spec.get("containers"), "spec.containers"),
+            containers=fields.strings(spec.get("containers"), "spec.containers"),
             storage=_storage(spec.get("storage")),
             workspace=_workspace(spec.get("workspace")),
-            webservice=_text(spec["webservice"], "spec.webservice") if spec.get("webservice") else None,
-            spool_bytes=DEFAULT_SPOOL_BYTES,
+            webservice=fields.text(webservice, "spec.webservice") if webservice else None,
+            sampling_percent=_sampling_percent(spec.get("sampling")),
+            redactions=tuple(_redaction(item, path) for path, item in fields.items(spec.get("redact"), "spec.redact")),
+            columns=fields.choice(spec.get("columns", Columns.LEADING), "spec.columns", Columns),
+            flush_interval=_flush_interval(spec.get("flushInterval", DEFAULT_FLUSH_INTERVAL)),
+            spool_bytes=_spool_bytes(spec.get("spool")),
+            rollout=fields.choice(spec.get("rollout", Rollout.AUTOMATIC), "spec.rollout", Rollout),
             status=status,
         )
     except ResourceError as error:
@@ -188,22 +256,17 @@ def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection
 
 def label_selector(value: object, path: str) -> LabelSelector:
     """Parse a label selector."""
-    selector = _mapping(value, path)
+    selector = fields.mapping(value, path)
     requirements = [
-        Requirement(key, "In", frozenset((_text(label, f"{path}.matchLabels"),)))
-        for key, label in sorted(_mapping(selector.get("matchLabels"), f"{path}.matchLabels").items())
+        Requirement(key, "In", frozenset((fields.text(label, f"{path}.matchLabels"),)))
+        for key, label in sorted(fields.mapping(selector.get("matchLabels"), f"{path}.matchLabels").items())
     ]
-    expressions = selector.get("matchExpressions") or []
-    if not isinstance(expressions, list):
-        raise ResourceError(f"{path}.matchExpressions must be a list")
-    for number, item in enumerate(expressions):
-        where = f"{path}.matchExpressions[{number}]"
-        expression = _mapping(item, where)
-        operator = _text(expression.get("operator"), f"{where}.operator")
+    for where, expression in fields.items(selector.get("matchExpressions"), f"{path}.matchExpressions"):
+        operator = fields.text(expression.get("operator"), f"{where}.operator")
         if operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
             raise ResourceError(f"{where}.operator is {operator!r}: use In, NotIn, Exists or DoesNotExist")
-        values = frozenset(_strings(expression.get("values"), f"{where}.values"))
-        requirements.append(Requirement(_text(expression.get("key"), f"{where}.key"), operator, values))
+        values = frozenset(fields.strings(expression.get("values"), f"{where}.values"))
+        requirements.append(Requirement(fields.text(expression.get("key"), f"{where}.key"), operator, values))
     return LabelSelector(tuple(requirements))
 
 
@@ -213,27 +276,69 @@ def timestamp(moment: datetime) -> str:
 
 
 def _storage(value: object) -> Storage:
-    storage = _mapping(value, "spec.storage")
-    credential = _mapping(storage.get("credential"), "spec.storage.credential")
-    reference = _mapping(credential.get("secretRef"), "spec.storage.credential.secretRef")
-    endpoint = _text(storage.get("endpoint"), "spec.storage.endpoint").rstrip("/")
+    storage = fields.mapping(value, "spec.storage")
+    endpoint = fields.text(storage.get("endpoint"), "spec.storage.endpoint").rstrip("/")
     if not re.match(r"https?://[^/?#@\s]+[^?#@\s]*$", endpoint):
         raise ResourceError("spec.storage.endpoint must be an http or https URL without credentials or query")
     return Storage(
         endpoint=endpoint,
-        container=_text(storage.get("container", DEFAULT_CONTAINER), "spec.storage.container"),
-        path=_text(storage.get("path", DEFAULT_PATH), "spec.storage.path"),
-        secret=_text(reference.get("name"), "spec.storage.credential.secretRef.name"),
+        container=fields.text(storage.get("container", DEFAULT_CONTAINER), "spec.storage.container"),
+        path=fields.text(storage.get("path", DEFAULT_PATH), "spec.storage.path"),
+        credential=_credential(storage.get("credential")),
+        file=fields.choice(storage.get("file", FileKind.SHARED), "spec.storage.file", FileKind),
     )
+
+
+def _credential(value: object) -> Credential:
+    path = "spec.storage.credential"
+    given = {kind: content for kind, content in fields.mapping(value, path).items() if content is not None}
+    match list(given):
+        case ["secretRef"]:
+            reference = fields.mapping(given["secretRef"], f"{path}.secretRef")
+            return AccountSecret(fields.text(reference.get("name"), f"{path}.secretRef.name"))
+        case ["sasTokenSecretRef"]:
+            reference = fields.mapping(given["sasTokenSecretRef"], f"{path}.sasTokenSecretRef")
+            return SasTokenSecret(
+                fields.text(reference.get("name"), f"{path}.sasTokenSecretRef.name"),
+                fields.text(reference.get("key", DEFAULT_SAS_KEY), f"{path}.sasTokenSecretRef.key"),
+            )
+    raise ResourceError(f"{path} must be exactly one of secretRef, sasTokenSecretRef")
 
 
 def _workspace(value: object) -> Workspace:
-    workspace = _mapping(value, "spec.workspace")
+    workspace = fields.mapping(value, "spec.workspace")
     return Workspace(
-        subscription=_text(workspace.get("subscription", "default"), "spec.workspace.subscription"),
-        resource_group=_text(workspace.get("resourceGroup", "default"), "spec.workspace.resourceGroup"),
-        name=_text(workspace.get("name", "default"), "spec.workspace.name"),
+        subscription=fields.text(workspace.get("subscription", "default"), "spec.workspace.subscription"),
+        resource_group=fields.text(workspace.get("resourceGroup", "default"), "spec.workspace.resourceGroup"),
+        name=fields.text(workspace.get("name", "default"), "spec.workspace.name"),
     )
+
+
+def _sampling_percent(value: object) -> int:
+    sampling = fields.mapping(value, "spec.sampling")
+    return fields.integer(sampling.get("percent", 100), "spec.sampling.percent", least=1, most=100)
+
+
+def _redaction(item: Mapping[str, Any], path: str) -> Redaction:
+    return Redaction(
+        feature=fields.text(item.get("feature"), f"{path}.feature"),
+        action=fields.choice(item.get("action"), f"{path}.action", Action),
+    )
+
+
+def _flush_interval(value: object) -> str:
+    text = fields.text(value, "spec.flushInterval")
+    if not re.fullmatch(r"[1-9][0-9]{0,3}(s|m)", text):
+        raise ResourceError(f"spec.flushInterval is {text!r}: write a duration such as 5s or 2m")
+    return text
+
+
+def _spool_bytes(value: object) -> int:
+    size = fields.text(fields.mapping(value, "spec.spool").get("size", DEFAULT_SPOOL_SIZE), "spec.spool.size")
+    parsed = quantities.to_bytes(size)
+    if parsed <= 0:
+        raise ResourceError(f"spec.spool.size is {size!r}: write a quantity such as 256Mi")
+    return parsed
 
 
 def _status(value: object) -> Status:
@@ -264,31 +369,3 @@ def _status(value: object) -> Status:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Status()
-
-
-def _mapping(value: object, path: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ResourceError(f"{path} must be an object")
-    return value
-
-
-def _text(value: object, path: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ResourceError(f"{path} must be a non-empty string")
-    return value
-
-
-def _boolean(value: object, path: str) -> bool:
-    if not isinstance(value, bool):
-        raise ResourceError(f"{path} must be true or false")
-    return value
-
-
-def _strings(value: object, path: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ResourceError(f"{path} must be a list of strings")
-    return tuple(value)

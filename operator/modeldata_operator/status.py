@@ -36,6 +36,8 @@ class Observation:
     pods: PodCounts
     problems: Sequence[Finding]
     verdicts: Sequence[rollout.Verdict]
+    notes: Sequence[str] = ()
+    """What is worth knowing about the pods, and nothing to worry about."""
 
 
 def from_observation(observed: Observation, *, previous: Status, now: str) -> Status:
@@ -113,7 +115,8 @@ def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
         return PODS_INJECTED, "False", Finding(findings[0].reason, message)
     if not observed.pods.matched:
         return PODS_INJECTED, "True", Finding(Reason.NO_PODS, "no running pod is selected or annotated")
-    return PODS_INJECTED, "True", Finding(Reason.ALL_INJECTED, f"all {observed.pods.matched} pods are injected")
+    message = "; ".join((f"all {observed.pods.matched} pods are injected", *observed.notes))
+    return PODS_INJECTED, "True", Finding(Reason.ALL_INJECTED, message)
 
 
 def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:

@@ -1,18 +1,28 @@
-"""Looking at the storage account from the operator: the container is made if it is not there, and a bad key is found.
+"""Looking at the storage account from the operator: the container is made if need be, and what is refused is found.
 
 Never in the way of anything: each look is a task of its own, and what it found is read at the next reconcile.
 """
 
 import asyncio
+import email.utils
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ServiceRequestError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
 from azure.storage.blob.aio import ContainerClient
 
-from .credentials import Account
+from . import credentials
+from .credentials import GivenSas, Source
 from .reasons import Reason
 from .resources import ObjectKey, Storage
 
@@ -21,10 +31,10 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 5
 DEADLINE = 10.0
-GOOD_FOR = 600.0
-"""Seconds until a container that was there is looked for again."""
-BAD_FOR = 20.0
-"""Seconds until a failed look is repeated: a healed account is noticed within a minute."""
+GOOD_FOR = 20.0
+"""Seconds that a look counts, so that every resync looks: a key that was revoked is noticed within a minute."""
+NOBODYS_BLOB = ".modeldata/nobody-makes-this"
+"""Appended to, to see whether a SAS is taken: that it is not there is the good answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Look:
 
 @dataclass(slots=True)
 class _Target:
-    account: Account
+    source: Source
     storage: Storage
     look: Look | None = None
     looked: float = 0.0
@@ -52,14 +62,13 @@ class ContainerWatch:
         self._clock = clock
         self._targets: dict[ObjectKey, _Target] = {}
 
-    def look(self, key: ObjectKey, account: Account, storage: Storage) -> Look | None:
-        """Return the latest look at this very container with this very key, and start another one if it is due."""
+    def look(self, key: ObjectKey, source: Source, storage: Storage) -> Look | None:
+        """Return the latest look at this very container with this very key or SAS; start another one if it is due."""
         target = self._targets.get(key)
-        if target is None or target.account != account or target.storage != storage:
+        if target is None or target.source != source or target.storage != storage:
             self.forget(key)
-            target = self._targets[key] = _Target(account, storage)
-        age = self._clock() - target.looked
-        due = target.look is None or age > (GOOD_FOR if target.look.reason is None else BAD_FOR)
+            target = self._targets[key] = _Target(source, storage)
+        due = target.look is None or self._clock() - target.looked > GOOD_FOR
         if due and target.task is None:
             target.task = asyncio.create_task(self._run(key, target))
         return target.look
@@ -74,7 +83,7 @@ class ContainerWatch:
         before = target.look
         try:
             async with asyncio.timeout(DEADLINE):
-                target.look = await ensure_container(target.account, target.storage)
+                target.look = await look_at(target.source, target.storage)
         except TimeoutError:
             target.look = Look(Reason.STORAGE_UNREACHABLE, f"{target.storage.endpoint} did not answer in time")
         finally:
@@ -84,28 +93,100 @@ class ContainerWatch:
             self._changed(key)
 
 
-async def ensure_container(account: Account, storage: Storage) -> Look:
-    """Create the container; that it exists already is the usual answer."""
+async def look_at(source: Source, storage: Storage) -> Look:
+    """See whether storage takes the key or SAS; with a key, make the container."""
+    clock = _StorageClock()
     try:
-        async with ContainerClient(
-            account_url=storage.endpoint,
-            container_name=storage.container,
-            credential={"account_name": account.name, "account_key": account.key},
-            retry_total=0,
-            connection_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-        ) as container:
-            await container.create_container()
-    except ResourceExistsError:
-        return Look(None, "")
+        async with _container(source, storage, clock) as container:
+            if isinstance(source, GivenSas):
+                await _append_nowhere(container)
+            else:
+                await _ensure_container(container)
     except HttpResponseError as error:
-        known = getattr(error, "error_code", None)
-        code = getattr(known, "value", known) or error.status_code  # an enum for some codes, a text for others
-        if error.status_code in (401, 403):
-            return Look(Reason.KEY_REJECTED, f"{storage.endpoint} rejected the account key ({code})")
-        return Look(Reason.STORAGE_REFUSED, f"{storage.endpoint} refused container {storage.container} ({code})")
+        return clock.skewed() or _refused(error, source, storage)
     except ServiceRequestError:
         return Look(Reason.STORAGE_UNREACHABLE, f"{storage.endpoint} can't be reached from the operator")
     except (AzureError, ValueError) as error:
         return Look(Reason.STORAGE_UNREACHABLE, f"{storage.endpoint}: {type(error).__name__}")
-    return Look(None, "")
+    return clock.skewed() or Look(None, "")
+
+
+async def _ensure_container(container: ContainerClient) -> None:
+    # That it exists is the usual answer, and asking costs a tenth of trying to create it.
+    try:
+        await container.get_container_properties()
+    except ResourceNotFoundError:
+        try:
+            await container.create_container()
+        except ResourceExistsError:
+            return
+
+
+async def _append_nowhere(container: ContainerClient) -> None:
+    try:
+        await container.get_blob_client(NOBODYS_BLOB).append_block(b"-")
+    except ResourceNotFoundError as error:
+        if _code(error) != "BlobNotFound":
+            raise
+
+
+class _StorageClock:
+    """Compares storage's clock, as its answers show it, with this machine's."""
+
+    def __init__(self) -> None:
+        self._ahead: timedelta | None = None
+
+    def read(self, response: Any) -> None:
+        """Take the time from an answer."""
+        headers: Mapping[str, str] = response.http_response.headers
+        try:
+            there = email.utils.parsedate_to_datetime(headers.get("Date", ""))
+        except ValueError:
+            return
+        self._ahead = datetime.now(UTC) - there
+
+    def skewed(self) -> Look | None:
+        """Say so if a SAS minted by this clock may not be valid by storage's."""
+        if self._ahead is None or abs(self._ahead) < credentials.CLOCK_SKEW / 2:
+            return None
+        minutes = round(abs(self._ahead).total_seconds() / 60)
+        direction = "ahead of" if self._ahead > timedelta(0) else "behind"
+        return Look(
+            Reason.CLOCK_SKEW,
+            f"the operator's clock is {minutes} minutes {direction} that of storage: set the clock of its node",
+        )
+
+
+def _container(source: Source, storage: Storage, clock: _StorageClock) -> ContainerClient:
+    credential: Any = (
+        source.token if isinstance(source, GivenSas) else {"account_name": source.name, "account_key": source.key}
+    )
+    return ContainerClient(
+        account_url=storage.endpoint,
+        container_name=storage.container,
+        credential=credential,
+        retry_total=0,
+        connection_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        raw_response_hook=clock.read,
+    )
+
+
+def _refused(error: HttpResponseError, source: Source, storage: Storage) -> Look:
+    code = _code(error)
+    if code == "AuthorizationSourceIPMismatch":
+        return Look(Reason.STORAGE_UNREACHABLE, f"{storage.endpoint} takes the SAS from other addresses ({code})")
+    if error.status_code in (401, 403):
+        if isinstance(source, GivenSas):
+            return Look(Reason.SAS_REJECTED, f"{storage.endpoint} rejected the given SAS ({code})")
+        return Look(Reason.KEY_REJECTED, f"{storage.endpoint} rejected the account key ({code})")
+    if code == "ContainerNotFound":
+        return Look(
+            Reason.STORAGE_REFUSED, f"container {storage.container} does not exist: create it, a SAS for it can't"
+        )
+    return Look(Reason.STORAGE_REFUSED, f"{storage.endpoint} refused container {storage.container} ({code})")
+
+
+def _code(error: HttpResponseError) -> str:
+    known = getattr(error, "error_code", None)
+    return str(getattr(known, "value", known) or error.status_code)  # an enum for some codes, a text for others

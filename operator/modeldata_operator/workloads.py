@@ -61,6 +61,8 @@ class Pod:
     owner: Owner | None
     containers: tuple[str, ...]
     ephemeral_storage: int | None
+    spool_limit: int | None
+    """Bytes that the kubelet lets the spool's emptyDir have; None without such a volume, or without a limit."""
     obstacles: tuple[Obstacle, ...]
     credential_secret: str | None
     injection: Injection | None
@@ -117,6 +119,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         owner=_owner(metadata.get("ownerReferences")),
         containers=tuple(sys.intern(container.get("name", "")) for container in containers),
         ephemeral_storage=_ephemeral_storage(spec),
+        spool_limit=_spool_limit(spec),
         obstacles=tuple(_obstacles(spec)),
         credential_secret=_credential_secret(spec),
         injection=_injection(where, labels, annotations, spec),
@@ -186,6 +189,14 @@ def _credential_secret(spec: Mapping[str, Any]) -> str | None:
     for volume in spec.get("volumes") or ():
         if volume.get("name") == names.CREDENTIAL_VOLUME:
             return (volume.get("secret") or {}).get("secretName") or ""
+    return None
+
+
+def _spool_limit(spec: Mapping[str, Any]) -> int | None:
+    for volume in spec.get("volumes") or ():
+        if volume.get("name") == names.SPOOL_VOLUME:
+            limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+            return None if limit is None else quantities.to_bytes(str(limit))
     return None
 
 

@@ -114,7 +114,15 @@ class ApiServer:
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
         """Run kubectl as the user who may do everything; return what it printed."""
         done = subprocess.run(
-            [str(self._programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments],
+            # Not the user's own cache: it knows what another server of this port had.
+            [
+                str(self._programs / "kubectl"),
+                "--kubeconfig",
+                str(self.kubeconfig),
+                "--cache-dir",
+                str(self.directory / "cache"),
+                *arguments,
+            ],
             input=input,
             capture_output=True,
             text=True,
@@ -216,7 +224,7 @@ class ApiServer:
             f"--cert-dir={files}",
             f"--token-auth-file={files}/tokens.csv",
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={files}/tls.key",
+            f"--service-account-key-file={files}/tls.crt",
             f"--service-account-signing-key-file={files}/tls.key",
             "--authorization-mode=RBAC",
             # Nobody makes the accounts that pods would run under.

@@ -9,7 +9,7 @@ import typing
 import jsonschema
 import pytest
 
-from modeldata import settings
+from modeldata import redaction, settings
 from modeldata_operator import document, resources, workloads
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "docs/contract/settings.schema.json").read_text())
@@ -59,6 +59,69 @@ def test_the_client_reads_what_the_operator_writes() -> None:
     assert read.identity == settings.Identity("s", "g", "w", "scoring", "10")
     assert read.flush_seconds == 5
     assert read.spool_bytes == 256 * 1024 * 1024
+
+
+def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:
+    storage = {**COLLECTION["spec"]["storage"], "file": "PerPod"}
+    text = written(
+        storage=storage,
+        sampling={"percent": 25},
+        redact=[{"feature": "ssn", "action": "Drop"}, {"feature": "e-mail", "action": "Hash"}],
+        columns="AzureML",
+        flushInterval="2m",
+        spool={"size": "64Mi"},
+    )
+    jsonschema.validate(json.loads(text), SCHEMA)
+    read = settings.parse(text.encode())
+    assert read.enabled
+    assert read.storage is not None
+    assert read.storage.file == settings.PER_POD
+    assert read.percent == 25
+    assert read.redactions == (
+        redaction.Redaction("ssn", redaction.Action.DROP),
+        redaction.Redaction("e-mail", redaction.Action.HASH),
+    )
+    assert read.columns is settings.Columns.AZUREML
+    assert read.flush_seconds == 120
+    assert read.spool_bytes == 64 * 1024 * 1024
+
+
+def test_every_word_that_a_collection_may_use_is_known_to_the_client_and_the_schema() -> None:
+    properties = SCHEMA["properties"]
+    action = properties["redact"]["items"]["properties"]["action"]
+    assert list(resources.Columns) == [each.value for each in settings.Columns] == properties["columns"]["enum"]
+    assert list(resources.Action) == [each.value for each in redaction.Action] == action["enum"]
+    kinds = properties["storage"]["properties"]["file"]["enum"]
+    assert list(resources.FileKind) == [settings.SHARED, settings.PER_POD] == kinds
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("1s", 1), ("5s", 5), ("300s", 300), ("1m", 60), ("5m", 300)])
+def test_every_flush_interval_that_a_collection_may_have_is_read_as_its_seconds(interval: str, seconds: int) -> None:
+    text = written(flushInterval=interval)
+    jsonschema.validate(json.loads(text), SCHEMA)
+    assert settings.parse(text.encode()).flush_seconds == seconds
+
+
+def fields(schema: dict[str, typing.Any], where: str = "") -> typing.Iterator[str]:
+    for name, child in schema.get("properties", {}).items():
+        inner = list(fields(child, f"{where}{name}."))
+        yield from inner or [f"{where}{name}"]
+
+
+def leaves(content: dict[str, typing.Any], where: str = "") -> typing.Iterator[str]:
+    for name, value in content.items():
+        yield from leaves(value, f"{where}{name}.") if isinstance(value, dict) else [f"{where}{name}"]
+
+
+def test_the_operator_writes_every_field_of_the_schema_and_no_other() -> None:
+    assert sorted(leaves(json.loads(written()))) == sorted(fields(SCHEMA))
+
+
+def test_the_clients_defaults_are_the_operators() -> None:
+    content = json.loads(written())
+    for name in ("sampling", "redact", "columns", "flushInterval", "spool"):
+        less = {key: value for key, value in content.items() if key != name}
+        assert settings.parse(json.dumps(less).encode()) == settings.parse(json.dumps(content).encode())
 
 
 def test_switched_off_the_client_still_knows_where_waiting_rows_go() -> None:

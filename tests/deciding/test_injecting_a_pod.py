@@ -212,7 +212,19 @@ def test_a_pod_that_has_no_name_yet_is_injected(build):
 
 
 @pytest.mark.parametrize(
-    "change", [{"enabled": False}, {"webservice": "other"}, {"storage": {"path": "{designation}/{file}"}}]
+    "change",
+    [
+        {"enabled": False},
+        {"webservice": "other"},
+        {"storage": {"path": "{designation}/{file}", "file": "PerPod"}},
+        {"storage": {"credential": {"secretRef": None, "sasTokenSecretRef": {"name": "writer"}}}},
+        {"sampling": {"percent": 5}},
+        {"redact": [{"feature": "ssn", "action": "Hash"}]},
+        {"columns": "AzureML"},
+        {"flushInterval": "1m"},
+        {"spool": {"size": "10Gi"}},
+        {"rollout": "Manual"},
+    ],
 )
 def test_what_is_live_needs_no_restart(build, change):
     plans = [
@@ -260,3 +272,45 @@ def test_the_spool_never_gets_a_pod_evicted(build, spec, expected):
     if pod.ephemeral_storage is not None:
         plan = injection.plan(build.collection(), pod)
         assert plan.spool_bytes * injection.SIZE_LIMIT_FACTOR <= pod.ephemeral_storage
+
+
+SPOOL = {"name": "modeldata-spool", "emptyDir": {"sizeLimit": "512Mi"}}
+
+
+@pytest.mark.parametrize(
+    ("size", "volume", "expected"),
+    [
+        ("256Mi", SPOOL, 256 * 1024**2),
+        ("1Gi", SPOOL, 256 * 1024**2),
+        ("64Mi", SPOOL, 64 * 1024**2),
+        ("1Gi", {"name": "modeldata-spool", "emptyDir": {"sizeLimit": 1_000_000}}, 500_000),
+        ("1Gi", {"name": "modeldata-spool", "emptyDir": {}}, 1024**3),
+        ("1Gi", {"name": "another", "emptyDir": {"sizeLimit": "1Mi"}}, 1024**3),
+    ],
+)
+def test_a_running_pods_spool_never_outgrows_the_volume_it_was_started_with(build, size, volume, expected):
+    pod = build.pod(spec={"volumes": [volume]})
+    collection = build.collection(spec={"spool": {"size": size}})
+    assert injection.spool_bytes(collection, pod) == expected
+
+
+def test_the_smallest_of_wish_volume_and_disk_limit_counts(build):
+    pod = build.pod(spec={**limited("100Mi"), "volumes": [SPOOL]})
+    assert injection.spool_bytes(build.collection(spec={"spool": {"size": "1Gi"}}), pod) == 25 * 1024**2
+
+
+def test_another_spool_gives_new_pods_another_volume(build):
+    pod = injected(build, build.pod_manifest(), build.collection(spec={"spool": {"size": "1Gi"}}))
+    volume = next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "modeldata-spool")
+    assert volume["emptyDir"]["sizeLimit"] == str(2 * 1024**3)
+
+
+@pytest.mark.parametrize(("size", "outgrown"), [("1Gi", True), ("256Mi", False), ("1Mi", False)])
+def test_a_pod_that_would_get_more_by_a_restart_is_known(build, size, outgrown):
+    pod = build.pod(spec={"volumes": [SPOOL]})
+    assert injection.outgrown(build.collection(spec={"spool": {"size": size}}), pod) is outgrown
+
+
+def test_a_restart_gives_no_more_where_the_disk_limit_is_what_bounds(build):
+    pod = build.pod(spec={**limited("1Gi"), "volumes": [SPOOL]})
+    assert not injection.outgrown(build.collection(spec={"spool": {"size": "10Gi"}}), pod)

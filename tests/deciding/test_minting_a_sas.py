@@ -9,11 +9,14 @@ import pytest
 from modeldata_operator import credentials, minting
 from modeldata_operator.credentials import Account, CredentialError
 from modeldata_operator.reasons import Reason
+from modeldata_operator.resources import AccountSecret
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIFETIME = timedelta(hours=6)
 KEY = base64.b64encode(b"k" * 64).decode()
 ACCOUNT = Account("account", KEY)
+REFERENCE = AccountSecret("account")
+HASH_KEY = "0f" * 32
 
 
 def secret(**values):
@@ -29,7 +32,7 @@ def held(token, **changes):
                 "modeldata.dev/expires-at": credentials.written(credentials.expiry(token)),
             },
         },
-        **secret(sas=token),
+        **secret(sas=token, **{"hash-key": HASH_KEY}),
     }
     stored["metadata"]["annotations"].update(changes)
     return credentials.held(stored, labels={"a": "b"})
@@ -53,6 +56,28 @@ def test_the_sas_is_for_the_container_and_allows_what_shared_files_need(storage)
     assert values["se"] == ["2026-11-20T18:00:00Z"]
 
 
+def test_the_sas_for_a_pods_own_file_only_creates_and_adds(build):
+    own = build.collection(spec={"storage": {"file": "PerPod"}}).storage
+    assert sorted(urllib.parse.parse_qs(token(own))["sp"][0]) == ["a", "c"]
+
+
+def test_another_kind_of_file_needs_another_sas(build, storage):
+    own = build.collection(spec={"storage": {"file": "PerPod"}}).storage
+    assert credentials.must_rotate(held(token(storage)), ACCOUNT, own, now=NOW)
+    assert credentials.must_rotate(held(token(own)), ACCOUNT, storage, now=NOW)
+    assert not credentials.must_rotate(held(token(own)), ACCOUNT, own, now=NOW)
+
+
+def test_a_sas_minted_while_the_clock_was_ahead_is_replaced(storage):
+    early = held(token(storage, now=NOW + timedelta(minutes=20)))
+    assert credentials.must_rotate(early, ACCOUNT, storage, now=NOW)
+
+
+def test_a_sas_minted_while_the_clock_was_behind_is_replaced(storage):
+    late = held(token(storage, now=NOW - timedelta(hours=4)))
+    assert credentials.must_rotate(late, ACCOUNT, storage, now=NOW)
+
+
 def test_over_plain_http_the_sas_says_nothing_of_https(build):
     storage = build.collection(
         spec={"storage": {"endpoint": "http://azurite.storage.svc:10000/devstoreaccount1"}}
@@ -64,22 +89,23 @@ def test_the_key_is_in_no_representation(storage):
     assert KEY not in repr(ACCOUNT)
     assert KEY not in token(storage)
     assert token(storage) not in repr(held(token(storage)))
+    assert HASH_KEY not in repr(held(token(storage)))
 
 
 def test_a_connection_string_gives_name_and_key(storage):
     text = f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={KEY};EndpointSuffix=core.windows.net"
-    account = credentials.account(secret(connectionString=text), storage)
+    account = credentials.account(secret(connectionString=text), REFERENCE, storage)
     assert (account.name, account.key, account.note) == ("account", KEY, "")
 
 
 def test_name_and_key_may_have_their_own_fields_and_a_newline(storage):
-    account = credentials.account(secret(accountName="account\n", accountKey=f"{KEY}\n"), storage)
+    account = credentials.account(secret(accountName="account\n", accountKey=f"{KEY}\n"), REFERENCE, storage)
     assert (account.name, account.key) == ("account", KEY)
 
 
 def test_another_endpoint_in_the_connection_string_is_said(storage):
     text = f"AccountName=other;AccountKey={KEY};BlobEndpoint=https://other.blob.core.windows.net/"
-    account = credentials.account(secret(connectionString=text), storage)
+    account = credentials.account(secret(connectionString=text), REFERENCE, storage)
     assert "another blob endpoint" in account.note
 
 
@@ -96,7 +122,7 @@ def test_another_endpoint_in_the_connection_string_is_said(storage):
 )
 def test_a_secret_that_can_not_be_used_is_named_and_not_shown(storage, values):
     with pytest.raises(CredentialError) as failure:
-        credentials.account(secret(**values), storage)
+        credentials.account(secret(**values), REFERENCE, storage)
     assert failure.value.reason is Reason.SECRET_INVALID
     assert "Secret account" in str(failure.value)
     assert not any(value in str(failure.value) for value in values.values() if len(value) > 5)
@@ -148,14 +174,27 @@ def test_nonsense_in_a_secret_is_no_token():
     assert (read.token, read.rotation) == ("", 0)
 
 
+def test_the_key_of_hashes_is_32_random_bytes_as_text():
+    first, second = credentials.new_hash_key(), credentials.new_hash_key()
+    assert first != second
+    assert len(bytes.fromhex(first)) == 32
+
+
+@pytest.mark.parametrize("text", ["", "short", "0F" * 32, "0f" * 31, "0f" * 32 + "\n"])
+def test_what_was_not_made_here_is_no_key_of_hashes(text):
+    assert credentials.held(secret(**{"hash-key": text}), labels={}).hash_key == ""
+    assert credentials.held(secret(**{"hash-key": HASH_KEY}), labels={}).hash_key == HASH_KEY
+
+
 def test_the_sas_secret_is_owned_by_its_collection_only_in_its_own_namespace(build, storage):
     collection = build.collection()
-    own = minting.sas_secret(collection, "models", token(storage), 4)
+    own = minting.sas_secret(collection, "models", token(storage), 4, hash_key=HASH_KEY)
     assert own["metadata"]["ownerReferences"][0]["uid"] == collection.uid
     assert own["metadata"]["annotations"]["modeldata.dev/rotation"] == "4"
-    assert list(own["data"]) == ["sas"]
+    assert list(own["data"]) == ["sas", "hash-key"]
+    assert base64.b64decode(own["data"]["hash-key"]).decode() == HASH_KEY
     default = build.collection(metadata={"name": "default", "namespace": "modeldata-system"})
-    foreign = minting.sas_secret(default, "models", token(storage), 1)
+    foreign = minting.sas_secret(default, "models", token(storage), 1, hash_key=HASH_KEY)
     assert "ownerReferences" not in foreign["metadata"]
     assert foreign["metadata"]["name"] == "modeldata-operator-default"
     assert foreign["metadata"]["labels"]["modeldata.dev/data-collection-namespace"] == "modeldata-system"

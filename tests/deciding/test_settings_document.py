@@ -45,11 +45,60 @@ def test_the_document_has_every_key_of_the_contract(build):
     }
 
 
+WHOLE = {
+    "storage": {"file": "PerPod"},
+    "sampling": {"percent": 25},
+    "redact": [{"feature": "ssn", "action": "Drop"}, {"feature": "e-mail \u00e4", "action": "Hash"}],
+    "columns": "AzureML",
+    "flushInterval": "2m",
+    "spool": {"size": "64Mi"},
+}
+
+
+def test_what_the_spec_says_is_in_the_document(build):
+    content = json.loads(settings(build, collection=build.collection(spec=WHOLE)))
+    assert content["storage"]["file"] == "PerPod"
+    assert content["sampling"] == {"percent": 25}
+    assert content["redact"] == WHOLE["redact"]
+    assert content["columns"] == "AzureML"
+    assert content["flushInterval"] == "2m"
+    assert content["spool"] == {"bytes": 64 * 1024**2}
+
+
+@pytest.mark.parametrize("field", WHOLE)
+def test_every_field_that_changes_changes_the_document(build, field):
+    changed = build.collection(spec={field: WHOLE[field]})
+    assert settings(build, collection=changed) != settings(build)
+
+
+def test_a_credential_of_another_kind_is_no_change_of_the_document(build):
+    given = {"credential": {"secretRef": None, "sasTokenSecretRef": {"name": "writer", "key": "sas"}}}
+    assert settings(build, collection=build.collection(spec={"storage": given})) == settings(build)
+
+
+def test_as_much_as_the_crd_allows_fits_into_4096_bytes_with_its_key(build):
+    # Some container runtimes refuse to start a pod's containers with a longer annotation.
+    spec = {
+        "storage": {"endpoint": "https://" + "e" * 504, "container": "c" * 63, "path": "p" * 512, "file": "PerPod"},
+        "workspace": {"subscription": "s" * 64, "resourceGroup": "g" * 90, "name": "n" * 64},
+        "webservice": "w" * 253,
+        "redact": [{"feature": f"{number:096}", "action": "Drop"} for number in range(14)],
+        "columns": "AzureML",
+        "flushInterval": "300s",
+        "spool": {"size": "100Gi"},
+    }
+    collection = build.collection(metadata={"name": "n" * 52, "namespace": "n" * 63}, spec=spec)
+    pod = build.pod(metadata={"labels": {"app.kubernetes.io/version": "v" * 63}})
+    text = settings(build, collection=collection, pod=pod, rotation=10**6)
+    assert len("modeldata.dev/settings") + len(text) < 4096
+
+
 def test_every_document_is_valid_by_the_schema(build):
     present = settings(build)
     for text in (
         present,
         settings(build, collection=build.collection(spec={"enabled": False})),
+        settings(build, collection=build.collection(spec=WHOLE)),
         document.switched_off(present, "models/churn"),
         document.switched_off("", "models/churn"),
     ):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import email.utils
 import socket
+import urllib.parse
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
+import yarl
+from aiohttp import web
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobClient
+from azure.storage.blob import BlobClient, ContainerClient
 
 from modeldata_operator import credentials, storage
-from modeldata_operator.credentials import Account
+from modeldata_operator.credentials import Account, GivenSas
 from modeldata_operator.reasons import Reason
+from modeldata_operator.resources import FileKind
 
 
 @pytest.fixture
@@ -27,13 +33,13 @@ def account(local_azurite):
 
 
 async def test_the_container_is_made_and_found_again(place, account):
-    assert (await storage.ensure_container(account, place)).reason is None
-    assert (await storage.ensure_container(account, place)).reason is None
+    assert (await storage.look_at(account, place)).reason is None
+    assert (await storage.look_at(account, place)).reason is None
 
 
 async def test_a_wrong_key_is_found(place, account):
     wrong = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
-    look = await storage.ensure_container(wrong, place)
+    look = await storage.look_at(wrong, place)
     assert look.reason is Reason.KEY_REJECTED
     assert wrong.key not in look.message
 
@@ -42,12 +48,12 @@ async def test_storage_that_is_not_there_is_said_and_costs_little_time(place, ac
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nowhere = dataclasses.replace(place, endpoint=f"http://127.0.0.1:{unused.getsockname()[1]}/devstoreaccount1")
-        look = await storage.ensure_container(account, nowhere)
+        look = await storage.look_at(account, nowhere)
     assert look.reason is Reason.STORAGE_UNREACHABLE
 
 
 async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_truncates(place, account):
-    await storage.ensure_container(account, place)
+    await storage.look_at(account, place)
     token = credentials.fresh(account, place, now=datetime.now(UTC), lifetime=timedelta(hours=1))
     blob = BlobClient(place.endpoint, place.container, "a/data.csv", credential=token)
     blob.create_append_blob()
@@ -58,3 +64,115 @@ async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_tr
             forbidden()
         assert refused.value.status_code in (403, 409)
     assert blob.download_blob().readall() == b"row\r\n"
+
+
+async def test_a_sas_for_a_pods_own_file_can_neither_read_list_overwrite_nor_delete(place, account):
+    place = dataclasses.replace(place, file=FileKind.PER_POD)
+    await storage.look_at(account, place)
+    token = credentials.fresh(account, place, now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    blob = BlobClient(place.endpoint, place.container, "b/data.pod.csv", credential=token)
+    blob.create_append_blob()
+    blob.append_block(b"row\r\n")
+    container = ContainerClient(place.endpoint, place.container, credential=token)
+    for forbidden in (
+        blob.download_blob,
+        blob.get_blob_properties,
+        blob.delete_blob,
+        blob.create_append_blob,
+        lambda: blob.upload_blob(b"other", overwrite=True),
+        lambda: list(container.list_blobs()),
+        container.get_container_properties,
+        container.delete_container,
+    ):
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        assert refused.value.status_code in (403, 409)
+    key = {"account_name": account.name, "account_key": account.key}
+    whole = BlobClient(place.endpoint, place.container, "b/data.pod.csv", credential=key).download_blob().readall()
+    assert whole == b"row\r\n"
+
+
+def given(account, place):
+    token = credentials.fresh(account, place, now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    return GivenSas(token, expires_soon=False)
+
+
+@pytest.mark.parametrize("file", list(FileKind))
+async def test_a_given_sas_that_works_is_seen_to_work_and_leaves_nothing(place, account, file):
+    place = dataclasses.replace(place, container=f"given-{file.lower()}", file=file)
+    await storage.look_at(account, place)
+    assert (await storage.look_at(given(account, place), place)).reason is None
+    key = {"account_name": account.name, "account_key": account.key}
+    assert list(ContainerClient(place.endpoint, place.container, credential=key).list_blobs()) == []
+
+
+async def test_a_given_sas_that_storage_rejects_is_found_and_not_shown(place, account):
+    await storage.look_at(account, place)
+    good = given(account, place)
+    wrong = GivenSas(good.token.replace("sig=", "sig=AAAA"), expires_soon=False)
+    look = await storage.look_at(wrong, place)
+    assert look.reason is Reason.SAS_REJECTED
+    assert urllib.parse.parse_qs(good.token)["sig"][0] not in look.message
+
+
+async def test_a_container_that_a_given_sas_can_not_make_is_named(place, account):
+    nowhere = dataclasses.replace(place, container="nobody-made-this")
+    look = await storage.look_at(given(account, nowhere), nowhere)
+    assert look.reason is Reason.STORAGE_REFUSED
+    assert "container nobody-made-this does not exist" in look.message
+
+
+@pytest.fixture
+async def set_clock(local_azurite):
+    """A proxy in front of Azurite that has another time of day; returns the endpoint."""
+    runners = []
+
+    async def start(ahead: timedelta) -> str:
+        async def forward(request: web.Request) -> web.Response:
+            origin = local_azurite.endpoint.rsplit("/", 1)[0]
+            # As it was sent: path and headers are signed.
+            target = yarl.URL(f"{origin}{request.raw_path}", encoded=True)
+            body = await request.read() or None
+            async with (
+                aiohttp.ClientSession(skip_auto_headers=["Content-Type", "User-Agent", "Accept"]) as session,
+                session.request(request.method, target, headers=request.headers, data=body) as answer,
+            ):
+                headers = {
+                    name: value
+                    for name, value in answer.headers.items()
+                    if name.lower() not in ("date", "transfer-encoding", "content-length")
+                }
+                headers["Date"] = email.utils.format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+                return web.Response(status=answer.status, headers=headers, body=await answer.read())
+
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", forward)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        runners.append(runner)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        return f"http://127.0.0.1:{port}/{local_azurite.account_name}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"), [(timedelta(minutes=20), "20 minutes behind"), (timedelta(minutes=-20), "20 minutes ahead of")]
+)
+@pytest.mark.parametrize("key_is_right", [True, False])
+async def test_a_clock_that_is_wrong_is_said_before_anything_else(place, account, set_clock, ahead, said, key_is_right):
+    place = dataclasses.replace(place, endpoint=await set_clock(ahead))
+    if not key_is_right:
+        account = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
+    look = await storage.look_at(account, place)
+    assert look.reason is Reason.CLOCK_SKEW
+    assert said in look.message
+
+
+async def test_a_clock_that_is_nearly_right_is_no_news(place, account, set_clock):
+    place = dataclasses.replace(place, endpoint=await set_clock(timedelta(minutes=5)))
+    assert (await storage.look_at(account, place)).reason is None
