@@ -70,7 +70,7 @@ class Minter:
             rotation = before + 1
             secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
             try:
-                await self._write(secret, held)
+                await self._write(secret, held, owner=collection.uid if namespace == own else "")
             except ApiError as error:
                 if error.absent:
                     continue  # the namespace is being deleted, with its pods
@@ -137,7 +137,12 @@ class Minter:
         secret = await self._cluster.get_secret(secret_key(collection.key, namespace))
         return None if secret is None else credentials.held(secret, labels=labels(collection.key, namespace))
 
-    async def _write(self, secret: dict[str, Any], held: HeldSas | None) -> None:
+    async def _write(self, secret: dict[str, Any], held: HeldSas | None, *, owner: str) -> None:
+        if held is not None and held.owner_uid != owner:
+            # Of a collection of this name that was deleted: it goes with its owner, now or when the garbage collector
+            # gets to it.
+            await self._cluster.delete_secret(_key(secret), held.resource_version)
+            held = None
         if held is None:
             await self._cluster.create_secret(secret)
         else:
@@ -146,7 +151,6 @@ class Minter:
 
 
 def _due(held: HeldSas, collection: DataCollection, namespace: str, source: Source, now: datetime) -> bool:
-    # A Secret of a collection that was deleted and made again is about to be garbage-collected with its old owner.
     owner = collection.uid if namespace == collection.key.namespace else ""
     return held.owner_uid != owner or credentials.must_rotate(held, source, collection.storage, now=now)
 
@@ -157,6 +161,10 @@ def _finding(source: Source, collection: DataCollection) -> Finding:
         reason = Reason.SAS_EXPIRES_SOON if source.expires_soon else Reason.CREDENTIALS_VALID
         return Finding(reason, f"the given SAS is handed out{note}")
     return Finding(Reason.CREDENTIALS_VALID, f"a SAS for container {collection.storage.container} is handed out{note}")
+
+
+def _key(secret: Mapping[str, Any]) -> ObjectKey:
+    return ObjectKey(secret["metadata"]["namespace"], secret["metadata"]["name"])
 
 
 def secret_key(collection: ObjectKey, namespace: str) -> ObjectKey:

@@ -1,0 +1,130 @@
+"""Every change of a DataCollection reaches running pods as their settings, and never more than their volumes bear."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing
+
+import pytest
+
+from modeldata_operator import document, injection, resources, workloads
+
+from ..conftest import Eventually
+from .conftest import Start
+from .server import ApiServer
+
+Manifest = dict[str, typing.Any]
+MIB = 1024**2
+
+
+class World:
+    """A collection and its one running pod."""
+
+    def __init__(self, api: ApiServer, namespace: str, eventually: Eventually) -> None:
+        self.api, self.namespace, self.eventually = api, namespace, eventually
+        self.path = f"/apis/modeldata.dev/v1alpha1/namespaces/{namespace}/datacollections"
+        self.pods = f"/api/v1/namespaces/{namespace}/pods"
+
+    def collection(self) -> Manifest:
+        credential = {"secretRef": {"name": "account"}}
+        spec = {
+            "selector": {"matchLabels": {"app": "churn"}},
+            "storage": {"endpoint": "https://account.blob.core.windows.net", "credential": credential},
+        }
+        kind = {"apiVersion": "modeldata.dev/v1alpha1", "kind": "DataCollection"}
+        created: Manifest = self.api.create(self.path, {**kind, "metadata": {"name": "churn"}, "spec": spec})
+        return created
+
+    def pod(self, *, limits: Manifest | None = None) -> None:
+        """Create a pod as the webhook would have injected it."""
+        collection = resources.collection(self.api.get(f"{self.path}/churn"))
+        assert isinstance(collection, resources.DataCollection)
+        container = {"name": "scoring", "image": "model", "resources": {"limits": limits or {}}}
+        manifest: Manifest = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "scoring", "namespace": self.namespace, "labels": {"app": "churn"}},
+            "spec": {"containers": [container]},
+        }
+        pod = workloads.pod(manifest)
+        plan = injection.plan(collection, pod)
+        assert isinstance(plan, injection.Plan)
+        injection.inject(manifest, plan, document.settings(collection, pod, None, rotation=0))
+        self.api.create(self.pods, manifest)
+
+    def spec(self, **changes: typing.Any) -> None:
+        self.api.merge(f"{self.path}/churn", {"spec": changes})
+
+    def settings(self) -> Manifest:
+        pod = self.api.get(f"{self.pods}/scoring")
+        told: Manifest = json.loads(pod["metadata"]["annotations"]["modeldata.dev/settings"])
+        return told
+
+    def message(self, kind: str) -> str:
+        conditions = self.api.get(f"{self.path}/churn").get("status", {}).get("conditions", ())
+        return next((each["message"] for each in conditions if each["type"] == kind), "")
+
+
+@pytest.fixture
+def world(api: ApiServer, namespace: str, start_operator: Start, eventually: Eventually) -> World:
+    made = World(api, namespace, eventually)
+    made.collection()
+    start_operator("controller", api.kubeconfig)
+    return made
+
+
+def test_every_change_reaches_the_running_pod(world: World) -> None:
+    world.pod()
+    before = world.settings()
+    uid = world.api.get(f"{world.pods}/scoring")["metadata"]["uid"]
+    endpoint = "https://other.blob.core.windows.net"
+    wanted = copy.deepcopy(before)
+    for change, path, told in (
+        ({"sampling": {"percent": 5}}, ("sampling", "percent"), 5),
+        (
+            {"redact": [{"feature": "ssn", "action": "Drop"}, {"feature": "email", "action": "Hash"}]},
+            ("redact",),
+            [{"feature": "ssn", "action": "Drop"}, {"feature": "email", "action": "Hash"}],
+        ),
+        ({"columns": "AzureML"}, ("columns",), "AzureML"),
+        ({"flushInterval": "1m"}, ("flushInterval",), "1m"),
+        ({"storage": {"file": "PerPod"}}, ("storage", "file"), "PerPod"),
+        ({"storage": {"endpoint": endpoint}}, ("storage", "endpoint"), endpoint),
+        ({"webservice": "ranker"}, ("identity", "webservice"), "ranker"),
+        ({"workspace": {"name": "retail"}}, ("identity", "workspace"), "retail"),
+        ({"spool": {"size": "64Mi"}}, ("spool", "bytes"), 64 * MIB),
+        ({"enabled": False}, ("enabled",), False),
+    ):
+        world.spec(**change)
+        *parents, last = path
+        place = wanted
+        for parent in parents:
+            place = place[parent]
+        place[last] = told
+        wanted["generation"] += 1
+        world.eventually(lambda: world.settings() == wanted)
+    pod = world.api.get(f"{world.pods}/scoring")
+    assert pod["metadata"]["uid"] == uid
+
+
+def test_a_running_pods_spool_grows_no_further_than_its_volume_bears(world: World) -> None:
+    world.pod()
+    world.eventually(lambda: world.settings()["spool"]["bytes"] == 256 * MIB)
+    world.spec(spool={"size": "64Mi"})
+    world.eventually(lambda: world.settings()["spool"]["bytes"] == 64 * MIB)
+    world.spec(spool={"size": "10Gi"})
+    world.eventually(lambda: world.settings()["spool"]["bytes"] == 256 * MIB)
+    world.eventually(lambda: "room for a smaller spool" in world.message("PodsInjected"))
+    world.spec(spool={"size": "200Mi"})
+    world.eventually(lambda: world.settings()["spool"]["bytes"] == 200 * MIB)
+    world.eventually(lambda: world.message("PodsInjected") == "all 1 pods are injected")
+
+
+def test_a_pod_that_may_write_little_gets_a_quarter_of_that(world: World) -> None:
+    world.pod(limits={"ephemeral-storage": "40Mi"})
+    world.eventually(lambda: world.settings()["spool"]["bytes"] == 10 * MIB)
+    world.spec(spool={"size": "1Gi"})
+    world.eventually(lambda: world.settings()["generation"] == 2)
+    assert world.settings()["spool"]["bytes"] == 10 * MIB
+    assert "smaller spool" not in world.message("PodsInjected")
