@@ -33,6 +33,8 @@ READ_TIMEOUT = 5
 DEADLINE = 10.0
 GOOD_FOR = 20.0
 """Seconds that a look counts, so that every resync looks: a key that was revoked is noticed within a minute."""
+LOOKS_AT_ONCE = 16
+"""One costs some 2 ms of CPU and a connection."""
 NOBODYS_BLOB = ".modeldata/nobody-makes-this"
 """Appended to, to see whether a SAS is taken: that it is not there is the good answer."""
 
@@ -45,52 +47,72 @@ class Look:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is looked at: many collections may share it."""
+
+    source: Source
+    endpoint: str
+    container: str
+
+
 @dataclass(slots=True)
 class _Target:
-    source: Source
     storage: Storage
+    collections: set[ObjectKey]
     look: Look | None = None
     looked: float = 0.0
     task: asyncio.Task[None] | None = None
 
 
 class ContainerWatch:
-    """Keeps one look per collection."""
+    """Keeps one look per container and key or SAS."""
 
     def __init__(self, changed: Callable[[ObjectKey], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._changed = changed
         self._clock = clock
-        self._targets: dict[ObjectKey, _Target] = {}
+        self._places: dict[ObjectKey, _Place] = {}
+        self._targets: dict[_Place, _Target] = {}
+        self._slots = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     def look(self, key: ObjectKey, source: Source, storage: Storage) -> Look | None:
         """Return the latest look at this very container with this very key or SAS; start another one if it is due."""
-        target = self._targets.get(key)
-        if target is None or target.source != source or target.storage != storage:
+        place = _Place(source, storage.endpoint, storage.container)
+        if self._places.get(key) != place:
             self.forget(key)
-            target = self._targets[key] = _Target(source, storage)
+            self._places[key] = place
+        target = self._targets.setdefault(place, _Target(storage, set()))
+        target.collections.add(key)
         due = target.look is None or self._clock() - target.looked > GOOD_FOR
         if due and target.task is None:
-            target.task = asyncio.create_task(self._run(key, target))
+            target.task = asyncio.create_task(self._run(place, target))
         return target.look
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is known of a collection."""
-        target = self._targets.pop(key, None)
-        if target is not None and target.task is not None:
-            target.task.cancel()
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        target = self._targets[place]
+        target.collections.discard(key)
+        if not target.collections:
+            del self._targets[place]
+            if target.task is not None:
+                target.task.cancel()
 
-    async def _run(self, key: ObjectKey, target: _Target) -> None:
+    async def _run(self, place: _Place, target: _Target) -> None:
         before = target.look
         try:
-            async with asyncio.timeout(DEADLINE):
-                target.look = await look_at(target.source, target.storage)
+            async with self._slots, asyncio.timeout(DEADLINE):
+                target.look = await look_at(place.source, target.storage)
         except TimeoutError:
-            target.look = Look(Reason.STORAGE_UNREACHABLE, f"{target.storage.endpoint} did not answer in time")
+            target.look = Look(Reason.STORAGE_UNREACHABLE, f"{place.endpoint} did not answer in time")
         finally:
             target.looked, target.task = self._clock(), None
         if target.look != before:
-            logger.info("container collection=%s found=%s", key, target.look.reason or "ok")
-            self._changed(key)
+            for key in sorted(target.collections):
+                logger.info("container collection=%s found=%s", key, target.look.reason or "ok")
+                self._changed(key)
 
 
 async def look_at(source: Source, storage: Storage) -> Look:

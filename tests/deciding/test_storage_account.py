@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import email.utils
 import socket
@@ -18,7 +19,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from modeldata_operator import credentials, storage
 from modeldata_operator.credentials import Account, GivenSas
 from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import FileKind
+from modeldata_operator.resources import FileKind, ObjectKey
 
 
 @pytest.fixture
@@ -124,40 +125,35 @@ async def test_a_container_that_a_given_sas_can_not_make_is_named(place, account
 
 @pytest.fixture
 async def set_clock(local_azurite):
-    """A proxy in front of Azurite that has another time of day; returns the endpoint."""
-    runners = []
+    """A proxy in front of Azurite that has the time of day it is told; returns its endpoint."""
+    clock = {"ahead": timedelta(0)}
 
-    async def start(ahead: timedelta) -> str:
-        async def forward(request: web.Request) -> web.Response:
-            origin = local_azurite.endpoint.rsplit("/", 1)[0]
-            # As it was sent: path and headers are signed.
-            target = yarl.URL(f"{origin}{request.raw_path}", encoded=True)
-            body = await request.read() or None
-            async with (
-                aiohttp.ClientSession(skip_auto_headers=["Content-Type", "User-Agent", "Accept"]) as session,
-                session.request(request.method, target, headers=request.headers, data=body) as answer,
-            ):
-                headers = {
-                    name: value
-                    for name, value in answer.headers.items()
-                    if name.lower() not in ("date", "transfer-encoding", "content-length")
-                }
-                headers["Date"] = email.utils.format_datetime(datetime.now(UTC) + ahead, usegmt=True)
-                return web.Response(status=answer.status, headers=headers, body=await answer.read())
+    async def forward(request: web.Request) -> web.Response:
+        origin = local_azurite.endpoint.rsplit("/", 1)[0]
+        # As it was sent: path and headers are signed.
+        target = yarl.URL(f"{origin}{request.raw_path}", encoded=True)
+        body = await request.read() or None
+        async with (
+            aiohttp.ClientSession(skip_auto_headers=["Content-Type", "User-Agent", "Accept"]) as session,
+            session.request(request.method, target, headers=request.headers, data=body) as answer,
+        ):
+            hop = ("date", "transfer-encoding", "content-length")
+            headers = {name: value for name, value in answer.headers.items() if name.lower() not in hop}
+            headers["Date"] = email.utils.format_datetime(datetime.now(UTC) + clock["ahead"], usegmt=True)
+            return web.Response(status=answer.status, headers=headers, body=await answer.read())
 
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        runners.append(runner)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        return f"http://127.0.0.1:{port}/{local_azurite.account_name}"
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", forward)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
 
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+    async def tell(ahead: timedelta) -> str:
+        clock["ahead"] = ahead
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/{local_azurite.account_name}"
+
+    yield tell
+    await runner.cleanup()
 
 
 @pytest.mark.parametrize(
@@ -176,3 +172,42 @@ async def test_a_clock_that_is_wrong_is_said_before_anything_else(place, account
 async def test_a_clock_that_is_nearly_right_is_no_news(place, account, set_clock):
     place = dataclasses.replace(place, endpoint=await set_clock(timedelta(minutes=5)))
     assert (await storage.look_at(account, place)).reason is None
+
+
+async def changes(queue, count):
+    return {await asyncio.wait_for(queue.get(), 30) for _ in range(count)}
+
+
+async def test_collections_that_share_a_container_and_a_key_share_the_look(place, account):
+    changed = asyncio.Queue()
+    watch = storage.ContainerWatch(changed.put_nowait)
+    churn, ranker = ObjectKey("models", "churn"), ObjectKey("models", "ranker")
+    assert watch.look(churn, account, place) is None
+    assert watch.look(ranker, account, place) is None
+    assert await changes(changed, 2) == {churn, ranker}
+    assert watch.look(churn, account, place) == storage.Look(None, "")
+
+    wrong = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
+    assert watch.look(churn, wrong, place) is None
+    assert await changes(changed, 1) == {churn}
+    found = watch.look(churn, wrong, place)
+    assert found is not None
+    assert found.reason is Reason.KEY_REJECTED
+    assert watch.look(ranker, account, place) == storage.Look(None, "")
+
+
+async def test_what_was_well_is_looked_at_again_at_the_next_resync(place, account, set_clock):
+    now, changed = [100.0], asyncio.Queue()
+    watch = storage.ContainerWatch(changed.put_nowait, clock=lambda: now[0])
+    place = dataclasses.replace(place, endpoint=await set_clock(timedelta(0)))
+    key = ObjectKey("models", "churn")
+    watch.look(key, account, place)
+    await changes(changed, 1)
+    await set_clock(timedelta(minutes=20))
+    assert watch.look(key, account, place) == storage.Look(None, "")
+    now[0] += 30
+    watch.look(key, account, place)
+    await changes(changed, 1)
+    found = watch.look(key, account, place)
+    assert found is not None
+    assert found.reason is Reason.CLOCK_SKEW
