@@ -80,11 +80,12 @@ def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> 
 
 def serialized(status: Status) -> dict[str, Any]:
     """Write a status as the API server stores it."""
-    credential: dict[str, Any] = {"rotation": status.credential.rotation}
-    if status.credential.expires_at:
-        credential["expiresAt"] = status.credential.expires_at
-    # An empty list and not no list: in a merge patch what is left out stays.
-    credential["namespaces"] = list(status.credential.namespaces)
+    # Nothing is left out: in a merge patch that would stay.
+    credential: dict[str, Any] = {
+        "rotation": status.credential.rotation,
+        "expiresAt": status.credential.expires_at,
+        "namespaces": list(status.credential.namespaces),
+    }
     pods = status.pods or PodCounts()
     return {
         "observedGeneration": status.observed_generation,

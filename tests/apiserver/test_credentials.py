@@ -364,3 +364,15 @@ def test_one_kind_of_credential_takes_the_place_of_the_other_in_running_pods(wor
     assert {"secretName": "modeldata-churn"}.items() <= next(
         each["secret"].items() for each in volume if each["name"] == "modeldata-credential"
     )
+
+
+def test_of_a_sas_that_does_not_say_when_it_ends_no_end_is_told(world: World) -> None:
+    world.account()
+    world.collection()
+    world.eventually(lambda: world.status()["credential"].get("expiresAt"))
+    in_a_policy = "sv=2024-11-04&si=writers&sr=c&sig=c2VjcmV0IHNpZ25hdHVyZQ%3D%3D"
+    world.secret("writer", sas=in_a_policy)
+    world.collection(credential={"sasTokenSecretRef": {"name": "writer"}})
+    world.eventually(lambda: world.held()["sas"] == in_a_policy)
+    world.eventually(lambda: "expiresAt" not in world.status()["credential"])
+    world.reaches("False", "SasRejected")  # there is no such policy
