@@ -32,7 +32,8 @@ async def run(role: str, config: configuration.Configuration) -> None:
         identity=identity,
         registry=registry,
         settings=settings,
-        clusterwide=True,
+        clusterwide=not config.watched,
+        namespaces=config.watched,
         liveness_endpoint=f"http://0.0.0.0:{config.health_port}/healthz",
     )
 

@@ -20,6 +20,8 @@ class Authority:
 
     async def ensure(self) -> None:
         """Make sure that the Secret holds a good certificate and that the webhook configuration trusts its issuer."""
+        if not self._configuration.own_certificates:
+            return
         host, now = self._configuration.webhook_host, datetime.now(UTC)
         secret = await self._cluster.get_secret(ObjectKey(self._configuration.namespace, names.CERTIFICATE_SECRET))
         present = certificates.from_secret(secret)

@@ -37,6 +37,23 @@ class Certificates:
         return base64.b64encode(self.bundle).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the webhook shows to the API server, as PEM."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+def served(secret: Mapping[str, Any] | None) -> Served | None:
+    """Read what the webhook serves with, whoever issued it; None if it is not there."""
+    data = (secret or {}).get("data") or {}
+    try:
+        return Served(*(base64.b64decode(data[key], validate=True) for key in ("tls.crt", "tls.key")))
+    except (KeyError, ValueError):
+        return None
+
+
 def from_secret(secret: Mapping[str, Any] | None) -> Certificates | None:
     """Read the Secret; None if it is not there or not whole."""
     data = (secret or {}).get("data") or {}

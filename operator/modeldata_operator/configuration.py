@@ -1,10 +1,13 @@
 """What the operator is told by its environment, read once at the start."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from . import names
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,14 @@ class Configuration:
 
     namespace: str
     """MODELDATA_OPERATOR_NAMESPACE: where the operator, its certificate Secret and the cluster's default live."""
+
+    namespaces: tuple[str, ...] = ()
+    """MODELDATA_NAMESPACES, separated by commas: where models are collected, all other namespaces being none of the
+    operator's business. Its rights are then Roles there (manifests/namespaced). Empty: the whole cluster."""
+
+    own_certificates: bool = True
+    """MODELDATA_CERTIFICATES, "own" or "given". Own: the controller makes the webhook's certificate and has it trusted.
+    Given: someone else (cert-manager) keeps the Secret and the caBundle; the controller touches neither."""
 
     sas_lifetime: timedelta = timedelta(hours=6)
     """MODELDATA_SAS_LIFETIME, seconds. A SAS is renewed at half its life, so this is also how long a pod may be cut off
@@ -34,6 +45,17 @@ class Configuration:
     """MODELDATA_LOG_LEVEL."""
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """List the namespaces to watch, the operator's own among them: there are the cluster's default collection and
+        the webhook's Deployment. Empty: the whole cluster.
+        """
+        return tuple(sorted({*self.namespaces, self.namespace})) if self.namespaces else ()
+
+    def serves(self, namespace: str) -> bool:
+        """Tell whether the pods of a namespace may be collected."""
+        return not self.namespaces or namespace in self.namespaces
+
+    @property
     def webhook_host(self) -> str:
         """Name the webhook as the API server calls it."""
         return f"{names.WEBHOOK_NAME}.{self.namespace}.svc"
@@ -44,6 +66,8 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
     lifetime = _number(environment, "MODELDATA_SAS_LIFETIME", 6 * 3600, least=600)
     return Configuration(
         namespace=environment.get("MODELDATA_OPERATOR_NAMESPACE", "modeldata-system"),
+        namespaces=_namespaces(environment),
+        own_certificates=_own_certificates(environment),
         sas_lifetime=timedelta(seconds=lifetime),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 9443, least=1)),
@@ -51,6 +75,22 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         certificate_directory=environment.get("MODELDATA_CERTIFICATE_DIRECTORY", "/run/modeldata-tls"),
         log_level=environment.get("MODELDATA_LOG_LEVEL", "INFO").upper(),
     )
+
+
+def _namespaces(environment: Mapping[str, str]) -> tuple[str, ...]:
+    names = {name.strip() for name in environment.get("MODELDATA_NAMESPACES", "").split(",")} - {""}
+    for name in sorted(names):
+        # A pattern would be taken by kopf, and then need the right to list the cluster's namespaces.
+        if not _NAMESPACE.fullmatch(name):
+            raise SystemExit(f"MODELDATA_NAMESPACES: {name!r} is no namespace's name; write names, with commas between")
+    return tuple(sorted(names))
+
+
+def _own_certificates(environment: Mapping[str, str]) -> bool:
+    value = environment.get("MODELDATA_CERTIFICATES", "") or "own"
+    if value not in ("own", "given"):
+        raise SystemExit(f'MODELDATA_CERTIFICATES must be "own" or "given", not {value!r}')
+    return value == "own"
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, *, least: float) -> float:

@@ -118,6 +118,8 @@ class Webhook:
         if not self._synced.is_set():
             logger.warning("admitted unchanged before the indexes were whole pod=%s", _named(pod))
             return
+        if not self._configuration.serves(pod.key.namespace):
+            return  # its Deployments aren't known, and no SAS will ever be there
         if self._inventory.serving(pod.key.namespace).empty:
             return
         deployment = await self._deployment_of(pod)
@@ -171,7 +173,7 @@ class Webhook:
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("Secret %s not read: %s", names.CERTIFICATE_SECRET, error)
             return False
-        present = certificates.from_secret(secret)
+        present = certificates.served(secret)
         if present is None:
             return False
         if not self.certificate_file.exists() or self.certificate_file.read_bytes() != present.certificate:

@@ -80,6 +80,11 @@ async def test_a_bug_admits_the_pod_unchanged(admission, build, monkeypatch, cap
     assert "admitted unchanged" in caplog.text
 
 
+async def test_a_pod_of_a_namespace_that_is_not_the_operators_is_admitted_unchanged(admission, build):
+    admission._configuration = Configuration("modeldata-system", namespaces=("others",))
+    assert await admit(admission, build.pod_manifest()) == []
+
+
 async def test_before_the_indexes_are_whole_nothing_is_injected(admission, build):
     admission._synced.clear()
     assert await admit(admission, build.pod_manifest()) == []

@@ -20,3 +20,30 @@ def test_the_lifetime_of_a_sas_can_be_set():
 def test_a_value_that_makes_no_sense_ends_the_process_with_its_name(value):
     with pytest.raises(SystemExit, match="MODELDATA_SAS_LIFETIME"):
         configuration.from_environment({"MODELDATA_SAS_LIFETIME": value})
+
+
+def test_without_namespaces_the_whole_cluster_is_watched_and_served():
+    config = configuration.from_environment({})
+    assert config.watched == ()
+    assert config.serves("anything")
+
+
+def test_the_given_namespaces_are_served_and_the_operators_own_is_watched_as_well():
+    config = configuration.from_environment({"MODELDATA_NAMESPACES": "models, scoring,,models"})
+    assert config.namespaces == ("models", "scoring")
+    assert config.watched == ("modeldata-system", "models", "scoring")
+    assert config.serves("scoring")
+    assert not config.serves("modeldata-system")
+
+
+@pytest.mark.parametrize("value", ["team-*", "Models", "a b", "-a", "!models", "a" * 64])
+def test_what_is_no_namespaces_name_ends_the_process_with_it(value):
+    with pytest.raises(SystemExit, match="MODELDATA_NAMESPACES: "):
+        configuration.from_environment({"MODELDATA_NAMESPACES": f"models,{value}"})
+
+
+def test_the_certificate_is_the_operators_own_unless_it_is_given():
+    assert configuration.from_environment({"MODELDATA_CERTIFICATES": "own"}).own_certificates
+    assert not configuration.from_environment({"MODELDATA_CERTIFICATES": "given"}).own_certificates
+    with pytest.raises(SystemExit, match='must be "own" or "given"'):
+        configuration.from_environment({"MODELDATA_CERTIFICATES": "cert-manager"})

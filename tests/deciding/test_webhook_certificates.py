@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from cryptography import x509
 
 from modeldata_operator import certificates
@@ -65,3 +66,18 @@ def test_a_secret_with_something_else_in_it_is_replaced():
 def test_the_keys_are_in_no_representation():
     made = certificates.renewed(None, host=HOST, now=NOW)
     assert "PRIVATE" not in repr(made)
+
+
+def test_what_is_served_needs_no_authoritys_key():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    secret = certificates.to_secret(made, namespace="x")
+    del secret["data"]["ca.key"]
+    assert certificates.served(secret) == certificates.Served(made.certificate, made.key)
+    assert made.key.decode() not in repr(certificates.served(secret))
+
+
+@pytest.mark.parametrize(
+    "secret", [None, {}, {"data": {"tls.crt": "eA=="}}, {"data": {"tls.crt": "?", "tls.key": "?"}}]
+)
+def test_a_secret_without_a_certificate_serves_nothing(secret):
+    assert certificates.served(secret) is None
