@@ -1,14 +1,17 @@
 """Starts one of the operator's two processes: `python -m modeldata_operator webhook|controller`."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import kopf
+from kubernetes.aio.client.api_client import ApiClient
 
-from . import configuration, framework
+from . import cluster, configuration, framework, reach
 from .controller import Controller
 from .webhook import Webhook
 
@@ -28,14 +31,37 @@ async def run(role: str, config: configuration.Configuration) -> None:
         Controller(config).register(registry)
     # Kopf would ask for the user's name, and a container's user often has none.
     identity: Any = f"modeldata-operator-{role}"
-    await kopf.operator(
-        identity=identity,
-        registry=registry,
-        settings=settings,
-        clusterwide=not config.watched,
-        namespaces=config.watched,
-        liveness_endpoint=f"http://0.0.0.0:{config.health_port}/healthz",
-    )
+    async with _namespaces(config) as (namespaces, stop):
+        await kopf.operator(
+            identity=identity,
+            registry=registry,
+            settings=settings,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+            liveness_endpoint=f"http://0.0.0.0:{config.health_port}/healthz",
+        )
+
+
+@contextlib.asynccontextmanager
+async def _namespaces(config: configuration.Configuration) -> AsyncIterator[tuple[tuple[str, ...], asyncio.Event]]:
+    """Find the namespaces to watch, none for the whole cluster, and what says that there is another one."""
+    stop = asyncio.Event()
+    if not config.namespaces:
+        yield (), stop
+        return
+    await cluster.load_configuration()
+    api = cluster.Cluster(ApiClient())
+    # Its own goes without asking: nothing works without it.
+    found = {*await reach.watchable(api, config.namespaces), config.namespace}
+    left_out = sorted(set(config.namespaces) - found)
+    task = asyncio.create_task(reach.until_watchable(api, left_out, stop, every=config.resync), name="namespaces")
+    try:
+        yield tuple(sorted(found)), stop
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await api.close()
 
 
 def main() -> None:

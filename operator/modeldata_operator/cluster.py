@@ -65,6 +65,17 @@ class Cluster:
             raise
         return any(resource.get("name") == names.PLURAL for resource in answer.get("resources", ()))
 
+    async def may_list_collections(self, namespace: str) -> bool:
+        """Tell whether this account may list a namespace's DataCollections."""
+        try:
+            await self._call("GET", f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}")
+        except ApiError as error:
+            if error.status == 403:
+                return False
+            if not error.absent:  # the CRD is waited for later
+                raise
+        return True
+
     async def get_pod(self, pod: ObjectKey) -> dict[str, Any] | None:
         """Read a pod."""
         return await self._get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")

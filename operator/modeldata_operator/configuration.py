@@ -44,13 +44,6 @@ class Configuration:
     log_level: str = "INFO"
     """MODELDATA_LOG_LEVEL."""
 
-    @property
-    def watched(self) -> tuple[str, ...]:
-        """List the namespaces to watch, the operator's own among them: there are the cluster's default collection and
-        the webhook's Deployment. Empty: the whole cluster.
-        """
-        return tuple(sorted({*self.namespaces, self.namespace})) if self.namespaces else ()
-
     def serves(self, namespace: str) -> bool:
         """Tell whether the pods of a namespace may be collected."""
         return not self.namespaces or namespace in self.namespaces

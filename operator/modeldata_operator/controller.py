@@ -51,6 +51,7 @@ class Controller:
         # Set at the start, when kopf has made its indexes and there is a loop to connect in.
         self._inventory: Inventory
         self._pods: PodInventory
+        self._pusher: Pusher
         self._reconciler: Reconciler
         self._recorder: events.Recorder
         self._authority: authority.Authority
@@ -76,12 +77,13 @@ class Controller:
         self._pods = PodInventory(self._inventory, indexes["pods"])
         self._recorder = events.Recorder(self._cluster)
         self._authority = authority.Authority(self._cluster, self._configuration)
+        self._pusher = Pusher(self._cluster)
         self._reconciler = Reconciler(
             cluster=self._cluster,
             inventory=self._inventory,
             pods=self._pods,
             minter=Minter(self._cluster, lifetime=self._configuration.sas_lifetime),
-            pusher=Pusher(self._cluster),
+            pusher=self._pusher,
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
         )
@@ -93,6 +95,7 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pusher.close()
         await self._cluster.close()
 
     async def _probe(self, **_: Any) -> str:

@@ -48,6 +48,12 @@ class Pusher:
         task.add_done_callback(self._tasks.discard)
         return True
 
+    async def close(self) -> None:
+        """Give up the repeats: the next start of this process compares every pod anyway."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _repeat(self, pod: Pod, settings: str) -> None:
         try:
             for delay, ending in REPEATS:

@@ -7,6 +7,7 @@ import typing
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from modeldata_operator import certificates
 
@@ -56,7 +57,8 @@ WATCHED = {
 SECRETS = {(verb, "/secrets") for verb in ("get", "create", "patch", "delete")}
 PODS = {(verb, "/pods") for verb in ("list", "watch")}
 REPORTS = {("patch", "modeldata.dev/datacollections/status"), ("create", "/events")}
-WORK = WATCHED | SECRETS | PODS | REPORTS | {("get", "/pods"), ("patch", "/pods"), ("patch", "apps/deployments")}
+CHANGES = {(verb, resource) for verb in ("get", "patch") for resource in ("/pods", "apps/deployments")}
+WORK = WATCHED | SECRETS | PODS | REPORTS | CHANGES
 
 
 @pytest.fixture
@@ -149,6 +151,33 @@ def test_a_namespaced_operator_does_its_work_there_and_does_not_see_other_namesp
     assert not world.conditions("churn", "others")
     assert "modeldata.dev/injected" not in world.pod("scoring", "others")["metadata"]["annotations"]
     world.assert_never_refused()
+
+
+def test_a_namespace_that_is_gone_keeps_nobody_waiting_and_is_taken_in_when_it_has_its_role(
+    world: World, start_operator: Start, eventually: Eventually
+) -> None:
+    world.api.namespace("models")
+    installation.install_operator(world.api, installation.NAMESPACED)
+    neglect(world)
+    world.start(start_operator, MODELDATA_NAMESPACES="gone,models")
+    does_its_work(world, eventually)
+    world.assert_never_refused()
+    world.api.namespace("gone")
+    world.api.kubectl("apply", "-f", "-", input=rights_in("gone"))
+    # Each stops by itself, and is started anew by whoever runs it.
+    for each in world.running:
+        assert eventually(lambda each=each: each.process.poll() is not None)
+        assert each.process.returncode == 0
+        assert "gone can be watched now" in each.said()
+
+
+def rights_in(namespace: str) -> str:
+    """Write the Roles and RoleBindings of the models' namespace, for another one."""
+    manifests = yaml.safe_load_all(installation.NAMESPACED.read_text(encoding="utf-8"))
+    found = [item for item in manifests if item["metadata"].get("namespace") == "models"]
+    for item in found:
+        item["metadata"]["namespace"] = namespace
+    return yaml.safe_dump_all(found)
 
 
 def test_a_given_certificate_is_served_and_neither_made_nor_announced_by_the_operator(

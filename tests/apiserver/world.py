@@ -18,17 +18,17 @@ class World:
     def __init__(self, api: ApiServer, eventually: Eventually) -> None:
         self.api = api
         self._eventually = eventually
-        self._running: list[Running] = []
+        self.running: list[Running] = []
         self._pods = 0
 
     def start(self, start: Start, **environment: str) -> None:
         """Start both, and let the API server find the webhook."""
         for role, account in (("controller", CONTROLLER), ("webhook", WEBHOOK)):
             kubeconfig = self.api.kubeconfig_for(token=installation.token(self.api, account), name=f"kubeconfig-{role}")
-            self._running.append(start(role, kubeconfig, environment=environment))
-        installation.lead_webhook_to(self.api, self._running[1].webhook_port)
+            self.running.append(start(role, kubeconfig, environment=environment))
+        installation.lead_webhook_to(self.api, self.running[1].webhook_port)
         self.ready("modeldata-operator-webhook", server.NAMESPACE)
-        for each in self._running:
+        for each in self.running:
             self._eventually(lambda each=each: healthy(each.health_port))
 
     def ready(self, name: str, namespace: str) -> None:
@@ -99,5 +99,5 @@ class World:
 
     def assert_never_refused(self) -> None:
         """Nothing that the processes asked for was forbidden."""
-        for each in self._running:
+        for each in self.running:
             assert "forbidden" not in each.said().lower()

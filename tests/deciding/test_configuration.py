@@ -22,16 +22,13 @@ def test_a_value_that_makes_no_sense_ends_the_process_with_its_name(value):
         configuration.from_environment({"MODELDATA_SAS_LIFETIME": value})
 
 
-def test_without_namespaces_the_whole_cluster_is_watched_and_served():
-    config = configuration.from_environment({})
-    assert config.watched == ()
-    assert config.serves("anything")
+def test_without_namespaces_the_whole_cluster_is_served():
+    assert configuration.from_environment({}).serves("anything")
 
 
-def test_the_given_namespaces_are_served_and_the_operators_own_is_watched_as_well():
+def test_only_the_given_namespaces_are_served():
     config = configuration.from_environment({"MODELDATA_NAMESPACES": "models, scoring,,models"})
     assert config.namespaces == ("models", "scoring")
-    assert config.watched == ("modeldata-system", "models", "scoring")
     assert config.serves("scoring")
     assert not config.serves("modeldata-system")
 

@@ -70,3 +70,12 @@ async def test_a_failed_push_is_told(cluster, build):
     with pytest.raises(ApiError):
         await pusher.push(build.pod(), "x")
     await settled(pusher)
+
+
+async def test_when_the_process_ends_no_repeat_is_left(cluster, build, monkeypatch):
+    monkeypatch.setattr(pushing, "REPEATS", ((3600, ""),))
+    pusher = pushing.Pusher(cluster)
+    assert await pusher.push(build.pod(), "{}")
+    await pusher.close()
+    assert not pusher._tasks
+    assert cluster.written == ["{}"]
