@@ -132,6 +132,26 @@ def test_the_operator_does_its_work_with_the_rights_it_is_installed_with(
     world.assert_never_refused()
 
 
+def test_bound_in_one_namespace_the_right_on_secrets_suffices_there_and_its_lack_is_told_elsewhere(
+    world: World, start_operator: Start, eventually: Eventually
+) -> None:
+    installation.install_operator(world.api)
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    binding = world.api.get(f"{rbac}/clusterrolebindings/modeldata-operator-credentials")
+    world.api.delete(f"{rbac}/clusterrolebindings/modeldata-operator-credentials")
+    neglect(world)
+    narrow = {"metadata": {"name": "modeldata-operator-credentials"}}
+    narrow |= {key: binding[key] for key in ("roleRef", "subjects")}
+    world.api.create(f"{rbac}/namespaces/models/rolebindings", narrow)
+    world.api.namespace("others")
+    world.account("others")
+    world.collect("churn", "others", selector={"matchLabels": {"app": "scoring"}})
+    world.start(start_operator)
+    does_its_work(world, eventually)
+    conditions = eventually(lambda: world.conditions("churn", "others"))
+    assert conditions["CredentialsReady"] == "CredentialsUnknown"
+
+
 def test_a_namespaced_operator_does_its_work_there_and_does_not_see_other_namespaces(
     world: World, start_operator: Start, eventually: Eventually
 ) -> None:
@@ -184,8 +204,12 @@ def test_a_given_certificate_is_served_and_neither_made_nor_announced_by_the_ope
     world: World, start_operator: Start, eventually: Eventually
 ) -> None:
     installation.install_operator(world.api)
-    for kind in ("clusterrolebindings/modeldata-operator-trust", "clusterroles/modeldata-operator-trust"):
-        world.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
+    own = f"namespaces/{server.NAMESPACE}"
+    for binding in (
+        "clusterrolebindings/modeldata-operator-trust",
+        f"{own}/rolebindings/modeldata-operator-controller",
+    ):
+        world.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{binding}")
     certificate, authority = issued()
     path = f"/api/v1/namespaces/{server.NAMESPACE}/secrets"
     world.api.create(path, {"metadata": {"name": "modeldata-webhook-tls"}, "type": "kubernetes.io/tls", **certificate})
