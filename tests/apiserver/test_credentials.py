@@ -12,6 +12,7 @@ import urllib.parse
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContainerSasPermissions, generate_container_sas
 
 from modeldata_operator import injection, resources, workloads
@@ -121,7 +122,15 @@ class World:
 
     def write_with_the_pods_sas(self, name: str) -> None:
         blob = BlobClient(self.azurite.endpoint, self.namespace, name, credential=self.held()["sas"])
-        blob.create_append_blob()
+
+        def created() -> bool:
+            try:
+                blob.create_append_blob()
+            except ResourceNotFoundError:  # the container is made with the first look, a moment after the SAS
+                return False
+            return True
+
+        self.eventually(created)
         blob.append_block(b"row\r\n")
 
     def pod(self, name: str = "scoring", *, namespace: str = "") -> Manifest:
