@@ -87,10 +87,14 @@ class Cluster:
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
         return await self._merge(path, {"metadata": metadata})
 
-    async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str) -> bool:
-        """Roll a Deployment by one annotation of its template; False if it is gone."""
+    async def get_deployment(self, deployment: ObjectKey) -> dict[str, Any] | None:
+        """Read a Deployment."""
+        return await self._get(f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}")
+
+    async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str, *, resource_version: str) -> bool:
+        """Roll a Deployment by one annotation of its template; False if it is gone, or has changed meanwhile."""
         body = {
-            "metadata": {"uid": uid},
+            "metadata": {"uid": uid, "resourceVersion": resource_version},
             "spec": {"template": {"metadata": {"annotations": {names.RESTARTED_FOR_ANNOTATION: marker}}}},
         }
         path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"

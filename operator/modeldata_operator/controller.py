@@ -136,6 +136,9 @@ class Controller:
             self._deployments_to_check.add(deployment.key)
             for pod in self._pods.of_deployment(deployment):
                 self._mark(pod)
+            if deployment.restarted_for is not None:
+                # Also while it has no pods: the next one waits for it.
+                self._queue.add(deployment.restarted_for.collection)
             for key in self._inventory.collection_keys(deployment.key.namespace):
                 self._queue.add(key)
         if self._inventory.webhook_ready is not self._webhook_ready:
@@ -189,7 +192,8 @@ class Controller:
             return
         subject = events.about_deployment(key, deployment.uid)
         if deployment.collect not in ("true", "false"):
-            message = selection.misspelt(deployment.collect)
+            # In the words of the collection that would serve it, if there is one: it is then said once.
+            message = f"Deployment {key.name}: {selection.misspelt(deployment.collect)}"
             await self._recorder.record(subject, Reason.INVALID_ANNOTATION, message, warning=True)
             return
         collections = self._inventory.serving(key.namespace)
@@ -198,6 +202,14 @@ class Controller:
             if choice.reason is Reason.COLLECTION_NOT_FOUND:
                 await self._recorder.record(subject, choice.reason, choice.message, warning=True)
                 return
+
+    async def _check_templates(self) -> None:
+        """Tell people on their workload that the annotation of its own template leads nowhere."""
+        for matched in self._pods.annotated():
+            choice = matched.choice
+            if choice.collection is None and choice.candidate is None and choice.message:
+                subject = events.about_workload(matched.pod.workload(matched.deployment))
+                await self._recorder.record(subject, choice.reason, choice.message, warning=True)
 
     async def _resync(self) -> None:
         """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
@@ -211,6 +223,7 @@ class Controller:
                 self._queue.add(key)
             for key in self._inventory.deployment_keys():
                 self._deployments_to_check.add(key)
+            await self._check_templates()
             await self._authority_once()
             await asyncio.sleep(self._configuration.resync)
 

@@ -16,6 +16,7 @@ from . import names, resources
 from .cluster import ApiError, Cluster
 from .reasons import Reason
 from .resources import ObjectKey
+from .workloads import Workload
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,10 @@ REPEAT_SECONDS = 600.0
 """Less than the hour that Events live, so that a standing problem is always in `kubectl describe`."""
 
 MEMORY = 10_000
+
+BURST, A_SECOND = 50, 5.0
+"""Events at once, and afterwards: trouble of a thousand workloads is told within minutes, and floods nobody. What is
+not told now is told at a later look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ def about_deployment(key: ObjectKey, uid: str) -> Subject:
     return Subject("apps/v1", "Deployment", key, uid)
 
 
+def about_workload(workload: Workload) -> Subject:
+    """Name a workload as the subject of an Event, or what is known of it by uid: an Argo Rollout's ReplicaSet."""
+    known = workload.subject
+    return Subject(known.api_version, known.kind, ObjectKey(workload.key.namespace, known.name), known.uid)
+
+
 class Recorder:
     """Posts Events and remembers what was said."""
 
@@ -52,6 +63,7 @@ class Recorder:
         self._cluster = cluster
         self._clock = clock
         self._said: OrderedDict[tuple[str, Reason, str], float] = OrderedDict()
+        self._room, self._counted = float(BURST), clock()
 
     async def record(self, subject: Subject, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Post an Event unless the same was said lately. An Event that can't be posted is a log line, no failure."""
@@ -63,13 +75,18 @@ class Recorder:
             logger.warning("event not posted object=%s reason=%s error=%s", subject.key, reason, error)
 
     def due(self, subject: Subject, reason: Reason, message: str) -> bool:
-        """Tell whether this is news, and remember that it was told."""
+        """Tell whether this is news and there is room for it, and remember that it was told."""
         # "3 pods" after "2 pods" is no news.
         said, now = (subject.uid, reason, re.sub(r"\d+", "#", message)), self._clock()
         before = self._said.pop(said, None)
         if before is not None and now - before < REPEAT_SECONDS:
             self._said[said] = before
             return False
+        self._room = min(BURST, self._room + (now - self._counted) * A_SECOND)
+        self._counted = now
+        if self._room < 1:
+            return False
+        self._room -= 1
         self._said[said] = now
         while len(self._said) > MEMORY:
             self._said.popitem(last=False)

@@ -74,7 +74,7 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
     """Decide what this pod would get from this collection, or why it can't get it."""
     containers = _chosen(collection, pod)
     if not containers:
-        wanted, present = ", ".join(collection.containers), ", ".join(pod.containers)
+        wanted, present = ", ".join(collection.containers), ", ".join((*pod.containers, *pod.sidecars))
         return Refusal(Reason.CONTAINER_NOT_FOUND, f"no container is named {wanted}; the pod has {present}")
     for obstacle in pod.obstacles:
         if obstacle.container is None or obstacle.container in containers:
@@ -105,7 +105,8 @@ def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:
         {names.INJECTED_ANNOTATION: wanted.hash, names.SETTINGS_ANNOTATION: settings}
     )
     _append_missing(spec, "volumes", "name", _volumes(wanted))
-    for container in spec.get("containers") or ():
+    # A plain init container is never among the chosen: it ends before the model serves.
+    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
         if container.get("name") in wanted.containers:
             _append_missing(container, "env", "name", _environment())
             _append_missing(container, "volumeMounts", "mountPath", _mounts())
@@ -113,7 +114,7 @@ def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:
 
 def _chosen(collection: DataCollection, pod: Pod) -> tuple[str, ...]:
     if collection.containers:
-        return tuple(name for name in pod.containers if name in collection.containers)
+        return tuple(name for name in (*pod.containers, *pod.sidecars) if name in collection.containers)
     default = pod.annotations.get(names.DEFAULT_CONTAINER_ANNOTATION)
     if default in pod.containers:
         return (default,)

@@ -121,6 +121,15 @@ class PodInventory:
             if pod.injection is not None
         }
 
+    def annotated(self) -> list[Matched]:
+        """List the pods that carry collect_model_data themselves, and were not injected."""
+        return [
+            self._inventory.match(pod, self._inventory.serving(namespace))
+            for namespace in list(self._pods)
+            for pod in self._pods.get(namespace, ())
+            if names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
+        ]
+
     def of_deployment(self, deployment: Deployment) -> Iterable[Pod]:
         """List a Deployment's pods."""
         for pod in self._pods.get(deployment.key.namespace, ()):

@@ -10,6 +10,8 @@ FIELD_MANAGER = "modeldata-operator"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 APP_VERSION_LABEL = "app.kubernetes.io/version"
 TEMPLATE_HASH_LABEL = "pod-template-hash"
+ROLLOUT_HASH_LABEL = "rollouts-pod-template-hash"  # of argoproj.io
+REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 
 # What a user writes.
 COLLECT_ANNOTATION = "collect_model_data"

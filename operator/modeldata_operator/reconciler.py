@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from . import document, events, injection, names, resources, rollout, status, workloads
+from . import document, events, names, resources, rollout, status, verification, workloads
 from .cluster import ApiError, Cluster
 from .events import Recorder
 from .inventory import Inventory, Matched, PodInventory
@@ -18,10 +18,10 @@ from .minting import Minted, Minter
 from .pushing import Pusher
 from .reasons import Reason
 from .resources import CredentialStatus, DataCollection, ObjectKey, PodCounts, Storage, UnreadableCollection
-from .rollout import Uninjected, Verdict
 from .status import Finding, Observation
 from .storage import ContainerWatch
-from .workloads import Pod
+from .verification import Comparison, Verdict, WorkloadState
+from .workloads import Deployment, Pod
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,18 @@ PATCHES_AT_ONCE = 32
 RESTART_AFTER = 1.0
 """Seconds a Deployment has to be found un-injected before it is restarted. The webhook's replicas learn of a new
 annotation or collection a moment after this process; pods made before that would be restarted in vain."""
+
+SEEN_WITHIN = 30.0
+"""Seconds to wait for the watch to bring back a restart of ours, before the next one is thought of."""
+
+# What passes by itself, or is the collection's trouble and told there, is no Event on a workload.
+_NOT_TOLD = (
+    Reason.WAITING_FOR_RESTART,
+    Reason.WAITING_FOR_TURN,
+    Reason.ROLLOUT_RUNNING,
+    Reason.SWITCHED_OFF,
+    Reason.CREDENTIALS_UNKNOWN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +56,12 @@ class _Credential:
     look: int
 
 
-@dataclass(slots=True)
-class _Findings:
-    """What looking at the pods found."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A Deployment that is about to be restarted, or was and is not yet seen so."""
 
-    pushes: list[tuple[Pod, str]]
-    uninjected: list[Uninjected]
-    problems: list[Finding]
-    matched: int = 0
-    injected: int = 0
-    current: int = 0
-    outgrown: int = 0
+    verdict: Verdict
+    since: float
 
 
 class Reconciler:
@@ -82,7 +89,8 @@ class Reconciler:
         self._clock = clock
         self._credentials: dict[ObjectKey, _Credential] = {}
         self._look = 0
-        self._uninjected_since: dict[tuple[ObjectKey, str], float] = {}
+        self._about_to_restart: dict[ObjectKey, _Waiting] = {}
+        self._restarted: dict[ObjectKey, _Waiting] = {}
         self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)
 
     def look_again(self) -> None:
@@ -110,14 +118,13 @@ class Reconciler:
         ]
         namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
         minted = await self._credential(collection, namespaces)
-        findings = self._compare(collection, served, rotation=minted.status.rotation)
-        findings.problems += _conflicts(collection, concerned) + _misspelt(collection, concerned)
-        pushed = await self._push(collection.key, findings.pushes)
-        findings.current += pushed
+        compared = verification.compare(collection, served, rotation=minted.status.rotation)
+        compared.current += await self._push(collection.key, compared.pushes)
         credential_finding, credential_ready = self._judge_credential(collection, minted)
-        verdicts = rollout.verdicts(
+        verdicts = verification.unserved(collection, concerned) + rollout.decide(
             collection,
-            findings.uninjected,
+            compared.states,
+            elsewhere=self._elsewhere(collection, compared.states),
             credentials_ready=minted.ready,
             webhook_ready=self._inventory.webhook_ready,
         )
@@ -128,39 +135,34 @@ class Reconciler:
             credential=minted.status,
             credential_finding=credential_finding,
             credential_ready=credential_ready,
-            pods=PodCounts(findings.matched, findings.injected, findings.current),
-            problems=findings.problems,
+            pods=PodCounts(compared.matched, compared.injected, compared.current),
             verdicts=verdicts,
-            notes=_notes(findings),
+            notes=_notes(compared),
         )
-        await self._report(collection, observed)
+        await self._report(collection, observed, compared.states)
         return again
 
-    def _compare(self, collection: DataCollection, served: Sequence[Matched], *, rotation: int) -> _Findings:
-        """Compare every served pod with what it should carry."""
-        found = _Findings(pushes=[], uninjected=[], problems=[], matched=len(served))
-        refusals: dict[str, Finding] = {}
-        for item in served:
-            pod = item.pod
-            plan = injection.plan(collection, pod)
-            mine = pod.injection is not None and pod.injection.collection == collection.key
-            current = mine
-            if mine and pod.injection is not None:
-                found.injected += 1
-                found.outgrown += injection.outgrown(collection, pod)
-                settings = document.settings(collection, pod, item.deployment, rotation=rotation)
-                if pod.injection.settings_digest != workloads.digest(settings):
-                    found.pushes.append((pod, settings))
-                    current = False
-            if isinstance(plan, injection.Refusal):
-                workload = pod.workload_name(item.deployment)
-                refusals.setdefault(workload, Finding(plan.reason, f"{workload}: {plan.message}"))
-            elif not mine or (pod.injection is not None and pod.injection.hash != plan.hash):
-                found.uninjected.append(Uninjected(pod.key, item.deployment, plan.hash))
-                current = False
-            found.current += current
-        found.problems += [refusals[name] for name in sorted(refusals)]
-        return found
+    def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Deployment]:
+        """Find Deployments without a pod at the moment that were restarted, and hold the rollout up."""
+        stopped = rollout.stopped_at(collection)
+        if not stopped and not any(state.missing for state in states):
+            return []
+        seen = {state.workload.key for state in states if state.deployment is not None}
+        found = []
+        for key in self._inventory.deployment_keys():
+            deployment = self._inventory.deployment(key)
+            if deployment is None or key in seen:
+                continue
+            mark = deployment.restarted_for
+            ours = mark is not None and mark.collection == collection.key and not deployment.complete
+            if ours or key in stopped:
+                found.append(deployment)
+        return [
+            deployment
+            for deployment in sorted(found, key=lambda deployment: deployment.key)
+            # One that has pods, and none that is served, is not this collection's any more.
+            if all(pod.gone for pod in self._pods.of_deployment(deployment))
+        ]
 
     async def _credential(self, collection: DataCollection, namespaces: frozenset[str]) -> Minted:
         """Look after the SAS Secrets, once in every resync: switching off must not wait for them."""
@@ -245,46 +247,79 @@ class Reconciler:
         return [result for result in results if isinstance(result, bool)]
 
     async def _restart(self, collection: DataCollection, verdicts: Sequence[Verdict]) -> float | None:
-        """Restart what the verdicts say, each after having been seen un-injected for a moment."""
-        now, waiting = self._clock(), {}
-        again: float | None = None
-        for verdict in verdicts:
-            if not verdict.restart or verdict.deployment is None:
-                continue
-            deployment = verdict.deployment
-            since = self._uninjected_since.get((deployment.key, verdict.marker), now)
-            if now - since < RESTART_AFTER:
-                waiting[(deployment.key, verdict.marker)] = since
-                again = RESTART_AFTER
-                continue
-            if await self._cluster.restart_deployment(deployment.key, deployment.uid, verdict.marker):
-                logger.info("restarted deployment=%s for=%s", deployment.key, verdict.marker)
-                message = f"restarted once, so that DataCollection {collection.key} can collect its pods"
-                subject = events.about_deployment(deployment.key, deployment.uid)
-                await self._recorder.record(subject, Reason.RESTARTED, message)
-        self._uninjected_since = {
-            seen: since
-            for seen, since in self._uninjected_since.items()
-            if not seen[1].startswith(f"{collection.key}/")
-        } | waiting
-        return again
+        """Restart the one Deployment that is to be, after it was seen un-injected for a moment."""
+        key, now = collection.key, self._clock()
+        verdict = next((verdict for verdict in verdicts if verdict.mark is not None), None)
+        waiting, unseen = self._about_to_restart.pop(key, None), self._unseen(key, now)
+        if verdict is None:
+            return None
+        if unseen:
+            return RESTART_AFTER
+        if waiting is None or (waiting.verdict.workload, waiting.verdict.mark) != (verdict.workload, verdict.mark):
+            waiting = _Waiting(verdict, now)
+        if now - waiting.since < RESTART_AFTER:
+            self._about_to_restart[key] = waiting
+            return RESTART_AFTER
+        if not await self._restart_deployment(verdict):
+            return RESTART_AFTER
+        self._restarted[key] = _Waiting(verdict, now)
+        logger.info("restarted deployment=%s for=%s", verdict.workload.key, verdict.mark)
+        message = f"restarted once, so that DataCollection {key} can collect its pods"
+        await self._recorder.record(events.about_workload(verdict.workload), Reason.RESTARTED, message)
+        return None
 
-    async def _report(self, collection: DataCollection, observed: Observation) -> None:
+    async def _restart_deployment(self, verdict: Verdict) -> bool:
+        """Restart a Deployment if it is still what was decided on: nobody paused, changed or replaced it meanwhile."""
+        key = verdict.workload.key
+        body = await self._cluster.get_deployment(key)
+        if body is None or workloads.deployment(body) != self._inventory.deployment(key):
+            return False
+        metadata = body["metadata"]
+        return await self._cluster.restart_deployment(
+            key, metadata["uid"], str(verdict.mark), resource_version=metadata["resourceVersion"]
+        )
+
+    def _unseen(self, key: ObjectKey, now: float) -> bool:
+        """Tell whether the last restart is still on its way back: decided without it, there would be two at once."""
+        last = self._restarted.get(key)
+        if last is None:
+            return False
+        deployment = self._inventory.deployment(last.verdict.workload.key)
+        seen = deployment is None or deployment.restarted_for == last.verdict.mark
+        if seen or now - last.since > SEEN_WITHIN:
+            del self._restarted[key]
+            return False
+        return True
+
+    async def _report(self, collection: DataCollection, observed: Observation, states: Sequence[WorkloadState]) -> None:
         wanted = status.from_observation(
             observed, previous=collection.status, now=resources.timestamp(datetime.now(UTC))
         )
         if wanted != collection.status:
             await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
+            if status.why(wanted) != status.why(collection.status):
+                logger.info("status collection=%s %s", collection.key, status.why(wanted))
         subject = events.about_collection(collection.key, collection.uid)
-        for finding in observed.problems:
-            await self._recorder.record(subject, finding.reason, finding.message, warning=True)
+        told = [verdict for verdict in status.most_urgent_first(observed.verdicts) if verdict.reason not in _NOT_TOLD]
+        for verdict in told[:1]:
+            if verdict.reason is not Reason.OPTED_OUT:
+                await self._recorder.record(subject, verdict.reason, verdict.message, warning=True)
         if observed.credential_ready is False or observed.credential_finding.reason is Reason.SAS_EXPIRES_SOON:
             finding = observed.credential_finding
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
-        for verdict in observed.verdicts:
-            if verdict.deployment is not None and verdict.reason in (Reason.RESTARTED_IN_VAIN, Reason.ROLLOUT_PAUSED):
-                about = events.about_deployment(verdict.deployment.key, verdict.deployment.uid)
-                await self._recorder.record(about, verdict.reason, verdict.message, warning=True)
+            for state in states if observed.credential_ready is False else ():
+                about = events.about_workload(state.workload)
+                message = f"DataCollection {collection.key}: {finding.message}"
+                await self._recorder.record(about, finding.reason, message, warning=True)
+        for verdict in told:
+            about, warning = events.about_workload(verdict.workload), verdict.reason is not Reason.OPTED_OUT
+            await self._recorder.record(about, verdict.reason, verdict.message, warning=warning)
+        mentioned = {verdict.workload for verdict in told if rollout.MISSED in verdict.message}
+        for state in states:
+            if state.missed and state.workload not in mentioned:
+                message = f"{state.missed} of {state.pods} pods {rollout.MISSED}"
+                about = events.about_workload(state.workload)
+                await self._recorder.record(about, Reason.WEBHOOK_MISSED, message, warning=True)
 
     async def _report_unreadable(self, collection: UnreadableCollection) -> None:
         wanted = status.unreadable(
@@ -301,6 +336,8 @@ class Reconciler:
     async def _clean_up(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
         """Take back what a deleted collection left where garbage collection does not reach."""
         known = self._credentials.pop(key, None)
+        self._about_to_restart.pop(key, None)
+        self._restarted.pop(key, None)
         self._containers.forget(key)
         self._minter.forget(key)
         namespaces = {item.pod.key.namespace for item in concerned} | set(
@@ -309,30 +346,10 @@ class Reconciler:
         await self._minter.withdraw(key, namespaces - {key.namespace})
 
 
-def _conflicts(collection: DataCollection, concerned: Sequence[Matched]) -> list[Finding]:
-    lost = [item for item in concerned if collection.key in item.choice.losers and item.choice.collection is not None]
-    if not lost:
+def _notes(compared: Comparison) -> list[str]:
+    if not compared.outgrown:
         return []
-    winners = sorted({item.choice.collection.key.name for item in lost if item.choice.collection is not None})
-    message = (
-        f"{len(lost)} pods also match the selector of the older DataCollection {', '.join(winners)}, which serves them"
-    )
-    return [Finding(Reason.CONFLICT, message)]
-
-
-def _misspelt(collection: DataCollection, concerned: Sequence[Matched]) -> list[Finding]:
-    found = {
-        f"{item.pod.workload_name(item.deployment)}: {item.choice.message}"
-        for item in concerned
-        if item.choice.reason is Reason.INVALID_ANNOTATION and item.choice.candidate == collection.key
-    }
-    return [Finding(Reason.INVALID_ANNOTATION, message) for message in sorted(found)]
-
-
-def _notes(found: _Findings) -> list[str]:
-    if not found.outgrown:
-        return []
-    return [f"{found.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
+    return [f"{compared.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
 
 
 def _later(stored: CredentialStatus, known: CredentialStatus | None) -> CredentialStatus:

@@ -172,12 +172,25 @@ class PodCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """Why a workload is not collected, or not wholly."""
+
+    kind: str
+    key: ObjectKey
+    pods: int
+    injected: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The status of a DataCollection."""
 
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
     pods: PodCounts | None = None
+    workloads: tuple[WorkloadStatus, ...] = ()
     credential: CredentialStatus = CredentialStatus()
 
 
@@ -361,6 +374,17 @@ def _status(value: object) -> Status:
                 for item in value.get("conditions") or ()
             ),
             pods=PodCounts(pods.get("matched", 0), pods.get("injected", 0), pods.get("current", 0)) if pods else None,
+            workloads=tuple(
+                WorkloadStatus(
+                    kind=item["kind"],
+                    key=ObjectKey(item["namespace"], item["name"]),
+                    pods=item.get("pods", 0),
+                    injected=item.get("injected", 0),
+                    reason=item.get("reason", ""),
+                    message=item.get("message", ""),
+                )
+                for item in value.get("workloads") or ()
+            ),
             credential=CredentialStatus(
                 rotation=int(credential.get("rotation", 0)),
                 expires_at=credential.get("expiresAt"),

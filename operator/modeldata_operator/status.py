@@ -4,16 +4,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import rollout
 from .reasons import Reason
-from .resources import Condition, CredentialStatus, PodCounts, Status
+from .resources import Condition, CredentialStatus, PodCounts, Status, WorkloadStatus
+from .verification import Verdict
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 CREDENTIALS_READY, PODS_INJECTED = "CredentialsReady", "PodsInjected"
 MESSAGE_LIMIT = 1024
+WORKLOAD_MESSAGE_LIMIT = 512
+WORKLOADS_LIMIT = 50
+"""So that the status of a collection of thousands stays some ten kilobytes."""
 
 # What time alone will change; everything else of PodsInjected waits for a person.
-_PASSING = (Reason.WAITING_FOR_RESTART, Reason.ROLLOUT_RUNNING, Reason.WEBHOOK_UNAVAILABLE, Reason.CREDENTIALS_UNKNOWN)
+_PASSING = (
+    Reason.WAITING_FOR_RESTART,
+    Reason.WAITING_FOR_TURN,
+    Reason.ROLLOUT_RUNNING,
+    Reason.WORKLOAD_UNAVAILABLE,
+    Reason.WEBHOOK_UNAVAILABLE,
+    Reason.CREDENTIALS_UNKNOWN,
+)
+# From what holds up the rest to what somebody wanted so.
+_URGENCY = {
+    Reason.ROLLOUT_STOPPED: 0,
+    **dict.fromkeys(_PASSING, 2),
+    Reason.SWITCHED_OFF: 3,
+    Reason.OPTED_OUT: 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +51,7 @@ class Observation:
     credential_finding: Finding
     credential_ready: bool | None
     pods: PodCounts
-    problems: Sequence[Finding]
-    verdicts: Sequence[rollout.Verdict]
+    verdicts: Sequence[Verdict]
     notes: Sequence[str] = ()
     """What is worth knowing about the pods, and nothing to worry about."""
 
@@ -56,8 +72,14 @@ def from_observation(observed: Observation, *, previous: Status, now: str) -> St
         observed_generation=observed.generation,
         conditions=_conditions(facts, observed.generation, previous, now),
         pods=observed.pods,
+        workloads=tuple(_workload(verdict) for verdict in most_urgent_first(observed.verdicts)[:WORKLOADS_LIMIT]),
         credential=observed.credential,
     )
+
+
+def most_urgent_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Order verdicts by how much a person should look at them; what is alike stays in its order."""
+    return sorted(verdicts, key=lambda verdict: _URGENCY.get(verdict.reason, 1))
 
 
 def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> Status:
@@ -76,6 +98,12 @@ def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> 
         pods=PodCounts(),
         credential=previous.credential,
     )
+
+
+def why(status: Status) -> str:
+    """Say in a log line's words how a collection is doing."""
+    ready = next((condition for condition in status.conditions if condition.type == READY), None)
+    return f"ready={ready.status} reason={ready.reason}" if ready is not None else ""
 
 
 def serialized(status: Status) -> dict[str, Any]:
@@ -101,26 +129,61 @@ def serialized(status: Status) -> dict[str, Any]:
             for condition in status.conditions
         ],
         "pods": {"matched": pods.matched, "injected": pods.injected, "current": pods.current},
+        "workloads": [
+            {
+                "kind": workload.kind,
+                "namespace": workload.key.namespace,
+                "name": workload.key.name,
+                "pods": workload.pods,
+                "injected": workload.injected,
+                "reason": workload.reason,
+                "message": workload.message,
+            }
+            for workload in status.workloads
+        ],
         "credential": credential,
     }
 
 
+def _workload(verdict: Verdict) -> WorkloadStatus:
+    return WorkloadStatus(
+        kind=verdict.workload.kind,
+        key=verdict.workload.key,
+        pods=verdict.pods,
+        injected=verdict.injected,
+        reason=verdict.reason.value,
+        message=verdict.message[:WORKLOAD_MESSAGE_LIMIT],
+    )
+
+
 def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
     missing = observed.pods.matched - observed.pods.injected
-    findings = [Finding(verdict.reason, verdict.message) for verdict in observed.verdicts]
-    findings = [*observed.problems, *sorted(findings, key=lambda finding: finding.reason in _PASSING)]
+    # Who opted out is in the list of workloads, and nobody's trouble.
+    findings = [verdict for verdict in most_urgent_first(observed.verdicts) if verdict.reason is not Reason.OPTED_OUT]
     if findings:
-        message = "; ".join(finding.message for finding in findings)
-        if missing:
-            message = f"{missing} of {observed.pods.matched} pods are not injected: {message}"
-        return PODS_INJECTED, "False", Finding(findings[0].reason, message)
+        message = f"{missing} of {observed.pods.matched} pods are not injected: " if missing else ""
+        return PODS_INJECTED, "False", Finding(findings[0].reason, _joined(message, findings))
     if not observed.pods.matched:
         return PODS_INJECTED, "True", Finding(Reason.NO_PODS, "no running pod is selected or annotated")
     message = "; ".join((f"all {observed.pods.matched} pods are injected", *observed.notes))
     return PODS_INJECTED, "True", Finding(Reason.ALL_INJECTED, message)
 
 
+def _joined(message: str, findings: Sequence[Verdict]) -> str:
+    """Say as many as there is room for, and how many more there are."""
+    for number, finding in enumerate(findings):
+        rest = f"; and {len(findings) - number} more, see status.workloads"
+        addition = f"; {finding.message}" if number else finding.message
+        if len(message) + len(addition) + len(rest) > MESSAGE_LIMIT and number:
+            return message + rest
+        message += addition
+    return message
+
+
 def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
+    stalled = _stalled(observed, injected)
+    if stalled[1] == "True":
+        return READY, "False", stalled[2]
     if not observed.credential_ready:
         return READY, "False", observed.credential_finding
     if injected[1] != "True" and not _only_switched_off(injected):

@@ -6,6 +6,7 @@ import posixpath
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from . import names, quantities, resources
@@ -21,13 +22,62 @@ POD_ANNOTATIONS = (
 )
 WRITABLE_ANCESTOR_KINDS = ("emptyDir",)
 
+# Why a container waits, if it will go on waiting. ErrImagePull is not among them: the first pull may just fail once.
+TROUBLE = (
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+)
+
+ROLLED_OUT = "NewReplicaSetAvailable"
+"""Why a Deployment is Progressing, once its rollout is over and all its pods were available."""
+
+# What names a ReplicaSet's pods, and the kind that owns such ReplicaSets.
+_TEMPLATE_HASHES = ((names.TEMPLATE_HASH_LABEL, "Deployment"), (names.ROLLOUT_HASH_LABEL, "Rollout"))
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The controller of a pod."""
+    """The controller of a pod, or of a Deployment."""
 
+    api_version: str
     kind: str
     name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a person calls a pod's workload and would restart, and the object of it whose uid is known, for Events."""
+
+    kind: str
+    key: ObjectKey
+    subject: Owner
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartMark:
+    """What a Deployment's template carries once it was restarted: for which injection, and which revision that made.
+
+    A later revision is someone else's template; what becomes of its pods is not the restart's doing.
+    """
+
+    collection: ObjectKey
+    hash: str
+    revision: int | None
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.hash}" + (f"/{self.revision}" if self.revision is not None else "")
+
+    def same_reason(self, collection: ObjectKey, injection_hash: str) -> bool:
+        """Tell whether this restart was for that injection."""
+        return (self.collection, self.hash) == (collection, injection_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +110,56 @@ class Pod:
     annotations: Mapping[str, str]
     owner: Owner | None
     containers: tuple[str, ...]
+    sidecars: tuple[str, ...]
     ephemeral_storage: int | None
     spool_limit: int | None
     """Bytes that the kubelet lets the spool's emptyDir have; None without such a volume, or without a limit."""
     obstacles: tuple[Obstacle, ...]
     credential_secret: str | None
     injection: Injection | None
+    created: int
+    trouble: str | None
     gone: bool
     mirror: bool
 
     @property
     def deployment_name(self) -> str | None:
         """Name the Deployment this pod would belong to: its ReplicaSet's name without the template's hash."""
-        template_hash = self.labels.get(names.TEMPLATE_HASH_LABEL)
-        if self.owner is None or self.owner.kind != "ReplicaSet" or not template_hash:
-            return None
-        suffix = f"-{template_hash}"
-        return self.owner.name.removesuffix(suffix) if self.owner.name.endswith(suffix) else None
+        above = self._above_replica_set()
+        return above[1] if above is not None and above[0] == "Deployment" else None
+
+    @property
+    def restarted_for(self) -> RestartMark | None:
+        """Say which restart made the template that this pod is of."""
+        return restart_mark(self.annotations.get(names.RESTARTED_FOR_ANNOTATION))
+
+    def workload(self, deployment: "Deployment | None") -> Workload:
+        """Name what a person would restart to restart this pod."""
+        if deployment is not None:
+            known = Owner("apps/v1", "Deployment", deployment.key.name, deployment.uid)
+            return Workload("Deployment", deployment.key, known)
+        if self.owner is None:
+            return Workload("Pod", self.key, Owner("v1", "Pod", self.key.name, self.uid))
+        above = self._above_replica_set()
+        if above is not None and above[0] == "Rollout":
+            return Workload("Rollout", ObjectKey(self.key.namespace, above[1]), self.owner)
+        return Workload(self.owner.kind, ObjectKey(self.key.namespace, self.owner.name), self.owner)
 
     def workload_name(self, deployment: "Deployment | None") -> str:
         """Name what a person would call this pod's workload; the same before and after the pod got its name."""
-        if deployment is not None:
-            return deployment.key.name
-        if self.owner is not None:
-            return self.owner.name
-        return self.generate_name.rstrip("-.") or self.key.name
+        if deployment is None and self.owner is None:
+            return self.generate_name.rstrip("-.") or self.key.name
+        return self.workload(deployment).key.name
+
+    def _above_replica_set(self) -> tuple[str, str] | None:
+        """Derive kind and name of what made this pod's ReplicaSet, from how it names its ReplicaSets."""
+        if self.owner is None or self.owner.kind != "ReplicaSet":
+            return None
+        for label, kind in _TEMPLATE_HASHES:
+            suffix = f"-{self.labels.get(label, '')}"
+            if len(suffix) > 1 and self.owner.name.endswith(suffix):
+                return kind, self.owner.name.removesuffix(suffix)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +171,16 @@ class Deployment:
     selector: LabelSelector
     collect: str | None
     choice: str | None
-    restarted_for: str | None
+    restarted_for: RestartMark | None
+    revision: int | None
+    controller: Owner | None
     paused: bool
     observed: bool
     rolled_out: bool
+    available: bool
+    complete: bool
+    deadline_exceeded: bool
+    replicas: int
     ready_replicas: int
 
 
@@ -110,6 +191,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
     annotations = metadata.get("annotations") or {}
     where = namespace or metadata.get("namespace") or ""
     containers = spec.get("containers") or []
+    sidecars = _sidecars(spec)
     return Pod(
         key=ObjectKey(sys.intern(where), metadata.get("name") or ""),
         uid=metadata.get("uid") or "",
@@ -118,11 +200,14 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         annotations={name: annotations[name] for name in POD_ANNOTATIONS if name in annotations},
         owner=_owner(metadata.get("ownerReferences")),
         containers=tuple(sys.intern(container.get("name", "")) for container in containers),
+        sidecars=tuple(sys.intern(container.get("name", "")) for container in sidecars),
         ephemeral_storage=_ephemeral_storage(spec),
         spool_limit=_spool_limit(spec),
         obstacles=tuple(_obstacles(spec)),
         credential_secret=_credential_secret(spec),
         injection=_injection(where, labels, annotations, spec),
+        created=_epoch(metadata.get("creationTimestamp")),
+        trouble=_trouble(status),
         gone=bool(metadata.get("deletionTimestamp")) or status.get("phase") in ("Succeeded", "Failed"),
         mirror=names.MIRROR_ANNOTATION in annotations,
     )
@@ -131,22 +216,50 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
 def deployment(body: Mapping[str, Any]) -> Deployment:
     """Parse a Deployment."""
     metadata, spec, status = body.get("metadata") or {}, body.get("spec") or {}, body.get("status") or {}
+    conditions: dict[str, Mapping[str, Any]] = {item.get("type"): item for item in status.get("conditions") or ()}
+    progressing = conditions.get("Progressing", {})
     annotations = metadata.get("annotations") or {}
     template = ((spec.get("template") or {}).get("metadata") or {}).get("annotations") or {}
     wanted = spec.get("replicas", 1)
+    revision = annotations.get(names.REVISION_ANNOTATION, "")
+    observed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    rolled_out = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
+    available = status.get("availableReplicas", 0) >= wanted
     return Deployment(
         key=ObjectKey(sys.intern(metadata.get("namespace") or ""), metadata.get("name") or ""),
         uid=metadata.get("uid") or "",
         selector=resources.label_selector(spec.get("selector"), "spec.selector"),
         collect=annotations.get(names.COLLECT_ANNOTATION),
         choice=annotations.get(names.CHOICE_ANNOTATION),
-        restarted_for=template.get(names.RESTARTED_FOR_ANNOTATION),
+        restarted_for=restart_mark(template.get(names.RESTARTED_FOR_ANNOTATION)),
+        revision=int(revision) if revision.isdecimal() else None,
+        controller=_owner(metadata.get("ownerReferences")),
         paused=bool(spec.get("paused")),
-        observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+        observed=observed,
         # No pod of an older template is left: an un-injected pod then is one of the present template.
-        rolled_out=status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted,
+        rolled_out=rolled_out,
+        available=available,
+        # This reason stays until the template changes, also while pods come and go. There is none where a Deployment is
+        # paused, was just resumed, or has no progress deadline.
+        complete=observed
+        and (
+            progressing.get("reason") == ROLLED_OUT
+            if progressing.get("status", "Unknown") != "Unknown"
+            else rolled_out and available
+        ),
+        deadline_exceeded=progressing.get("status") == "False",
+        replicas=wanted,
         ready_replicas=status.get("readyReplicas", 0),
     )
+
+
+def restart_mark(text: str | None) -> RestartMark | None:
+    """Parse the annotation that a restart leaves on a template."""
+    parts = (text or "").split("/")
+    if len(parts) not in (3, 4) or not all(parts):
+        return None
+    revision = int(parts[3]) if len(parts) == 4 and parts[3].isdecimal() else None
+    return RestartMark(ObjectKey(parts[0], parts[1]), parts[2], revision)
 
 
 def digest(document: str) -> str:
@@ -164,7 +277,27 @@ def _interned(labels: Mapping[str, str] | None) -> Mapping[str, str]:
 def _owner(references: Iterable[Mapping[str, Any]] | None) -> Owner | None:
     for reference in references or ():
         if reference.get("controller"):
-            return Owner(sys.intern(reference.get("kind", "")), sys.intern(reference.get("name", "")))
+            fields = ("apiVersion", "kind", "name", "uid")
+            return Owner(*(sys.intern(reference.get(field) or "") for field in fields))
+    return None
+
+
+def _sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the init containers that run as long as the pod does."""
+    return [container for container in spec.get("initContainers") or () if container.get("restartPolicy") == "Always"]
+
+
+def _epoch(timestamp: str | None) -> int:
+    return int(datetime.fromisoformat(timestamp).timestamp()) if timestamp else 0
+
+
+def _trouble(status: Mapping[str, Any]) -> str | None:
+    """Find a container that does not get on its feet."""
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
+            if reason in TROUBLE:
+                return sys.intern(f"{reason} in container {container.get('name', '')}")
     return None
 
 
@@ -214,9 +347,8 @@ def _ephemeral_storage(spec: Mapping[str, Any]) -> int | None:
     The kubelet adds the limits of those containers that have one and evicts a pod that uses more, however many of its
     containers are unlimited. It may also count a large init container's limit; leaving that out errs to the safe side.
     """
-    running = list(spec.get("containers") or ())
-    initial = list(spec.get("initContainers") or ())
-    running += [container for container in initial if container.get("restartPolicy") == "Always"]
+    running = [*(spec.get("containers") or ()), *_sidecars(spec)]
+    initial = spec.get("initContainers") or ()
     limits = [limit for container in running if (limit := _limit(container)) is not None]
     if limits:
         return sum(limits)
@@ -239,7 +371,7 @@ def _obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
     ):
         if name in volumes and kind not in volumes[name]:
             yield Obstacle(None, False, f"the pod already has a volume {name} of another kind")
-    for container in spec.get("containers") or ():
+    for container in (*(spec.get("containers") or ()), *_sidecars(spec)):
         yield from _container_obstacles(container, volumes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -15,7 +16,9 @@ import uuid
 
 import pytest
 
+from ..conftest import Eventually
 from . import server
+from .actors import Actors, lead_to_webhook, trusted, webhook_replicas
 
 REPOSITORY = server.REPOSITORY
 
@@ -82,9 +85,9 @@ class Start(typing.Protocol):
     ) -> Running: ...
 
 
-@pytest.fixture
-def start_operator() -> typing.Iterator[Start]:
-    """Start a process of the operator, by role; all are ended with the test, and their logs shown if it failed."""
+@contextlib.contextmanager
+def operators() -> typing.Iterator[Start]:
+    """Start processes of the operator, by role; all are ended at the end, and their logs shown if a test failed."""
     running: list[Running] = []
 
     def start(role: str, kubeconfig: pathlib.Path, *, environment: typing.Mapping[str, str] = {}) -> Running:
@@ -110,11 +113,20 @@ def start_operator() -> typing.Iterator[Start]:
         running.append(Running(process, log, health_port, webhook_port, directory))
         return running[-1]
 
-    yield start
-    for each in running:
-        if each.process.poll() is None:
-            each.stop()
-        sys.stdout.write(f"--- {each.log} (exit {each.process.returncode})\n{each.said()}\n")
+    try:
+        yield start
+    finally:
+        for each in running:
+            if each.process.poll() is None:
+                each.stop()
+            sys.stdout.write(f"--- {each.log} (exit {each.process.returncode})\n{each.said()}\n")
+
+
+@pytest.fixture
+def start_operator() -> typing.Iterator[Start]:
+    """Start processes of the operator, by role; all are ended with the test."""
+    with operators() as start:
+        yield start
 
 
 def healthy(port: int) -> bool:
@@ -122,3 +134,54 @@ def healthy(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         return b" 200 " in connection.recv(64)
+
+
+@pytest.fixture(scope="session")
+def webhook_api() -> typing.Iterator[server.ApiServer]:
+    """An API server that calls our webhook."""
+    started = server.ApiServer()
+    try:
+        started.start()
+        server.install(started)
+        yield started
+    finally:
+        started.close()
+
+
+@dataclasses.dataclass
+class Operated:
+    """An API server with the operator's two processes at work."""
+
+    api: server.ApiServer
+    start: Start
+    controller: Running
+    webhook: Running
+
+    def replace_controller(self) -> None:
+        """End the controller, and start one that knows nothing of what that one did."""
+        self.controller.stop()
+        self.controller = self.start("controller", self.api.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def operated(webhook_api: server.ApiServer, eventually: Eventually) -> typing.Iterator[Operated]:
+    """The controller, and a webhook that the API server reaches."""
+    webhook_replicas(webhook_api, 1)
+    with operators() as start:
+        made = Operated(
+            webhook_api, start, start("controller", webhook_api.kubeconfig), start("webhook", webhook_api.kubeconfig)
+        )
+        lead_to_webhook(webhook_api, made.webhook.webhook_port)
+        eventually(lambda: healthy(made.controller.health_port) and healthy(made.webhook.health_port))
+        eventually(lambda: trusted(webhook_api))
+        yield made
+
+
+@pytest.fixture
+def actors(operated: Operated) -> Actors:
+    """A namespace of this test's own, with a storage account's Secret, and the operator at work."""
+    webhook_replicas(operated.api, 1)
+    made = Actors(operated.api, f"test-{uuid.uuid4().hex[:8]}")
+    operated.api.namespace(made.namespace)
+    made.account()
+    return made

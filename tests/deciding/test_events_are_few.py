@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from datetime import UTC, datetime
 
 from modeldata_operator import events
@@ -37,8 +38,22 @@ async def test_another_count_is_no_news():
     assert recorder.due(SUBJECT, Reason.CONFLICT, "3 pods differ")
 
 
+async def test_trouble_of_a_thousand_is_told_little_by_little():
+    now = [0.0]
+    recorder = events.Recorder(Cluster(), clock=lambda: now[0])
+    subjects = [dataclasses.replace(SUBJECT, uid=str(number)) for number in range(1000)]
+    assert sum(recorder.due(subject, Reason.CONFLICT, "x") for subject in subjects) == events.BURST
+    told = events.BURST
+    while told < len(subjects):
+        now[0] += 10.0
+        some = sum(recorder.due(subject, Reason.CONFLICT, "x") for subject in subjects)
+        assert 0 < some <= 10.0 * events.A_SECOND
+        told += some
+
+
 async def test_what_was_said_does_not_fill_the_memory():
-    recorder = events.Recorder(Cluster(), clock=lambda: 0.0)
+    now = itertools.count()
+    recorder = events.Recorder(Cluster(), clock=lambda: float(next(now)))
     for number in range(events.MEMORY + 50):
         recorder.due(dataclasses.replace(SUBJECT, uid=str(number)), Reason.CONFLICT, "x")
     assert len(recorder._said) == events.MEMORY

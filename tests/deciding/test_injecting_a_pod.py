@@ -78,6 +78,38 @@ def test_a_container_that_is_not_there_leaves_the_pod_alone(build):
     assert "scoring" in refusal.message
 
 
+SIDECAR = {"initContainers": [{"name": "model", "restartPolicy": "Always"}, {"name": "fetch"}]}
+
+
+def test_a_sidecar_can_be_chosen_by_name(build):
+    pod = injected(build, build.pod_manifest(spec=SIDECAR), build.collection(spec={"containers": ["model"]}))
+    model, fetch = pod["spec"]["initContainers"]
+    assert {"name": "MODELDATA_DIR", "value": "/var/run/modeldata"} in model["env"]
+    assert "volumeMounts" in model
+    assert fetch == {"name": "fetch"}
+    assert "env" not in container(pod, "scoring")
+
+
+def test_a_sidecar_is_not_chosen_unless_it_is_named(build):
+    pod = injected(build, build.pod_manifest(spec=SIDECAR))
+    assert pod["spec"]["initContainers"] == SIDECAR["initContainers"]
+
+
+def test_an_init_container_ends_before_the_model_serves_and_is_never_chosen(build):
+    refusal = injection.plan(build.collection(spec={"containers": ["fetch"]}), build.pod(spec=SIDECAR))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.CONTAINER_NOT_FOUND
+    assert "the pod has scoring, proxy, model" in refusal.message
+
+
+def test_an_obstacle_in_a_chosen_sidecar_counts(build):
+    env = [{"name": "MODELDATA_DIR", "value": "/mine"}]
+    spec = {"initContainers": [{"name": "model", "restartPolicy": "Always", "env": env}]}
+    refusal = injection.plan(build.collection(spec={"containers": ["model"]}), build.pod(spec=spec))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.NAME_TAKEN
+
+
 def test_injecting_twice_changes_nothing(build):
     once = injected(build, build.pod_manifest())
     assert injected(build, once) == once
@@ -262,6 +294,16 @@ def limited(*limits, init=()):
         (limited("40Mi", None), 10 * 1024**2),
         (limited("20Mi", "20M"), (20 * 1024**2 + 20_000_000) // 4),
         (limited(None, init=["8Mi"]), 2 * 1024**2),
+        # A sidecar runs as long as the pod does, so its limit counts to the sum.
+        (
+            {
+                "containers": [{"name": "c", "resources": {"limits": {"ephemeral-storage": "20Mi"}}}],
+                "initContainers": [
+                    {"name": "s", "restartPolicy": "Always", "resources": {"limits": {"ephemeral-storage": "20Mi"}}}
+                ],
+            },
+            10 * 1024**2,
+        ),
         (limited("1e6"), 250_000),
         (limited("nonsense"), 0),
     ],

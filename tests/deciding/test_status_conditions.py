@@ -6,12 +6,18 @@ import yaml
 
 from modeldata_operator import resources, status
 from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import CredentialStatus, PodCounts, Status
-from modeldata_operator.rollout import Verdict
+from modeldata_operator.resources import CredentialStatus, ObjectKey, PodCounts, Status
 from modeldata_operator.status import Finding, Observation
+from modeldata_operator.verification import Verdict
+from modeldata_operator.workloads import Owner, Workload
 
 NOW, LATER = "2026-11-20T12:00:00Z", "2026-11-20T13:00:00Z"
 GOOD = Finding(Reason.CREDENTIALS_VALID, "fine")
+
+
+def about(reason, message="", *, name="scoring"):
+    workload = Workload("Deployment", ObjectKey("models", name), Owner("apps/v1", "Deployment", name, f"uid-{name}"))
+    return Verdict(workload, reason, message, pods=2, injected=1)
 
 
 def observe(**changes):
@@ -22,7 +28,6 @@ def observe(**changes):
         "credential_finding": GOOD,
         "credential_ready": True,
         "pods": PodCounts(3, 3, 3),
-        "problems": [],
         "verdicts": [],
     }
     return Observation(**{**values, **changes})
@@ -68,8 +73,15 @@ def test_storage_out_of_the_operators_reach_is_unknown_and_not_stalled():
     assert (found["Stalled"][0], found["Reconciling"][0]) == ("False", "True")
 
 
+def test_what_waits_for_a_person_goes_before_what_is_unknown():
+    unknown = Finding(Reason.STORAGE_UNREACHABLE, "no")
+    verdicts = [about(Reason.ROLLOUT_STOPPED, "stopped")]
+    found = summary(observe(credential_ready=None, credential_finding=unknown, verdicts=verdicts))
+    assert found["Ready"] == ("False", "RolloutStopped")
+
+
 def test_a_restart_under_way_is_reconciling():
-    verdict = Verdict(Reason.ROLLOUT_RUNNING, "rolling")
+    verdict = about(Reason.ROLLOUT_RUNNING, "rolling")
     found = summary(observe(pods=PodCounts(3, 1, 1), verdicts=[verdict]))
     assert found["Reconciling"] == ("True", "RolloutRunning")
     assert found["Stalled"][0] == "False"
@@ -77,14 +89,14 @@ def test_a_restart_under_way_is_reconciling():
 
 
 def test_a_restart_in_vain_is_stalled_and_counts():
-    verdict = Verdict(Reason.RESTARTED_IN_VAIN, "in vain")
+    verdict = about(Reason.RESTARTED_IN_VAIN, "in vain")
     found = conditions(observe(pods=PodCounts(3, 1, 1), verdicts=[verdict]))
     assert found["Stalled"].reason == "RestartedInVain"
     assert "2 of 3 pods are not injected" in found["PodsInjected"].message
 
 
 def test_what_a_person_must_do_goes_before_what_passes():
-    verdicts = [Verdict(Reason.ROLLOUT_RUNNING, "rolling"), Verdict(Reason.ROLLOUT_PAUSED, "paused")]
+    verdicts = [about(Reason.ROLLOUT_RUNNING, "rolling"), about(Reason.ROLLOUT_PAUSED, "paused")]
     assert summary(observe(pods=PodCounts(2, 0, 0), verdicts=verdicts))["PodsInjected"] == ("False", "RolloutPaused")
 
 
@@ -95,12 +107,43 @@ def test_settings_on_their_way_are_reconciling():
 
 
 def test_a_conflict_is_told():
-    found = summary(observe(problems=[Finding(Reason.CONFLICT, "older")]))
+    found = summary(observe(verdicts=[about(Reason.CONFLICT, "older")]))
     assert found["Ready"] == ("False", "Conflict")
 
 
+def test_a_stopped_rollout_stalls_and_goes_before_everything():
+    waits = [about(Reason.WAITING_FOR_TURN, "waits"), about(Reason.NAME_TAKEN, "taken")]
+    found = summary(observe(verdicts=[*waits, about(Reason.ROLLOUT_STOPPED, "stopped")]))
+    assert found["Stalled"] == ("True", "RolloutStopped")
+    assert found["Ready"] == ("False", "RolloutStopped")
+
+
+def test_who_opted_out_is_listed_and_nobodys_trouble():
+    observed = observe(verdicts=[about(Reason.OPTED_OUT, "off")])
+    assert summary(observed)["Ready"] == ("True", "Collecting")
+    (listed,) = status.from_observation(observed, previous=Status(), now=NOW).workloads
+    assert (listed.kind, str(listed.key), listed.reason) == ("Deployment", "models/scoring", "OptedOut")
+
+
+def test_a_thousand_workloads_fit_and_the_worst_are_listed():
+    verdicts = [about(Reason.RESTART_NEEDED, f"number {number}", name=f"w{number}") for number in range(1000)]
+    verdicts.append(about(Reason.ROLLOUT_STOPPED, "x" * 2000, name="stopped"))
+    written = status.from_observation(observe(verdicts=verdicts), previous=Status(), now=NOW)
+    assert [workload.key.name for workload in written.workloads[:2]] == ["stopped", "w0"]
+    assert len(written.workloads) == status.WORKLOADS_LIMIT
+    assert len(written.workloads[0].message) == status.WORKLOAD_MESSAGE_LIMIT
+
+
+def test_a_message_says_how_many_more_there_are():
+    verdicts = [about(Reason.RESTART_NEEDED, f"number {number} " + "x" * 100) for number in range(20)]
+    message = conditions(observe(verdicts=verdicts))["PodsInjected"].message
+    assert len(message) <= status.MESSAGE_LIMIT
+    told = message.count("number")
+    assert message.endswith(f"; and {20 - told} more, see status.workloads")
+
+
 def test_uninjected_pods_of_a_collection_that_is_off_are_nobodys_trouble():
-    verdict = Verdict(Reason.SWITCHED_OFF, "off")
+    verdict = about(Reason.SWITCHED_OFF, "off")
     found = summary(observe(enabled=False, pods=PodCounts(2, 0, 0), verdicts=[verdict]))
     assert found["PodsInjected"] == ("False", "SwitchedOff")
     assert found["Ready"] == ("True", "SwitchedOff")
@@ -108,7 +151,7 @@ def test_uninjected_pods_of_a_collection_that_is_off_are_nobodys_trouble():
 
 
 def test_what_stalls_is_not_reconciling():
-    waiting = Verdict(Reason.CREDENTIALS_UNKNOWN, "waits for a SAS")
+    waiting = about(Reason.CREDENTIALS_UNKNOWN, "waits for a SAS")
     missing = Finding(Reason.SECRET_NOT_FOUND, "no")
     found = summary(
         observe(pods=PodCounts(1, 0, 0), verdicts=[waiting], credential_ready=False, credential_finding=missing)
@@ -129,7 +172,8 @@ def test_an_unchanged_observation_gives_an_equal_status():
 
 
 def test_what_is_written_is_read_back_the_same(build):
-    wanted = status.from_observation(observe(), previous=Status(), now=NOW)
+    verdicts = [about(Reason.ROLLOUT_STOPPED, "stopped")]
+    wanted = status.from_observation(observe(verdicts=verdicts), previous=Status(), now=NOW)
     assert build.collection(status=status.serialized(wanted)).status == wanted
 
 
@@ -152,8 +196,12 @@ def test_every_field_of_the_status_is_in_the_schema():
     path = pathlib.Path(__file__).parents[2] / "crds/datacollections.yaml"
     schema = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     known = schema["properties"]["status"]["properties"]
-    written = status.serialized(status.from_observation(observe(), previous=Status(), now=NOW))
+    observed = observe(verdicts=[about(Reason.RESTART_NEEDED)])
+    written = status.serialized(status.from_observation(observed, previous=Status(), now=NOW))
     assert set(written) == set(known)
+    assert set(written["workloads"][0]) == set(known["workloads"]["items"]["properties"])
+    assert known["workloads"]["maxItems"] == status.WORKLOADS_LIMIT
+    assert known["workloads"]["items"]["properties"]["message"]["maxLength"] == status.WORKLOAD_MESSAGE_LIMIT
     assert set(written["credential"]) == set(known["credential"]["properties"])
     assert set(written["pods"]) == set(known["pods"]["properties"])
     assert set(written["conditions"][0]) == set(known["conditions"]["items"]["properties"])

@@ -139,6 +139,36 @@ def test_a_pod_template_may_carry_the_annotation_itself(build):
     assert choose(pod, None, Collections.of([named(build, "default")])).reason is Reason.DEFAULT
 
 
+def test_a_pod_template_may_name_its_collection(build):
+    other = named(build, "other")
+    annotations = {"collect_model_data": "true", "modeldata.dev/data-collection": "other"}
+    pod = build.pod(metadata={"ownerReferences": [], "annotations": annotations})
+    choice = choose(pod, None, Collections.of([build.collection(), other]))
+    assert (choice.collection, choice.reason) == (other, Reason.NAMED)
+
+
+def test_a_misspelt_wish_of_a_pod_template_collects_nothing(build):
+    pod = build.pod(metadata={"ownerReferences": [], "annotations": {"collect_model_data": "yes"}})
+    assert choose(pod, None, Collections.of([build.collection()])).reason is Reason.INVALID_ANNOTATION
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job", "ReplicaSet", None])
+def test_pods_of_every_kind_are_selected_by_their_labels(build, kind):
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": "owner", "uid": "u", "controller": True}
+    pod = build.pod(metadata={"labels": {"app": "churn"}, "ownerReferences": [owner] if kind else []})
+    choice = choose(pod, None, Collections.of([build.collection()]))
+    assert choice.reason is Reason.SELECTED
+    assert pod.workload(None).kind == (kind or "Pod")
+
+
+def test_an_argo_rollout_is_named_without_its_templates_hash(build):
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "canary-77", "uid": "u", "controller": True}
+    labels = {"app": "churn", "pod-template-hash": None, "rollouts-pod-template-hash": "77"}
+    pod = build.pod(metadata={"labels": labels, "ownerReferences": [owner]})
+    assert (pod.deployment_name, pod.workload_name(None)) == (None, "canary")
+    assert pod.workload(None).subject.kind == "ReplicaSet"
+
+
 def test_a_static_pod_is_never_touched(build):
     pod = build.pod(metadata={"annotations": {"kubernetes.io/config.mirror": "x"}})
     assert choose(pod, None, Collections.of([build.collection()])).collection is None

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pathlib
+import re
+
+from modeldata_operator.reasons import Reason
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+def test_what_the_page_explains_are_the_reasons_there_are():
+    table = (REPOSITORY / "docs/rollouts.md").read_text(encoding="utf-8").partition("## Reasons")[2]
+    explained = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert len(explained) > 20
+    assert explained <= {reason.value for reason in Reason}
