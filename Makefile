@@ -28,6 +28,10 @@ test: root lint node java ## All tests: units, the client against Azurite, every
 bench: .venv-benchmarks/ready node ## What collecting costs, beside its peers, in 14 minutes; some of it: PARTS="calls imports"
 	.venv-benchmarks/bin/python benchmarks $(PARTS)
 
+bench-operator: .venv/ready ## The operator among thousands of workloads, on a bare API server, in 10 minutes; some of it: PARTS=webhook
+	@$(PYTHON) localcluster programs
+	PYTHONPATH=benchmarks:tests/apiserver $(BIN)/python benchmarks/apiserver $(PARTS)
+
 soak: .venv/ready node ## A million rows with every fault, kills and restarts at random: each once; make soak SOAK="--rows 50000 --seed 7"
 	$(BIN)/python soak $(SOAK)
 
@@ -40,6 +44,7 @@ lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/mypy
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
+	MYPYPATH=benchmarks:benchmarks/apiserver:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/apiserver/*.py
 	$(BIN)/lint-imports
 
 format: .venv/ready ## Format the code, and fix what can be fixed by itself
@@ -58,7 +63,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf .venv .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo demo-down test soak bench test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }

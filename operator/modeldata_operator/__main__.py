@@ -23,21 +23,20 @@ async def run(role: str, config: configuration.Configuration) -> None:
     registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
     framework.configure(settings)
     framework.log_in(registry)
-    if role == "webhook":
-        webhook = Webhook(config)
-        webhook.register(registry)
-        webhook.serve(settings)
-    else:
-        Controller(config).register(registry)
     # Kopf would ask for the user's name, and a container's user often has none.
     identity: Any = f"modeldata-operator-{role}"
     async with _namespaces(config) as (namespaces, stop):
+        if role == "webhook":
+            webhook = Webhook(config, namespaces)
+            webhook.register(registry)
+            webhook.serve(settings)
+        else:
+            Controller(config, namespaces).register(registry)
         await kopf.operator(
             identity=identity,
             registry=registry,
             settings=settings,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
+            clusterwide=True,
             stop_flag=stop,
             liveness_endpoint=f"http://0.0.0.0:{config.health_port}/healthz",
         )

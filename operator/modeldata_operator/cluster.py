@@ -1,9 +1,12 @@
 """The few calls to the API server, each named for what it does. Everything above works on records, not on requests."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 
@@ -14,6 +17,8 @@ TIMEOUT = 10.0
 """Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
 
 _JSON = "application/json"
+# Of a patched pod only its metadata comes back: a tenth of the bytes, and the API server encodes less.
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
@@ -22,9 +27,11 @@ _APPLY = "application/apply-patch+yaml"
 class ApiError(Exception):
     """The API server refused a call."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, retry_after: float = 0.0) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
+        self.retry_after = retry_after
+        """Seconds that the API server asked to be left alone for."""
 
     @property
     def absent(self) -> bool:
@@ -50,6 +57,8 @@ class Cluster:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+        # Looking for proxies and passwords in the environment takes two threads' help in each request, a tenth of it.
+        client.configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -75,6 +84,23 @@ class Cluster:
             if not error.absent:  # the CRD is waited for later
                 raise
         return True
+
+    async def get_list(self, path: str, query: Sequence[tuple[str, str]], *, seconds: float) -> dict[str, Any]:
+        """Read a page of a list."""
+        return await self._call("GET", path, query=query, seconds=seconds)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, query: Sequence[tuple[str, str]], *, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a watch; its connection is closed with it."""
+        response = await self._send("GET", path, query=query, limits=limits)
+        try:
+            if response.status != 200:
+                raise _refusal(response, _parsed(await response.read()))
+            yield response.content
+        finally:
+            response.close()
 
     async def get_pod(self, pod: ObjectKey) -> dict[str, Any] | None:
         """Read a pod."""
@@ -148,7 +174,7 @@ class Cluster:
     async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
         """Patch an object; False if it is gone, or is not the one whose uid the body names."""
         try:
-            await self._call("PATCH", path, body=body, content_type=_MERGE, manage=True)
+            await self._call("PATCH", path, body=body, content_type=_MERGE, accept=_METADATA, manage=True)
         except ApiError as error:
             if error.absent or error.conflict:
                 return False
@@ -168,31 +194,52 @@ class Cluster:
         method: str,
         path: str,
         *,
+        query: Sequence[tuple[str, str]] = (),
         body: Mapping[str, Any] | None = None,
         content_type: str = _JSON,
+        accept: str = _JSON,
         manage: bool = False,
         force: bool = False,
+        seconds: float = TIMEOUT,
     ) -> dict[str, Any]:
-        query: list[tuple[str, str]] = [("fieldManager", names.FIELD_MANAGER)] if manage else []
+        query = [*query, *([("fieldManager", names.FIELD_MANAGER)] if manage else [])]
         if force:
             query.append(("force", "true"))
-        request = await self._client.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=query,
-            header_params={"Accept": _JSON, "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
+        limits = aiohttp.ClientTimeout(total=seconds)
+        response = await self._send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
         )
-        response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
-        data = await response.read()  # type: ignore[no-untyped-call]
-        try:
-            answer = json.loads(data) if data else {}
-        except ValueError:
-            answer = {}
+        data = await response.read()
         if not 200 <= response.status <= 299:
-            raise ApiError(response.status, str(answer.get("message") or response.reason))
-        return dict(answer)
+            raise _refusal(response, _parsed(data))
+        return {} if accept == _METADATA else _parsed(data)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]],
+        limits: aiohttp.ClientTimeout,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+    ) -> aiohttp.ClientResponse:
+        try:
+            request = await self._client.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=list(query),
+                header_params={"Accept": accept, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+        except config.ConfigException as error:
+            # The account's token is read anew now and then, and is not always there.
+            raise ApiError(401, str(error)) from None
+        answer = await self._client.call_api(*request, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
 
 _WEBHOOK_PATH = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{names.WEBHOOK_CONFIGURATION}"
@@ -200,3 +247,19 @@ _WEBHOOK_PATH = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigura
 
 def _secret_path(secret: ObjectKey) -> str:
     return f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}"
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(response: aiohttp.ClientResponse, answer: Mapping[str, Any]) -> ApiError:
+    try:
+        retry_after = float(response.headers.get("Retry-After", 0))
+    except ValueError:
+        retry_after = 0.0  # a date, which no API server sends
+    return ApiError(response.status, str(answer.get("message") or response.reason), retry_after=retry_after)

@@ -1,24 +1,25 @@
-"""The controller process: indexes in, a queue of dirty collections, a few workers, one reconcile."""
+"""The controller process: watches in, a queue of dirty collections, a few workers, one reconcile."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import authority, cluster, events, fields, framework, inventory, resources, selection, workloads
+from . import authority, cluster, events, framework, selection, watching
 from .configuration import Configuration
 from .inventory import Inventory, PodInventory
 from .minting import Minter
 from .pushing import Pusher
 from .reasons import Reason
 from .reconciler import Reconciler
-from .resources import ObjectKey
+from .resources import DataCollection, ObjectKey, UnreadableCollection
 from .storage import ContainerWatch
+from .watching import Store
+from .workloads import Deployment, Pod
 from .workqueue import Workqueue
 
 logger = logging.getLogger(__name__)
@@ -27,28 +28,42 @@ WORKERS = 4
 """So that one collection of thousands of pods does not keep the others waiting."""
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
+REST = 3.0
+"""How many times as long as its last reconcile took a collection rests before the next. Each pod of a rollout of
+thousands is an event; so they take no more than a quarter of a processor."""
+
 LONGEST_REST = 1.0
 """Seconds; small collections take some hundredths, so nobody waits for a switch."""
 
 STUCK_AFTER = 300.0
 """Seconds that one reconcile may take before the process is called sick: thousands of pods take seconds."""
 
+SILENT_AFTER = 300.0
+"""Seconds without a word from the API server after which the process is called sick: beginning anew may help."""
+
 
 class Controller:
     """Watches, queues and reconciles."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, namespaces: Sequence[str] = ()) -> None:
+        """Begin with nothing.
+
+        Args:
+            configuration: see there.
+            namespaces: the ones to watch; none for the whole cluster.
+
+        """
         self._configuration = configuration
+        self._namespaces = namespaces
         self._queue: Workqueue[ObjectKey] = Workqueue()
         self._deployments_to_check: Workqueue[ObjectKey] = Workqueue()
-        self._versions: dict[ObjectKey, tuple[str, int]] = {}
         self._failures: dict[ObjectKey, int] = {}
         self._started: dict[ObjectKey, float] = {}
         self._webhook_ready = False
         self._ticked = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
-        self._synced = asyncio.Event()
-        # Set at the start, when kopf has made its indexes and there is a loop to connect in.
+        # Set at the start, when there is a loop to connect in.
+        self._watches: watching.Watches
         self._inventory: Inventory
         self._pods: PodInventory
         self._pusher: Pusher
@@ -58,23 +73,16 @@ class Controller:
         self._cluster: cluster.Cluster
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
-        """Register the handlers. Only event handlers and indexes: nothing is ever stored on anyone's object."""
-        framework.index_collections(registry)
-        framework.index_deployments(registry)
-        framework.index_pods(registry)
+        """Register the handlers. None is of objects: nothing is ever stored on anyone's."""
         kopf.on.startup(registry=registry)(self._start)
         kopf.on.cleanup(registry=registry)(self._stop)
         kopf.on.probe(registry=registry, id="reconciling")(self._probe)
-        kopf.on.event(*framework.COLLECTIONS, registry=registry)(self._collection_changed)
-        kopf.on.event(*framework.DEPLOYMENTS, registry=registry)(self._deployment_changed)
-        kopf.on.event(*framework.PODS, registry=registry)(self._pod_changed)
 
-    async def _start(self, **indexes: Any) -> None:
+    async def _start(self, **_: Any) -> None:
         await cluster.load_configuration()
         self._cluster = cluster.Cluster(ApiClient())
         await framework.await_custom_resource(self._cluster)
-        self._inventory = framework.inventory(indexes, operator_namespace=self._configuration.namespace)
-        self._pods = PodInventory(self._inventory, indexes["pods"])
+        self._watch()
         self._recorder = events.Recorder(self._cluster)
         self._authority = authority.Authority(self._cluster, self._configuration)
         self._pusher = Pusher(self._cluster)
@@ -87,9 +95,26 @@ class Controller:
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
         )
-        self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
+        self._tasks = [self._watches.start()]
+        self._tasks += [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
         self._tasks.append(asyncio.create_task(self._resync(), name="resync"))
+
+    def _watch(self) -> None:
+        """Set up what is known of the cluster, and who hears of its changes. Pods are filed before anyone is woken."""
+        collections: Store[DataCollection | UnreadableCollection] = Store()
+        deployments: Store[Deployment] = Store()
+        pods: Store[Pod] = Store()
+        self._inventory = Inventory(
+            collections=collections, deployments=deployments, operator_namespace=self._configuration.namespace
+        )
+        self._pods = PodInventory(self._inventory, pods, self._queue.add)
+        collections.subscribe(self._collection_changed)
+        deployments.subscribe(self._deployment_changed)
+        self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
+        self._watches.add(watching.COLLECTIONS, collections)
+        self._watches.add(watching.DEPLOYMENTS, deployments)
+        self._watches.add(watching.PODS, pods)
 
     async def _stop(self, **_: Any) -> None:
         for task in self._tasks:
@@ -104,59 +129,41 @@ class Controller:
         dead = [task.get_name() for task in self._tasks if task.done()]
         late = now - self._ticked > 4 * self._configuration.resync + 60
         stuck = [str(key) for key, started in self._started.items() if now - started > STUCK_AFTER]
-        if dead or late or stuck:
+        watch, seconds = self._watches.silent
+        silent = f"{watch} for {seconds:.0f} s" if seconds > SILENT_AFTER else ""
+        if dead or late or stuck or silent:
             # A plain exception would be retried inside the request; this one answers 500 at once.
-            raise kopf.PermanentError(f"dead={dead} late={late} stuck={stuck}")
+            raise kopf.PermanentError(f"dead={dead} late={late} stuck={stuck} silent={silent}")
         return "reconciling"
 
-    async def _collection_changed(self, *, body: Mapping[str, Any], **_: Any) -> None:
-        self._synced.set()
-        collection = resources.collection(body)
-        key, version = collection.key, (collection.uid, collection.generation)
+    def _collection_changed(
+        self,
+        key: ObjectKey,
+        before: DataCollection | UnreadableCollection | None,
+        after: DataCollection | UnreadableCollection | None,
+    ) -> None:
         self._queue.add(key)
-        present = self._inventory.collection(key) is not None
-        if present and self._versions.get(key) == version:
+        if _version(before) == _version(after):
             return  # only the status changed, and this process wrote it
-        if present:
-            self._versions[key] = version
-        else:
-            self._versions.pop(key, None)
-        # Whom this collection serves decides whom others serve: those of its namespace, and the operator's default.
-        for other in self._inventory.collection_keys(key.namespace):
-            self._queue.add(other)
-        self._queue.add(self._inventory.operator_default)
-        for deployment in self._inventory.deployment_keys():
-            if deployment.namespace == key.namespace or key == self._inventory.operator_default:
-                self._deployments_to_check.add(deployment)
+        # Those of the operator's namespace may serve every annotated Deployment.
+        everywhere = key == self._inventory.operator_default
+        for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
+            self._deployments_to_check.add(deployment)
 
-    async def _deployment_changed(self, *, body: Mapping[str, Any], **_: Any) -> None:
-        self._synced.set()
-        with contextlib.suppress(fields.ResourceError):
-            deployment = workloads.deployment(body)
-            self._deployments_to_check.add(deployment.key)
-            for pod in self._pods.of_deployment(deployment):
-                self._mark(pod)
-            if deployment.restarted_for is not None:
-                # Also while it has no pods: the next one waits for it.
-                self._queue.add(deployment.restarted_for.collection)
-            for key in self._inventory.collection_keys(deployment.key.namespace):
-                self._queue.add(key)
+    def _deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
+        self._deployments_to_check.add(key)
+        if after is not None and after.restarted_for is not None:
+            # Also while it has no pods: the next one waits for it.
+            self._queue.add(after.restarted_for.collection)
         if self._inventory.webhook_ready is not self._webhook_ready:
             # Restarts wait for the webhook, wherever they are due.
             self._webhook_ready = self._inventory.webhook_ready
-            for key in self._inventory.collection_keys():
-                self._queue.add(key)
-
-    async def _pod_changed(self, *, body: Mapping[str, Any], **_: Any) -> None:
-        # The pod of the event and not of the index: a deleted one still has to be counted out.
-        self._mark(workloads.pod(body))
-
-    def _mark(self, pod: workloads.Pod) -> None:
-        matched = self._inventory.match(pod, self._inventory.serving(pod.key.namespace))
-        for key in inventory.concerned(matched):
-            self._queue.add(key)
+            for collection in self._inventory.collection_keys():
+                self._queue.add(collection)
 
     async def _work(self) -> None:
+        # Before the inventory is whole, every pod would look like nobody's.
+        await self._watches.wait()
         while True:
             key = await self._queue.get()
             started = self._started[key] = time.monotonic()
@@ -172,11 +179,12 @@ class Controller:
                 self._queue.add_later(key, delay)
             finally:
                 self._started.pop(key, None)
-                # Its own patches come back as events. What took long rests as long, or it would run all the time.
-                self._queue.done(key, rest=min(time.monotonic() - started, LONGEST_REST))
+                # Its own patches come back as events.
+                self._queue.done(key, rest=min(REST * (time.monotonic() - started), LONGEST_REST))
 
     async def _check_deployments(self) -> None:
         """Tell people on their Deployment what no collection can tell them."""
+        await self._watches.wait()
         while True:
             key = await self._deployments_to_check.get()
             try:
@@ -184,7 +192,8 @@ class Controller:
             except Exception:
                 logger.exception("check failed deployment=%s", key)
             finally:
-                self._deployments_to_check.done(key)
+                # While it rolls out, each of its pods changes its status.
+                self._deployments_to_check.done(key, rest=LONGEST_REST)
 
     async def _check_deployment(self, key: ObjectKey) -> None:
         deployment = self._inventory.deployment(key)
@@ -213,13 +222,12 @@ class Controller:
 
     async def _resync(self) -> None:
         """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
-        # Before the indexes are whole, every pod would look like nobody's.
         await self._authority_once()
-        await self._synced.wait()
+        await self._watches.wait()
         while True:
             self._ticked = time.monotonic()
             self._reconciler.look_again()
-            for key in self._everything():
+            for key in [*self._inventory.collection_keys(), *self._pods.concerned()]:
                 self._queue.add(key)
             for key in self._inventory.deployment_keys():
                 self._deployments_to_check.add(key)
@@ -227,12 +235,12 @@ class Controller:
             await self._authority_once()
             await asyncio.sleep(self._configuration.resync)
 
-    def _everything(self) -> Iterator[ObjectKey]:
-        yield from list(self._inventory.collection_keys())
-        yield from self._pods.injected_for()
-
     async def _authority_once(self) -> None:
         try:
             await self._authority.ensure()
         except Exception:
             logger.exception("webhook certificate not ensured, tried again at the next resync")
+
+
+def _version(collection: DataCollection | UnreadableCollection | None) -> tuple[str, int] | None:
+    return None if collection is None else (collection.uid, collection.generation)

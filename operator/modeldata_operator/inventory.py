@@ -1,19 +1,14 @@
-"""What is in the cluster, as the indexes know it: read-only questions, no requests."""
+"""What is in the cluster, as the watches know it: read-only questions, no requests."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import kopf
 
 from . import names, selection
-from .resources import DataCollection, ObjectKey, UnreadableCollection
+from .resources import DataCollection, LabelSelector, ObjectKey, UnreadableCollection
 from .selection import Choice, Collections
+from .watching import Store
 from .workloads import Deployment, Pod
-
-CollectionIndex: TypeAlias = kopf.Index[str, DataCollection | UnreadableCollection]
-DeploymentIndex: TypeAlias = kopf.Index[str, Deployment]
-PodIndex: TypeAlias = kopf.Index[str, Pod]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +26,16 @@ class Inventory:
     def __init__(
         self,
         *,
-        collections: kopf.Index[ObjectKey, DataCollection | UnreadableCollection],
-        collections_by_namespace: CollectionIndex,
-        deployments: kopf.Index[ObjectKey, Deployment],
+        collections: Store[DataCollection | UnreadableCollection],
+        deployments: Store[Deployment],
         operator_namespace: str,
     ) -> None:
-        self._collections = collections
-        self._collections_by_namespace = collections_by_namespace
-        self._deployments = deployments
+        self.collections = collections
+        self.deployments = deployments
         self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
         self._webhook = ObjectKey(operator_namespace, names.WEBHOOK_NAME)
+        self._serving: dict[str, Collections] = {}
+        collections.subscribe(self._collection_changed)
 
     @property
     def operator_default(self) -> ObjectKey:
@@ -55,31 +50,31 @@ class Inventory:
 
     def collection(self, key: ObjectKey) -> DataCollection | UnreadableCollection | None:
         """Find a collection."""
-        return next(iter(self._collections.get(key, ())), None)
+        return self.collections.get(key)
 
     def deployment(self, key: ObjectKey) -> Deployment | None:
         """Find a Deployment."""
-        return next(iter(self._deployments.get(key, ())), None)
+        return self.deployments.get(key)
 
-    def collection_keys(self, namespace: str | None = None) -> Iterator[ObjectKey]:
+    def collection_keys(self, namespace: str = "") -> Iterator[ObjectKey]:
         """List collections, of one namespace or of all."""
-        if namespace is None:
-            yield from self._collections
-        else:
-            yield from (collection.key for collection in self._collections_by_namespace.get(namespace, ()))
+        return self.collections.keys(namespace)
 
-    def deployment_keys(self) -> Iterator[ObjectKey]:
-        """List all Deployments."""
-        yield from self._deployments
+    def deployment_keys(self, namespace: str = "") -> Iterator[ObjectKey]:
+        """List Deployments, of one namespace or of all."""
+        return self.deployments.keys(namespace)
 
     def serving(self, namespace: str) -> Collections:
         """List what can serve the pods of a namespace."""
-        local = self._collections_by_namespace.get(namespace, ())
-        default = self.collection(self._operator_default)
-        return Collections.of(
-            (collection for collection in local if isinstance(collection, DataCollection)),
-            default if isinstance(default, DataCollection) else None,
-        )
+        known = self._serving.get(namespace)
+        if known is None:
+            local = self.collections.of(namespace)
+            default = self.collection(self._operator_default)
+            known = self._serving[namespace] = Collections.of(
+                (collection for collection in local if isinstance(collection, DataCollection)),
+                default if isinstance(default, DataCollection) else None,
+            )
+        return known
 
     def deployment_of(self, pod: Pod) -> Deployment | None:
         """Find a pod's Deployment. Its selector must match: a name alone may be a coincidence."""
@@ -92,55 +87,175 @@ class Inventory:
         deployment = self.deployment_of(pod)
         return Matched(pod, deployment, selection.choose(pod, deployment, collections))
 
+    def _collection_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
+        if key == self._operator_default:
+            self._serving.clear()
+        else:
+            self._serving.pop(key.namespace, None)
+
 
 class PodInventory:
-    """Pods by namespace."""
+    """Pods, filed under the collections that have to do with them and under the Deployment they would belong to.
 
-    def __init__(self, inventory: Inventory, pods: PodIndex) -> None:
+    The files follow every change of a pod, a collection or a Deployment, and ``mark`` hears which collections have
+    something to look at. So a reconcile costs what the collection's own pods cost, and an event one pod.
+    """
+
+    def __init__(self, inventory: Inventory, pods: Store[Pod], mark: Callable[[ObjectKey], None]) -> None:
         self._inventory = inventory
         self._pods = pods
+        self._mark = mark
+        self._filed: dict[ObjectKey, frozenset[ObjectKey]] = {}
+        # Dictionaries and not sets: the order in which pods are looked at is the same each time.
+        self._by_collection: dict[ObjectKey, dict[ObjectKey, None]] = {}
+        self._by_deployment: dict[ObjectKey, dict[ObjectKey, None]] = {}
+        self._collections_of: dict[ObjectKey, Counter[ObjectKey]] = {}
+        inventory.collections.subscribe(self._collection_changed)
+        inventory.deployments.subscribe(self._deployment_changed)
+        pods.subscribe(self._pod_changed)
 
     def concerning(self, key: ObjectKey) -> list[Matched]:
         """List the pods that a collection serves, would serve, lost to another, or left its injection in."""
-        crosses = key == self._inventory.operator_default
         found = []
-        for namespace in list(self._pods) if crosses else [key.namespace]:
-            collections = self._inventory.serving(namespace)
-            for pod in self._pods.get(namespace, ()):
-                matched = self._inventory.match(pod, collections)
-                if key in concerned(matched):
-                    found.append(matched)
+        for pod in map(self._pods.get, self._by_collection.get(key, ())):
+            if pod is not None:
+                found.append(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
         return found
 
-    def injected_for(self) -> set[ObjectKey]:
-        """Name every collection that some pod carries the injection of, whether it still exists or not."""
-        return {
-            pod.injection.collection
-            for namespace in list(self._pods)
-            for pod in self._pods.get(namespace, ())
-            if pod.injection is not None
-        }
+    def concerned(self) -> Iterable[ObjectKey]:
+        """Name every collection that some pod has to do with, whether it still exists or not."""
+        return self._by_collection
 
     def annotated(self) -> list[Matched]:
         """List the pods that carry collect_model_data themselves, and were not injected."""
         return [
             self._inventory.match(pod, self._inventory.serving(namespace))
-            for namespace in list(self._pods)
-            for pod in self._pods.get(namespace, ())
+            for namespace in self._pods.namespaces()
+            for pod in self._pods.of(namespace)
             if names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
         ]
 
     def of_deployment(self, deployment: Deployment) -> Iterable[Pod]:
         """List a Deployment's pods."""
-        for pod in self._pods.get(deployment.key.namespace, ()):
-            if pod.deployment_name == deployment.key.name and deployment.selector.matches(pod.labels):
+        for pod in map(self._pods.get, self._by_deployment.get(deployment.key, ())):
+            if pod is not None and deployment.selector.matches(pod.labels):
                 yield pod
 
+    def _pod_changed(self, key: ObjectKey, before: Pod | None, after: Pod | None) -> None:
+        if before is not None and after is not None and _owner(before) == _owner(after):
+            keys = self._keys(after)
+            if keys == self._filed[key]:
+                # By far the most: a pod that starts, becomes ready, or took its settings.
+                for collection in keys:
+                    self._mark(collection)
+                return
+        if before is not None:
+            self._take_out(before)
+        if after is not None:
+            self._file(after)
 
-def concerned(matched: Matched) -> set[ObjectKey]:
+    def _deployment_changed(self, key: ObjectKey, before: Deployment | None, after: Deployment | None) -> None:
+        if _decides(before) != _decides(after):
+            self._file_anew(map(self._pods.get, list(self._by_deployment.get(key, ()))))
+        for collection in self._collections_of.get(key, ()):
+            self._mark(collection)
+
+    def _collection_changed(
+        self,
+        key: ObjectKey,
+        before: DataCollection | UnreadableCollection | None,
+        after: DataCollection | UnreadableCollection | None,
+    ) -> None:
+        if _selects(before) == _selects(after):
+            return
+        selectors = [selector for _, selector in (_selects(before), _selects(after)) if selector is not None]
+        concerned = self._by_collection.get(key, {})
+        everywhere = key == self._inventory.operator_default
+        for namespace in list(self._pods.namespaces()) if everywhere else [key.namespace]:
+            self._file_anew(
+                pod
+                for pod in list(self._pods.of(namespace))
+                if pod.key in concerned
+                or any(selector.matches(pod.labels) for selector in selectors)
+                # A wish may be for this collection by its name, or for any.
+                or any(name in pod.annotations for name in (names.COLLECT_ANNOTATION, names.CHOICE_ANNOTATION))
+                or _wished(self._inventory.deployment_of(pod))
+            )
+
+    def _file_anew(self, pods: Iterable[Pod | None]) -> None:
+        for pod in pods:
+            if pod is not None:
+                self._take_out(pod)
+                self._file(pod)
+
+    def _keys(self, pod: Pod) -> frozenset[ObjectKey]:
+        return concerned(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+
+    def _file(self, pod: Pod) -> None:
+        keys = self._filed[pod.key] = self._keys(pod)
+        owner = _owner(pod)
+        if owner is not None:
+            self._by_deployment.setdefault(owner, {})[pod.key] = None
+        for key in keys:
+            self._by_collection.setdefault(key, {})[pod.key] = None
+            if owner is not None:
+                self._collections_of.setdefault(owner, Counter())[key] += 1
+            self._mark(key)
+
+    def _take_out(self, pod: Pod) -> None:
+        """Take a pod out of all files; those it was in are marked, or nobody would count it out."""
+        owner = _owner(pod)
+        if owner is not None:
+            _remove(self._by_deployment, owner, pod.key)
+        for key in self._filed.pop(pod.key):
+            _remove(self._by_collection, key, pod.key)
+            if owner is not None:
+                self._one_less(owner, key)
+            self._mark(key)
+
+    def _one_less(self, owner: ObjectKey, collection: ObjectKey) -> None:
+        counts = self._collections_of[owner]
+        counts[collection] -= 1
+        if not counts[collection]:
+            del counts[collection]
+            if not counts:
+                del self._collections_of[owner]
+
+
+def concerned(matched: Matched) -> frozenset[ObjectKey]:
     """Name the collections that have to do with a pod."""
     choice, injection = matched.choice, matched.pod.injection
     keys = {choice.candidate, choice.collection.key if choice.collection else None, *choice.losers}
     if injection is not None:
         keys.add(injection.collection)
-    return {key for key in keys if key is not None}
+    return frozenset(key for key in keys if key is not None)
+
+
+def _owner(pod: Pod) -> ObjectKey | None:
+    name = pod.deployment_name
+    return ObjectKey(pod.key.namespace, name) if name else None
+
+
+def _selects(collection: DataCollection | UnreadableCollection | None) -> tuple[object, LabelSelector | None]:
+    """Return what decides whom a collection serves: that it is there, its age, its selector."""
+    if not isinstance(collection, DataCollection):
+        return None, None
+    return collection.age_order, collection.selector
+
+
+def _decides(deployment: Deployment | None) -> object:
+    """Return what of a Deployment decides who serves its pods."""
+    if deployment is None:
+        return None
+    return deployment.selector, deployment.collect, deployment.choice
+
+
+def _wished(deployment: Deployment | None) -> bool:
+    return deployment is not None and (deployment.collect is not None or deployment.choice is not None)
+
+
+def _remove(files: dict[ObjectKey, dict[ObjectKey, None]], name: ObjectKey, entry: ObjectKey) -> None:
+    entries = files[name]
+    del entries[entry]
+    if not entries:
+        del files[name]

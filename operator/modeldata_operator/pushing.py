@@ -22,6 +22,9 @@ document means nothing.
 REPEATS_AT_ONCE = 8
 """Few, so that what is pushed for the first time goes before."""
 
+MANY_PUSHES = 16
+"""With so many first pushes under way, as in a collection of thousands of pods, repeats wait until they are through."""
+
 
 class Pusher:
     """Writes the settings annotation of pods."""
@@ -30,16 +33,22 @@ class Pusher:
         self._cluster = cluster
         self._latest: dict[str, str] = {}
         self._slots = asyncio.Semaphore(REPEATS_AT_ONCE)
+        self._first = 0
+        self._few = asyncio.Event()
+        self._few.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def push(self, pod: Pod, settings: str) -> bool:
         """Write a pod's settings; False if the pod is gone."""
         self._latest[pod.uid] = settings
+        self._count(1)
         try:
             taken = await self._cluster.set_pod_settings(pod.key, pod.uid, settings)
         except BaseException:
             self._forget(pod, settings)
             raise
+        finally:
+            self._count(-1)
         if not taken:
             self._forget(pod, settings)
             return False
@@ -59,6 +68,7 @@ class Pusher:
             for delay, ending in REPEATS:
                 await asyncio.sleep(delay)
                 async with self._slots:
+                    await self._few.wait()
                     if self._latest.get(pod.uid) != settings:
                         return  # newer settings are on their way, with repeats of their own
                     if not await self._cluster.set_pod_settings(pod.key, pod.uid, settings + ending):
@@ -67,6 +77,13 @@ class Pusher:
             logger.warning("push not repeated pod=%s error=%s", pod.key, error)
         finally:
             self._forget(pod, settings)
+
+    def _count(self, more: int) -> None:
+        self._first += more
+        if self._first < MANY_PUSHES:
+            self._few.set()
+        else:
+            self._few.clear()
 
     def _forget(self, pod: Pod, settings: str) -> None:
         if self._latest.get(pod.uid) == settings:

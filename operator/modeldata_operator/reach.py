@@ -18,8 +18,8 @@ RETRY_SECONDS = 1.0
 async def watchable(cluster: Cluster, namespaces: Iterable[str]) -> tuple[str, ...]:
     """List the namespaces that this account may watch, once the API server answers.
 
-    Kopf decides on nothing before it has listed everything, so a single namespace that was deleted would stop the
-    collection in all of them, at the next start of the process.
+    Nothing is decided before everything was listed, so a single namespace that was deleted would stop the collection in
+    all of them, at the next start of the process.
     """
     found = []
     for namespace in namespaces:

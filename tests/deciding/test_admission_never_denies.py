@@ -1,37 +1,39 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import copy
+import json
 
+import jsonpatch
 import kopf
 import pytest
 
 from modeldata_operator import webhook, workloads
 from modeldata_operator.configuration import Configuration
 from modeldata_operator.inventory import Inventory
-
-
-class Index(dict):
-    """What kopf's index is to a reader."""
+from modeldata_operator.watching import Store, Watches
 
 
 @pytest.fixture
 def admission(build):
-    collection, deployment = build.collection(), build.deployment()
     hook = webhook.Webhook(Configuration("modeldata-system"))
-    hook._inventory = Inventory(
-        collections=Index({collection.key: [collection]}),
-        collections_by_namespace=Index({"models": [collection]}),
-        deployments=Index({deployment.key: [deployment]}),
-        operator_namespace="modeldata-system",
-    )
-    hook._synced.set()
+    hook._inventory = Inventory(collections=Store(), deployments=Store(), operator_namespace="modeldata-system")
+    hook._inventory.collections.put(build.collection())
+    hook._inventory.deployments.put(build.deployment())
+    hook._watches = Watches(cluster=None)
+    hook._watches._synced.set()
     return hook
 
 
 async def admit(hook, manifest):
-    patch = kopf.Patch(body=manifest)
-    await hook._admit(body=manifest, patch=patch, namespace="models")
-    return patch.as_json_patch()
+    before = copy.deepcopy(manifest)
+    review = {"request": {"uid": "asked", "namespace": "models", "object": manifest}}
+    response = (await hook._review(review))["response"]
+    assert manifest == before
+    assert response["uid"] == "asked"
+    assert response["allowed"] is True
+    return json.loads(base64.b64decode(response.get("patch", "W10=")))
 
 
 async def test_a_selected_pod_is_patched_minimally(admission, build):
@@ -41,10 +43,7 @@ async def test_a_selected_pod_is_patched_minimally(admission, build):
 
 
 async def test_the_second_time_there_is_nothing_to_patch(admission, build):
-    manifest = build.pod_manifest()
-    patch = kopf.Patch(body=manifest)
-    await admission._admit(body=manifest, patch=patch, namespace="models")
-    patch.fns[0](manifest)
+    manifest = jsonpatch.apply_patch(build.pod_manifest(), await admit(admission, build.pod_manifest()))
     assert workloads.pod(manifest).injection is not None
     assert await admit(admission, manifest) == []
 
@@ -85,20 +84,19 @@ async def test_a_pod_of_a_namespace_that_is_not_the_operators_is_admitted_unchan
     assert await admit(admission, build.pod_manifest()) == []
 
 
-async def test_before_the_indexes_are_whole_nothing_is_injected(admission, build):
-    admission._synced.clear()
+async def test_before_everything_is_listed_nothing_is_injected(admission, build):
+    admission._watches._synced.clear()
     assert await admit(admission, build.pod_manifest()) == []
 
 
 async def test_a_deployment_that_is_just_being_learned_of_is_waited_for(admission, build):
-    deployments = admission._inventory._deployments
-    known = dict(deployments)
-    deployments.clear()
+    deployments = admission._inventory.deployments
+    deployments.drop(build.deployment().key)
     off = build.deployment(metadata={"annotations": {"collect_model_data": "false"}})
 
     async def learn():
         await asyncio.sleep(0.05)
-        deployments.update({key: [off] for key in known})
+        deployments.put(off)
 
     learning = asyncio.ensure_future(learn())
     assert await admit(admission, build.pod_manifest()) == []
@@ -106,21 +104,21 @@ async def test_a_deployment_that_is_just_being_learned_of_is_waited_for(admissio
 
 
 async def test_a_deployment_nobody_ever_learns_of_does_not_hold_the_pod_up(admission, build):
-    admission._inventory._deployments.clear()
+    admission._inventory.deployments.drop(build.deployment().key)
     started = asyncio.get_running_loop().time()
     assert await admit(admission, build.pod_manifest())
     assert asyncio.get_running_loop().time() - started < 1.0
 
 
 async def test_where_nothing_can_serve_the_pod_does_not_wait(admission, build):
-    admission._inventory._deployments.clear()
-    admission._inventory._collections_by_namespace.clear()
+    admission._inventory.deployments.drop(build.deployment().key)
+    admission._inventory.collections.drop(build.collection().key)
     started = asyncio.get_running_loop().time()
     assert await admit(admission, build.pod_manifest()) == []
     assert asyncio.get_running_loop().time() - started < webhook.DEPLOYMENT_GRACE
 
 
-async def test_readiness_fails_until_the_indexes_are_whole(admission):
-    admission._synced.clear()
+async def test_readiness_fails_until_everything_is_listed(admission):
+    admission._watches._synced.clear()
     with pytest.raises(kopf.PermanentError):
         await admission._probe()

@@ -79,3 +79,26 @@ async def test_when_the_process_ends_no_repeat_is_left(cluster, build, monkeypat
     await pusher.close()
     assert not pusher._tasks
     assert cluster.written == ["{}"]
+
+
+async def test_repeats_wait_while_many_are_pushed_for_the_first_time(cluster, build, monkeypatch):
+    pusher = pushing.Pusher(cluster)
+    await pusher.push(build.pod(), "early")
+    through, begun = asyncio.Event(), []
+
+    async def slow(pod, uid, settings):
+        begun.append(uid)
+        await through.wait()
+        return True
+
+    monkeypatch.setattr(cluster, "set_pod_settings", slow)
+    pods = [build.pod(metadata={"uid": f"uid-{number}"}) for number in range(pushing.MANY_PUSHES)]
+    late = [asyncio.ensure_future(pusher.push(pod, "late")) for pod in pods]
+    repeated = asyncio.ensure_future(asyncio.wait(list(pusher._tasks), return_when=asyncio.FIRST_COMPLETED))
+    await asyncio.wait([repeated], timeout=0.1)  # ten times as long as a repeat waits
+    assert sorted(begun) == sorted(pod.uid for pod in pods)
+    through.set()
+    assert all(await asyncio.gather(*late))
+    await repeated
+    await settled(pusher)
+    assert begun.count(build.pod().uid) == len(pushing.REPEATS)

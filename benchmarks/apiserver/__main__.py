@@ -1,0 +1,68 @@
+"""Measure the operator among thousands of workloads, against a real API server. See ../README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import typing
+
+import admitting
+import controlling
+import fleet
+
+import processes
+import report
+
+PARTS = ("controller", "webhook")
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    parts: typing.Sequence[str] = arguments.parts or PARTS
+    deployments, pods, collected = (200, 1000, 200) if arguments.quick else (2000, 10000, 2000)
+    found: list[report.Part] = []
+    api = processes.AuditedServer()
+    try:
+        api.start()
+        seconds = fleet.build(api, deployments=deployments, pods=pods, collected=collected)
+        print(f"{deployments} Deployments and {pods} pods made in {seconds:.0f} s", file=sys.stderr)
+        began, busy = time.monotonic(), os.getloadavg()[0]
+        if "controller" in parts:
+            found.append(controlling.measure(api, collected=collected, quick=arguments.quick))
+        if "webhook" in parts:
+            count = collected * deployments // pods
+            found.append(admitting.measure(api, deployments=deployments, collected=count, quick=arguments.quick))
+        print(f"measured in {time.monotonic() - began:.0f} s, load before {busy:.1f}", file=sys.stderr)
+    finally:
+        api.close()
+    if arguments.json:
+        print(json.dumps(document(found), indent=2))
+        return
+    for part in found:
+        for table in part.tables:
+            print(report.table(table), end="\n\n")
+    print(report.verdicts([row for part in found for row in part.rows]))
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="make bench-operator", description=__doc__)
+    made.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
+    made.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    made.add_argument("--quick", action="store_true", help="a tenth of the workloads: to see that it runs")
+    return made
+
+
+def document(found: list[report.Part]) -> dict[str, object]:
+    return {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "rows": [row.document() for part in found for row in part.rows],
+        "tables": [table.document() for part in found for table in part.tables],
+    }
+
+
+if __name__ == "__main__":
+    main()

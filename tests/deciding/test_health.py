@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import asyncio
+
+import kopf
+import pytest
+
+from modeldata_operator import controller, watching
+from modeldata_operator.configuration import Configuration
+
+
+@pytest.fixture
+async def running():
+    made = controller.Controller(Configuration("modeldata-system"))
+    made._watches = watching.Watches(cluster=None)
+    made._watches.add(watching.PODS, watching.Store())
+    made._tasks = [asyncio.create_task(asyncio.Event().wait(), name="worker")]
+    yield made
+    made._tasks[0].cancel()
+
+
+async def test_a_controller_that_hears_and_reconciles_is_healthy(running):
+    assert await running._probe() == "reconciling"
+
+
+async def test_an_api_server_that_is_silent_for_long_is_said(running, monkeypatch):
+    monkeypatch.setattr(controller, "SILENT_AFTER", -1.0)
+    with pytest.raises(kopf.PermanentError, match="silent=pods"):
+        await running._probe()
+
+
+async def test_a_task_that_ended_is_said(running):
+    running._tasks[0].cancel()
+    await asyncio.wait(running._tasks)
+    with pytest.raises(kopf.PermanentError, match="worker"):
+        await running._probe()
