@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import cluster, configuration, framework, reach
+from . import cluster, configuration, framework, metrics, reach
 from .controller import Controller
 from .webhook import Webhook
 
@@ -74,6 +74,7 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # What the SDK warns about is told by a condition, in words that a user understands.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    metrics.serve(config.metrics_port)
     asyncio.run(run(role, config))
 
 

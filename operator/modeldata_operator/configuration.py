@@ -38,6 +38,9 @@ class Configuration:
     health_port: int = 8080
     """MODELDATA_HEALTH_PORT."""
 
+    metrics_port: int = 8081
+    """MODELDATA_METRICS_PORT, for Prometheus."""
+
     certificate_directory: str = "/run/modeldata-tls"
     """MODELDATA_CERTIFICATE_DIRECTORY: where the webhook lays its certificate, in memory."""
 
@@ -65,6 +68,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 9443, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
+        metrics_port=int(_number(environment, "MODELDATA_METRICS_PORT", 8081, least=1)),
         certificate_directory=environment.get("MODELDATA_CERTIFICATE_DIRECTORY", "/run/modeldata-tls"),
         log_level=environment.get("MODELDATA_LOG_LEVEL", "INFO").upper(),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import authority, cluster, events, framework, selection, watching
+from . import authority, cluster, events, framework, metrics, selection, watching
 from .configuration import Configuration
 from .inventory import Inventory, PodInventory
 from .minting import Minter
@@ -115,6 +115,7 @@ class Controller:
         self._watches.add(watching.COLLECTIONS, collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._watches.add(watching.PODS, pods)
+        metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
 
     async def _stop(self, **_: Any) -> None:
         for task in self._tasks:
@@ -168,7 +169,8 @@ class Controller:
             key = await self._queue.get()
             started = self._started[key] = time.monotonic()
             try:
-                again = await self._reconciler.reconcile(key)
+                with metrics.reconciling():
+                    again = await self._reconciler.reconcile(key)
                 self._failures.pop(key, None)
                 if again is not None:
                     self._queue.add_later(key, again)

@@ -3,17 +3,18 @@
 Everything here can be read by whoever reaches the port: names of namespaces and collections, counts and times.
 """
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from wsgiref.simple_server import WSGIServer
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import prometheus_client
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .resources import ObjectKey, PodCounts
+from .resources import ObjectKey, PodCounts, Status
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,18 @@ RESTARTS = prometheus_client.Counter(
 )
 ROTATIONS = prometheus_client.Counter(
     "modeldata_operator_credential_rotations",
-    "Looks at a credential that wrote a new one, by result: rotated, or why it could not.",
-    ["result"],
+    "New SAS written for the pods of a namespace.",
+    registry=REGISTRY,
+)
+CREDENTIAL_FAILURES = prometheus_client.Counter(
+    "modeldata_operator_credential_failures",
+    "Looks at a credential that found it missing or wrong, by the reason that the status gives.",
+    ["reason"],
+    registry=REGISTRY,
+)
+WATCH_SILENCE = prometheus_client.Gauge(
+    "modeldata_operator_watch_silence_seconds",
+    "For how long the most silent watch has heard nothing sensible from the API server.",
     registry=REGISTRY,
 )
 ADMISSIONS = prometheus_client.Counter(
@@ -67,84 +78,77 @@ class Collections(Collector):
     """What each DataCollection's last reconcile found. Those that are deleted are shown no more."""
 
     def __init__(self) -> None:
-        self._pods: dict[ObjectKey, PodCounts] = {}
-        self._expiries: dict[ObjectKey, datetime] = {}
-        self._conditions: dict[ObjectKey, Mapping[str, bool]] = {}
+        self._found: dict[ObjectKey, Status] = {}
         self._lock = threading.Lock()  # scrapes come on a thread of their own
 
-    def show(self, key: ObjectKey, *, pods: PodCounts, expiry: datetime | None, conditions: Mapping[str, bool]) -> None:
-        """Take in what was found.
-
-        Args:
-            key: the collection.
-            pods: how many are matched, injected, current.
-            expiry: when the SAS that its pods have ends; None if they have none.
-            conditions: whether each condition is true.
-
-        """
+    def show(self, key: ObjectKey, found: Status) -> None:
+        """Take in what was found of a collection."""
         with self._lock:
-            self._pods[key], self._conditions[key] = pods, conditions
-            if expiry is None:
-                self._expiries.pop(key, None)
-            else:
-                self._expiries[key] = expiry
+            self._found[key] = found
 
     def forget(self, key: ObjectKey) -> None:
         """Show a deleted collection no more."""
         with self._lock:
-            for known in (self._pods, self._expiries, self._conditions):
-                known.pop(key, None)
+            self._found.pop(key, None)
 
     def collect(self) -> Iterable[Metric]:
         """Answer a scrape."""
         with self._lock:
-            return list(self._families())
-
-    def _families(self) -> Iterator[Metric]:
+            found = list(self._found.items())
         labels = ["namespace", "collection"]
         pods = GaugeMetricFamily(
             "modeldata_operator_pods",
             "Pods that a DataCollection serves: matched, injected, and current, those that obey its present settings.",
             labels=[*labels, "state"],
         )
-        for key, counts in self._pods.items():
-            for state, count in (
-                ("matched", counts.matched),
-                ("injected", counts.injected),
-                ("current", counts.current),
-            ):
-                pods.add_metric([key.namespace, key.name, state], count)
-        yield pods
         expiries = GaugeMetricFamily(
             "modeldata_operator_sas_expiry_timestamp_seconds",
             "When the SAS in the pods of a DataCollection ends, in seconds since the epoch.",
             labels=labels,
         )
-        for key, moment in self._expiries.items():
-            expiries.add_metric([key.namespace, key.name], moment.astimezone(UTC).timestamp())
-        yield expiries
         conditions = GaugeMetricFamily(
             "modeldata_operator_condition",
             "Whether a condition of a DataCollection is true (1) or not (0).",
             labels=[*labels, "type"],
         )
-        for key, held in self._conditions.items():
-            for kind, value in held.items():
-                conditions.add_metric([key.namespace, key.name, kind], float(value))
-        yield conditions
+        for key, status in found:
+            where = [key.namespace, key.name]
+            counts = status.pods or PodCounts()
+            pods.add_metric([*where, "matched"], counts.matched)
+            pods.add_metric([*where, "injected"], counts.injected)
+            pods.add_metric([*where, "current"], counts.current)
+            if status.credential.expires_at:
+                expiries.add_metric(where, datetime.fromisoformat(status.credential.expires_at).timestamp())
+            for condition in status.conditions:
+                conditions.add_metric([*where, condition.type], float(condition.status == "True"))
+        return [pods, expiries, conditions]
 
 
 COLLECTIONS = Collections()
 REGISTRY.register(COLLECTIONS)
 
 
-def serve(port: int) -> WSGIServer:
+@contextlib.contextmanager
+def reconciling() -> Iterator[None]:
+    """Count and time one reconcile."""
+    started = time.perf_counter()
+    try:
+        yield
+    except Exception:
+        RECONCILES.labels("failed").inc()
+        raise
+    else:
+        RECONCILES.labels("done").inc()
+    finally:
+        RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+
+def serve(port: int) -> None:
     """Answer scrapes on this port, on a thread of their own: one that takes long keeps no reconcile waiting.
 
-    Raises:
-        OSError: the port is taken.
-
+    Where the port is taken, the log says so, and all else goes on: metrics must not cost a collection.
     """
-    server, _ = prometheus_client.start_http_server(port, registry=REGISTRY)
-    logger.info("metrics port=%d", port)
-    return server
+    try:
+        prometheus_client.start_http_server(port, registry=REGISTRY)
+    except OSError as error:
+        logger.error("no metrics: port %d of MODELDATA_METRICS_PORT can't be had: %s", port, error.strerror)

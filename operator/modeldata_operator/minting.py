@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import credentials, names
+from . import credentials, metrics, names
 from .cluster import ApiError, Cluster
 from .credentials import CredentialError, GivenSas, HeldSas, Source
 from .reasons import Reason
@@ -76,6 +76,7 @@ class Minter:
                     continue  # the namespace is being deleted, with its pods
                 raise
             served.append((namespace, token))
+            metrics.ROTATIONS.inc()
             logger.info("minted collection=%s namespace=%s rotation=%d", collection.key, namespace, rotation)
         expiries = [moment for _, held_token in served if (moment := credentials.expiry(held_token)) is not None]
         status = CredentialStatus(

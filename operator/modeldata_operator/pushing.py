@@ -5,6 +5,7 @@ import logging
 
 import aiohttp
 
+from . import metrics
 from .cluster import ApiError, Cluster
 from .workloads import Pod
 
@@ -51,7 +52,9 @@ class Pusher:
             self._count(-1)
         if not taken:
             self._forget(pod, settings)
+            metrics.PUSHES.labels("gone").inc()
             return False
+        metrics.PUSHES.labels("taken").inc()
         task = asyncio.create_task(self._repeat(pod, settings))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from . import document, events, names, resources, rollout, status, verification, workloads
+from . import document, events, metrics, names, resources, rollout, status, verification, workloads
 from .cluster import ApiError, Cluster
 from .events import Recorder
 from .inventory import Inventory, Matched, PodInventory
@@ -191,6 +191,8 @@ class Reconciler:
         return minted
 
     def _judge_credential(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:
+        if not minted.ready:
+            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
         look = self._containers.look(collection.key, minted.source, collection.storage)
@@ -263,6 +265,7 @@ class Reconciler:
         if not await self._restart_deployment(verdict):
             return RESTART_AFTER
         self._restarted[key] = _Waiting(verdict, now)
+        metrics.RESTARTS.inc()
         logger.info("restarted deployment=%s for=%s", verdict.workload.key, verdict.mark)
         message = f"restarted once, so that DataCollection {key} can collect its pods"
         await self._recorder.record(events.about_workload(verdict.workload), Reason.RESTARTED, message)
@@ -299,6 +302,7 @@ class Reconciler:
             await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
             if status.why(wanted) != status.why(collection.status):
                 logger.info("status collection=%s %s", collection.key, status.why(wanted))
+        metrics.COLLECTIONS.show(collection.key, wanted)
         subject = events.about_collection(collection.key, collection.uid)
         told = [verdict for verdict in status.most_urgent_first(observed.verdicts) if verdict.reason not in _NOT_TOLD]
         for verdict in told[:1]:
@@ -340,6 +344,7 @@ class Reconciler:
         self._restarted.pop(key, None)
         self._containers.forget(key)
         self._minter.forget(key)
+        metrics.COLLECTIONS.forget(key)
         namespaces = {item.pod.key.namespace for item in concerned} | set(
             known.minted.status.namespaces if known else ()
         )

@@ -15,7 +15,19 @@ import aiohttp
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import certificates, cluster, document, framework, injection, names, patching, selection, watching, workloads
+from . import (
+    certificates,
+    cluster,
+    document,
+    framework,
+    injection,
+    metrics,
+    names,
+    patching,
+    selection,
+    watching,
+    workloads,
+)
 from .cluster import ApiError, Cluster
 from .configuration import Configuration
 from .inventory import Inventory
@@ -103,6 +115,7 @@ class Webhook:
         self._watches.add(watching.COLLECTIONS, collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._tasks.append(self._watches.start())
+        metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
 
     async def _stop(self, **_: Any) -> None:
         for task in self._tasks:
@@ -142,37 +155,41 @@ class Webhook:
         started = time.perf_counter()
         try:
             manifest = json.loads(json.dumps(body))  # a copy, five times as fast as copy.deepcopy
-            await self._inject(workloads.pod(manifest, namespace=namespace), manifest)
+            metrics.ADMISSIONS.labels(await self._inject(workloads.pod(manifest, namespace=namespace), manifest)).inc()
             return patching.operations(body, manifest)
         except Exception:
             # A model that isn't collected is a pity; a model that doesn't start is an outage.
+            metrics.ADMISSIONS.labels("failed").inc()
             logger.exception("admitted unchanged namespace=%s seconds=%.3f", namespace, time.perf_counter() - started)
             return []
+        finally:
+            metrics.ADMISSION_SECONDS.observe(time.perf_counter() - started)
 
-    async def _inject(self, pod: workloads.Pod, manifest: dict[str, Any]) -> None:
-        """Change the manifest if a collection serves the pod."""
+    async def _inject(self, pod: workloads.Pod, manifest: dict[str, Any]) -> str:
+        """Change the manifest if a collection serves the pod; return what became of it, as the metrics call it."""
         if not self._watches.whole:
             logger.warning("admitted unchanged before everything was listed pod=%s", _named(pod))
-            return
+            return "untouched"
         if not self._configuration.serves(pod.key.namespace):
-            return  # its Deployments aren't known, and no SAS will ever be there
+            return "untouched"  # its Deployments aren't known, and no SAS will ever be there
         if self._inventory.serving(pod.key.namespace).empty:
-            return
+            return "untouched"
         deployment = await self._deployment_of(pod)
         choice = selection.choose(pod, deployment, self._inventory.serving(pod.key.namespace))
         collection = choice.collection
         if collection is None:
             if choice.candidate is not None or choice.message:
                 logger.info("not injected pod=%s reason=%s", _named(pod), choice.reason)
-            return
+            return "untouched"
         plan = injection.plan(collection, pod)
         if isinstance(plan, injection.Refusal):
             logger.info("not injected pod=%s collection=%s reason=%s", _named(pod), collection.key, plan.reason)
-            return
+            return "refused"
         rotation = collection.status.credential.rotation
         settings = document.settings(collection, pod, deployment, rotation=rotation)
         injection.inject(manifest, plan, settings)
         logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
+        return "injected"
 
     async def _deployment_of(self, pod: workloads.Pod) -> workloads.Deployment | None:
         """Find the pod's Deployment, waiting a moment for one that was created just now."""

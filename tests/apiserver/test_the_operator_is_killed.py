@@ -13,7 +13,7 @@ import typing
 
 import pytest
 
-from . import server
+from . import actors, server
 from .conftest import Start, healthy
 
 Manifest = dict[str, typing.Any]
@@ -170,28 +170,6 @@ def container() -> Manifest:
     return {"name": "scoring", "image": "nowhere.example/scoring:1"}
 
 
-def webhook_configuration(port: int) -> Manifest:
-    """Ours, but for the address: the webhook is no Service here."""
-    selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", server.NAMESPACE]}
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "modeldata-operator"},
-        "webhooks": [
-            {
-                "name": "pods.modeldata.dev",
-                "clientConfig": {"url": f"https://127.0.0.1:{port}/inject"},
-                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-                "failurePolicy": "Ignore",
-                "timeoutSeconds": 5,
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-                "namespaceSelector": {"matchExpressions": [selector]},
-            }
-        ],
-    }
-
-
 @pytest.mark.timeout(900)
 def test_whatever_it_was_doing(own_api: server.ApiServer, start_operator: Start, eventually: typing.Any) -> None:
     seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
@@ -199,10 +177,7 @@ def test_whatever_it_was_doing(own_api: server.ApiServer, start_operator: Start,
     chance = random.Random(seed)
     controller = start_operator("controller", own_api.kubeconfig)
     webhook = start_operator("webhook", own_api.kubeconfig)
-    own_api.create(
-        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-        webhook_configuration(webhook.webhook_port),
-    )
+    actors.lead_to_webhook(own_api, webhook.webhook_port)
     worlds = [World(own_api, "one"), World(own_api, "two")]
     for world in worlds:
         world.begin()
@@ -210,6 +185,7 @@ def test_whatever_it_was_doing(own_api: server.ApiServer, start_operator: Start,
             world.create_deployment(f"d{number}", app)
     eventually(lambda: healthy(controller.health_port))
     eventually(lambda: healthy(webhook.health_port))
+    eventually(lambda: actors.trusted(own_api))
     kills = 0
     for _ in range(STEPS):
         world = chance.choice(worlds)
