@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -169,6 +170,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         watch = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("watch") == ["true"]
         connection = http.client.HTTPSConnection(*self.proxy.target, context=self.proxy.context, timeout=300)
+        self._behind = connection
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_FORWARDED}
             connection.request(self.command, self.path, body or None, headers)
@@ -193,7 +195,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def hang_up(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            self.connection.shutdown(2)
+            self.connection.shutdown(socket.SHUT_RDWR)
+        # Or the API server would wait for it when it is to end.
+        with contextlib.suppress(OSError):
+            if self._behind.sock is not None:
+                self._behind.sock.shutdown(socket.SHUT_RDWR)
 
     def _stream(self, response: http.client.HTTPResponse) -> None:
         self.send_response_only(200)

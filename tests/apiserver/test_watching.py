@@ -246,8 +246,10 @@ def test_an_api_server_that_was_away_is_found_again(own_api: ApiServer, eventual
         running.make("kept", "changed", "removed")
         eventually(lambda: running.equal() and len(running.seen()) == 3)
         before = running.seen()
-        own_api.stop()
+        proxy.refuse(503)
         proxy.cut()
+        own_api.stop()
+        proxy.heal()
         asked = proxy.asked("/pods")
         eventually(lambda: proxy.asked("/pods") >= asked + 3)
         assert running.seen() == before
