@@ -40,7 +40,7 @@ DEPLOYMENT_GRACE = 0.3
 """Seconds to wait for a Deployment that the watch did not show yet: its first pods are made within a tenth of one."""
 
 CERTIFICATE_MISSING_SECONDS = 1.0
-CERTIFICATE_CHECK_SECONDS = 60.0
+CERTIFICATE_CHECK_SECONDS = 10.0
 
 
 class Webhook:

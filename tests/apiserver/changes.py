@@ -1,20 +1,14 @@
-"""A scripted hour of changes, pressed into seconds, while the operator is killed at random: the end state is right."""
+"""What people and clusters do to DataCollections, Deployments and pods, at random, and what must come of it."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
 import json
-import os
-import pathlib
 import random
-import signal
 import typing
 
-import pytest
-
-from . import actors, server
-from .conftest import Start, healthy
+from . import server
 
 Manifest = dict[str, typing.Any]
 
@@ -22,7 +16,6 @@ COLLECTIONS = "/apis/modeldata.dev/v1alpha1/namespaces/{}/datacollections"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 PODS = "/api/v1/namespaces/{}/pods"
 SECRETS = "/api/v1/namespaces/{}/secrets"
-STEPS = 120
 KEY = base64.b64encode(b"a key of nobody").decode()
 
 
@@ -168,46 +161,3 @@ class World:
 
 def container() -> Manifest:
     return {"name": "scoring", "image": "nowhere.example/scoring:1"}
-
-
-@pytest.mark.timeout(900)
-def test_whatever_it_was_doing(own_api: server.ApiServer, start_operator: Start, eventually: typing.Any) -> None:
-    seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"MODELDATA_TEST_SEED={seed}")
-    chance = random.Random(seed)
-    controller = start_operator("controller", own_api.kubeconfig)
-    webhook = start_operator("webhook", own_api.kubeconfig)
-    actors.lead_to_webhook(own_api, webhook.webhook_port)
-    worlds = [World(own_api, "one"), World(own_api, "two")]
-    for world in worlds:
-        world.begin()
-        for number, app in enumerate(["x", "y", "x"]):
-            world.create_deployment(f"d{number}", app)
-    eventually(lambda: healthy(controller.health_port))
-    eventually(lambda: healthy(webhook.health_port))
-    eventually(lambda: actors.trusted(own_api))
-    kills = 0
-    for _ in range(STEPS):
-        world = chance.choice(worlds)
-        world.step(chance)
-        if chance.random() < 0.06:
-            # As a node dies, or a limit is met: in the middle of whatever it does, which a moment's wait varies.
-            eventually(lambda: chance.random() < 0.2)
-            controller.stop(signal.SIGKILL)
-            kills += 1
-            controller = start_operator("controller", own_api.kubeconfig)
-            if chance.random() < 0.5:
-                eventually(lambda: healthy(controller.health_port))  # noqa: B023 (called at once)
-    assert kills
-    for world in worlds:
-
-        def right() -> bool:
-            problems = world.wrong()  # noqa: B023 (called at once)
-            assert not problems, problems
-            return True
-
-        eventually(right)
-    assert any("modeldata.dev/injected" in json.dumps(own_api.get(world.path(PODS))) for world in worlds)
-    said = "".join(pathlib.Path(each.log).read_text() for each in (controller, webhook))
-    assert KEY not in said
-    assert "sig=" not in said

@@ -1,0 +1,152 @@
+"""An hour of changes, pressed into seconds, while all goes wrong: the end state is right, and nobody is needed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import signal
+import typing
+
+import pytest
+
+from ..conftest import Eventually
+from . import actors, changes, server
+from .conftest import Start, healthy
+
+STEPS = 120
+CERTIFICATE = f"/api/v1/namespaces/{server.NAMESPACE}/secrets/modeldata-webhook-tls"
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"MODELDATA_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def worlds(own_api: server.ApiServer) -> list[changes.World]:
+    made = [changes.World(own_api, "one"), changes.World(own_api, "two")]
+    for world in made:
+        world.begin()
+        for number, app in enumerate(["x", "y", "x"]):
+            world.create_deployment(f"d{number}", app)
+    return made
+
+
+def right(world: changes.World) -> typing.Callable[[], bool]:
+    def look() -> bool:
+        problems = world.wrong()
+        assert not problems, problems
+        return True
+
+    return look
+
+
+@pytest.mark.timeout(900)
+def test_the_operator_is_killed_and_the_api_server_goes_away(
+    own_api: server.ApiServer,
+    worlds: list[changes.World],
+    chance: random.Random,
+    start_operator: Start,
+    eventually: Eventually,
+) -> None:
+    controller = start_operator("controller", own_api.kubeconfig)
+    webhook = start_operator("webhook", own_api.kubeconfig)
+    actors.lead_to_webhook(own_api, webhook.webhook_port)
+    eventually(lambda: healthy(controller.health_port))
+    eventually(lambda: healthy(webhook.health_port))
+    eventually(lambda: actors.trusted(own_api))
+    kills = 0
+    for number in range(STEPS):
+        chance.choice(worlds).step(chance)
+        if chance.random() < 0.06:
+            # As a node dies, or a limit is met: in the middle of whatever it does, which a moment's wait varies.
+            eventually(lambda: chance.random() < 0.2)
+            controller.stop(signal.SIGKILL)
+            kills += 1
+            controller = start_operator("controller", own_api.kubeconfig)
+            if chance.random() < 0.5:
+                eventually(lambda: healthy(controller.health_port))  # noqa: B023 (called at once)
+        if number in (STEPS // 3, STEPS * 2 // 3):
+            own_api.stop()
+            own_api.start()
+    assert kills
+    for world in worlds:
+        eventually(right(world))
+    assert any("modeldata.dev/injected" in json.dumps(own_api.get(world.path(changes.PODS))) for world in worlds)
+    said = controller.said() + webhook.said()
+    assert changes.KEY not in said
+    assert "sig=" not in said
+
+
+@pytest.mark.timeout(600)
+def test_two_controllers_by_mistake_agree(
+    own_api: server.ApiServer,
+    worlds: list[changes.World],
+    chance: random.Random,
+    start_operator: Start,
+    eventually: Eventually,
+) -> None:
+    controllers = [start_operator("controller", own_api.kubeconfig) for _ in range(2)]
+    for each in controllers:
+        eventually(lambda: healthy(each.health_port))  # noqa: B023 (called at once)
+    for _ in range(STEPS // 2):
+        chance.choice(worlds).step(chance)
+    for world in worlds:
+        eventually(right(world))
+
+    def minted() -> int:
+        return sum(each.said().count("minted collection=") for each in controllers)
+
+    # They look again every 2 s here: if each thought the other's SAS wrong, they would write for ever.
+    before, looks = minted(), [each.said().count("listed") for each in controllers]
+    own_api.stop()
+    own_api.start()
+    eventually(lambda: all("works again" in each.said() for each in controllers))
+    for world in worlds:
+        eventually(right(world))
+    assert minted() == before, looks
+
+
+@pytest.mark.timeout(300)
+def test_a_certificate_that_is_deleted_or_expired_is_made_anew(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    controller = start_operator("controller", own_api.kubeconfig)
+    webhook = start_operator("webhook", own_api.kubeconfig)
+    actors.lead_to_webhook(own_api, webhook.webhook_port)
+    eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
+    eventually(lambda: actors.trusted(own_api))
+    people = actors.Actors(own_api, "models")
+    own_api.namespace("models")
+    people.account()
+    people.collection()
+
+    made = 0
+
+    def injected() -> bool:
+        nonlocal made
+        made += 1
+        people.deployment(f"scoring-{made}")
+        return any(
+            "modeldata.dev/injected" in (pod["metadata"].get("annotations") or {})
+            for pod in people.pods(f"scoring-{made}")
+        )
+
+    def certificate() -> bytes:
+        try:
+            return base64.b64decode(own_api.get(CERTIFICATE)["data"]["tls.crt"])
+        except server.Refused:
+            return b""
+
+    eventually(injected)
+    before = certificate()
+    own_api.delete(CERTIFICATE)
+    eventually(lambda: certificate() not in (b"", before))
+    eventually(injected, seconds=120)
+    own_api.merge(CERTIFICATE, {"data": {"tls.crt": base64.b64encode(b"no certificate").decode()}})
+    eventually(lambda: b"BEGIN" in certificate())
+    eventually(injected, seconds=120)
