@@ -30,7 +30,7 @@ bench: .venv-benchmarks/ready node ## What collecting costs, beside its peers, i
 
 bench-operator: .venv/ready ## The operator among thousands of workloads, on a bare API server, in 10 minutes; some of it: PARTS=webhook
 	@$(PYTHON) localcluster programs
-	PYTHONPATH=benchmarks:tests/apiserver $(BIN)/python benchmarks/apiserver $(PARTS)
+	PYTHONPATH=benchmarks:tests/apiserver $(BIN)/python benchmarks/operating $(PARTS)
 
 soak: .venv/ready node ## A million rows with every fault, kills and restarts at random: each once; make soak SOAK="--rows 50000 --seed 7"
 	$(BIN)/python soak $(SOAK)
@@ -44,7 +44,7 @@ lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/mypy
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
-	MYPYPATH=benchmarks:benchmarks/apiserver:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/apiserver/*.py
+	MYPYPATH=benchmarks:benchmarks/operating:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/operating/*.py
 	$(BIN)/lint-imports
 
 format: .venv/ready ## Format the code, and fix what can be fixed by itself

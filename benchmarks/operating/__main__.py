@@ -13,17 +13,35 @@ import typing
 import admitting
 import controlling
 import fleet
+import switching
 
 import processes
 import report
 
-PARTS = ("controller", "webhook")
+PARTS = ("controller", "webhook", "switching")
 
 
 def main() -> None:
     arguments = parser().parse_args()
     parts: typing.Sequence[str] = arguments.parts or PARTS
     deployments, pods, collected = (200, 1000, 200) if arguments.quick else (2000, 10000, 2000)
+    found: list[report.Part] = []
+    if "switching" in parts:
+        found.append(switching.measure())
+    if set(parts) != {"switching"}:
+        found += _among_thousands(parts, deployments=deployments, pods=pods, collected=collected, quick=arguments.quick)
+    if arguments.json:
+        print(json.dumps(document(found), indent=2))
+        return
+    for part in found:
+        for table in part.tables:
+            print(report.table(table), end="\n\n")
+    print(report.verdicts([row for part in found for row in part.rows]))
+
+
+def _among_thousands(
+    parts: typing.Sequence[str], *, deployments: int, pods: int, collected: int, quick: bool
+) -> list[report.Part]:
     found: list[report.Part] = []
     api = processes.AuditedServer()
     try:
@@ -32,20 +50,14 @@ def main() -> None:
         print(f"{deployments} Deployments and {pods} pods made in {seconds:.0f} s", file=sys.stderr)
         began, busy = time.monotonic(), os.getloadavg()[0]
         if "controller" in parts:
-            found.append(controlling.measure(api, collected=collected, quick=arguments.quick))
+            found.append(controlling.measure(api, collected=collected, quick=quick))
         if "webhook" in parts:
             count = collected * deployments // pods
-            found.append(admitting.measure(api, deployments=deployments, collected=count, quick=arguments.quick))
+            found.append(admitting.measure(api, deployments=deployments, collected=count, quick=quick))
         print(f"measured in {time.monotonic() - began:.0f} s, load before {busy:.1f}", file=sys.stderr)
     finally:
         api.close()
-    if arguments.json:
-        print(json.dumps(document(found), indent=2))
-        return
-    for part in found:
-        for table in part.tables:
-            print(report.table(table), end="\n\n")
-    print(report.verdicts([row for part in found for row in part.rows]))
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
