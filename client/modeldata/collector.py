@@ -250,7 +250,8 @@ class ModelDataCollector:
             )
             first += table.rows
             if ours is not None:
-                ours.writer.write(each.stream, each.to_line(), table.rows)
+                line, array = each.to_parts()
+                ours.writer.write(each.stream, line, table.rows, array)
             if self._debug:
                 csv = text.to_csv(each)
                 print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)

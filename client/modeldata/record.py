@@ -73,12 +73,16 @@ class Record(typing.NamedTuple):
 
     def to_line(self) -> bytes:
         """Return its line, with the array behind it where it is one."""
+        return b"".join(self.to_parts())
+
+    def to_parts(self) -> tuple[bytes, bytes]:
+        """Return its line, and the array that comes behind it, empty where it is none: a copy less of an array."""
         table = self.table
         head: list[object] = [self.stream.number, *self[1:5], table.rows]
         if table.encoding is rows.Encoding.JSON:
-            return orjson.dumps([*head, orjson.Fragment(table.payload)], option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps([*head, orjson.Fragment(table.payload)], option=orjson.OPT_APPEND_NEWLINE), b""
         head += (table.dtype, table.width, len(table.payload), zlib.crc32(table.payload))
-        return b"A%b%b" % (orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE), table.payload)
+        return b"A" + orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE), table.payload
 
 
 def plain(head: list[object]) -> bytes | None:

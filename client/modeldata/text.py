@@ -288,15 +288,16 @@ def _quoted(text: str | None) -> str:
 
 
 def _array_rows(table: rows.Table) -> typing.Iterator[list[bytes]]:
-    row_bytes = len(table.payload) // table.rows
+    payload = memoryview(table.payload)
+    row_bytes = len(payload) // table.rows
     step = max(1, SLICE_CELLS // table.width)
     for start in range(0, table.rows, step):
-        piece = table.payload[start * row_bytes : (start + step) * row_bytes]
+        piece = payload[start * row_bytes : (start + step) * row_bytes]
         yield _slice_rows(piece, table.dtype, table.width)
         turns.give_way()
 
 
-def _slice_rows(piece: bytes, dtype: str, width: int) -> list[bytes]:
+def _slice_rows(piece: memoryview, dtype: str, width: int) -> list[bytes]:
     # The rows may be those of another process of this pod, so numpy need not be here, or is being imported just now.
     numpy: typing.Any = sys.modules.get("numpy")
     if hasattr(numpy, "isinf"):

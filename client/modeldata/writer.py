@@ -46,7 +46,7 @@ class Writer:
         # Re-entrant: a signal handler may collect while its thread is in here.
         self._lock = threading.RLock()
         self._writing = False
-        self._interrupting: list[tuple[record.Stream, bytes, int]] = []
+        self._interrupting: list[tuple[record.Stream, bytes, int, bytes]] = []
         self._descriptor = -1
         self._sequence = 0
         self._size = 0
@@ -55,7 +55,7 @@ class Writer:
         self._defined: set[int] = set()
         """Numbers of the streams that this segment defines."""
 
-    def write(self, stream: record.Stream, line: bytes, rows: int, *, again: bool = False) -> None:
+    def write(self, stream: record.Stream, line: bytes, rows: int, array: bytes = b"", *, again: bool = False) -> None:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
 
         But for a signal handler that interrupts this very method: the interrupted call then writes both.
@@ -64,16 +64,17 @@ class Writer:
             stream: its stream.
             line: see ``record``.
             rows: how many rows are in it.
+            array: what lies behind the line.
             again: whether this is a second try in a new directory.
 
         """
         with self._lock:
             if self._writing:
-                self._interrupting.append((stream, line, rows))
+                self._interrupting.append((stream, line, rows, array))
                 return
             self._writing = True
             try:
-                size = len(line)
+                size = len(line) + len(array)
                 if self.written + size > self.full_at:
                     raise _Full
                 if not self._intact or self._size >= SEGMENT_BYTES:
@@ -82,9 +83,9 @@ class Writer:
                     data = line
                 else:
                     data = stream.to_line() + line
-                    size = len(data)
+                    size += len(data) - len(line)
                 self._intact = False  # a signal handler may raise anywhere: the next row then goes to a new segment
-                if os.write(self._descriptor, data) != size:
+                if (os.writev(self._descriptor, (data, array)) if array else os.write(self._descriptor, data)) != size:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._size += size
                 self.written += size
@@ -94,7 +95,7 @@ class Writer:
                 self._counters.accepted += rows
             except OSError as error:
                 self._writing = False
-                self._fail(error, stream, line, rows, again=again)
+                self._fail(error, stream, line, rows, array, again=again)
             except _Full:
                 self._counters.drop(counters.Drop.SPOOL_FULL, "the spool holds as much as it may", rows)
             finally:
@@ -116,10 +117,12 @@ class Writer:
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
-    def _fail(self, error: OSError, stream: record.Stream, line: bytes, rows: int, *, again: bool) -> None:
+    def _fail(
+        self, error: OSError, stream: record.Stream, line: bytes, rows: int, array: bytes, *, again: bool
+    ) -> None:
         if isinstance(error, FileNotFoundError) and not again:  # somebody removed our directory: a new one, then
             self._leave()
-            self.write(stream, line, rows, again=True)
+            self.write(stream, line, rows, array, again=True)
             return
         if not self._intact and self._descriptor >= 0:
             # Cut off what was half written, so that a full disk does not cost a segment for each call.
