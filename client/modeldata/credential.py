@@ -1,8 +1,11 @@
-"""What a SAS says of itself: everything but its signature can be read without a key."""
+"""What a credential says of itself: all of a SAS but its signature, and a service account's token, can be read."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime
+import json
 import typing
 import urllib.parse
 
@@ -42,6 +45,62 @@ def examine(token: str, *, https: bool, reads: bool, now: float) -> list[finding
         way_out = "a SAS for the container is needed: a new file is made each day"
         found.append(finding.wrong(SUBJECT, f"it is not for a container (sr={fields['sr']})", way_out))
     return found
+
+
+AUDIENCE = "api://AzureADTokenExchange"
+"""Whom Azure wants a service account's token to be for."""
+
+
+def examine_token(token: str, *, now: float) -> list[finding.Finding]:
+    """Return what is to be said of a service account's token, which is exchanged for one of Azure's.
+
+    Args:
+        token: the text of the file. No part of its signature is in the findings.
+        now: seconds since the epoch.
+
+    """
+    claims = _claims(token)
+    if claims is None:
+        return [finding.wrong(SUBJECT, "the service account's token is no token", "the kubelet writes it: a new pod")]
+    audiences = claims.get("aud")
+    audiences = audiences if isinstance(audiences, list) else [audiences]
+    text = f"a token of {claims.get('sub')}, issued by {claims.get('iss')}, is there: a federated credential names both"
+    found = [finding.ok(SUBJECT, text)]
+    if AUDIENCE not in audiences:
+        text = f"the service account's token is for {', '.join(map(str, audiences))}"
+        found.append(finding.warning(SUBJECT, text, f"the federated credential must say so; usual is {AUDIENCE}"))
+    ends = claims.get("exp")
+    if isinstance(ends, (int, float)) and ends <= now:
+        text = f"the service account's token expired {finding.span(now - ends)} ago: rows wait"
+        found.append(finding.wrong(SUBJECT, text, "the kubelet renews it: is the node well, are the clocks right?"))
+    return found
+
+
+def way_to_token(detail: str) -> str:
+    """Return what to do where Azure gives no token; the detail has its error's number."""
+    return next(
+        (way for number, way in _WAYS_TO_TOKEN.items() if number in detail), "rows wait; see docs/credentials.md"
+    )
+
+
+_WAYS_TO_TOKEN = {
+    "AADSTS700016": "there is no such client in this tenant: see clientId and tenantId",
+    "AADSTS700024": "the service account's token is not valid at this time: are the clocks right?",
+    "AADSTS7002": "give the identity a federated credential with the issuer and subject above",
+    "AADSTS90002": "there is no such tenant: see tenantId",
+    "can't be imported": "install it in the model's image; rows wait until then",
+    "can't be read": "a pod gets it when it starts: start it anew; does the DataCollection say workloadIdentity?",
+    "can't be reached": "rows wait; does a network policy or firewall let this pod go to the authority?",
+}
+
+
+def _claims(token: str) -> dict[str, typing.Any] | None:
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, binascii.Error, ValueError):
+        return None
+    return claims if isinstance(claims, dict) else None
 
 
 def _lifetime(fields: typing.Mapping[str, str], now: float) -> list[finding.Finding]:

@@ -70,6 +70,7 @@ class Delivery:
         self._appender: appender.Appender | None = None
         self.found: list[spool.Found] = []
         """What was in the spool when the present batch was taken from it."""
+        self._identity: settings.WorkloadIdentity | None = None
         self._block = 0
         self._failed: tuple[str, int] = ("", 0)
         self._failed_at = 0.0
@@ -206,6 +207,7 @@ class Delivery:
         log, taken = self.journal, self.journal.batch
         assert taken is not None
         assert current.storage is not None
+        self._identity = current.storage.identity
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
         while self._block < len(taken.blocks):
@@ -285,7 +287,7 @@ class Delivery:
         return moved
 
     def _appender_for(self, block: journal.Block) -> appender.Appender:
-        account = storage.Account(block.endpoint, block.container, self._sas_file)
+        account = storage.Account(block.endpoint, block.container, self._sas_file, self._identity)
         if self._blobs is None or self._blobs.account != account or self._appender is None:
             self.close()
             self._blobs = storage.Blobs(account)

@@ -16,7 +16,21 @@ import time
 import typing
 import urllib.parse
 
-from . import backlog, credential, finding, memory, pacing, pipeline, reach, record, redaction, settings, target
+from . import (
+    azuretoken,
+    backlog,
+    credential,
+    finding,
+    memory,
+    pacing,
+    pipeline,
+    reach,
+    record,
+    redaction,
+    settings,
+    storage,
+    target,
+)
 
 _LATE_SECONDS = 60.0
 """So much after its turn, and a row is late."""
@@ -57,7 +71,7 @@ def examine() -> typing.Iterator[finding.Finding]:
     current, found = _settings(directory / "settings" / "settings.json")
     yield from found
     yield from _treatment(directory / "credential" / "hash-key", current)
-    yield from _storage(directory / "credential" / "sas", current)
+    yield from _storage(directory, current)
     yield from _spool(directory / "spool", current)
 
 
@@ -134,7 +148,17 @@ class _Complaints(logging.Handler):
         settings.logger.removeHandler(self)
 
 
-def _storage(path: pathlib.Path, current: settings.Settings) -> typing.Iterator[finding.Finding]:
+def _storage(directory: pathlib.Path, current: settings.Settings) -> typing.Iterator[finding.Finding]:
+    where, path = current.storage, directory / "credential" / "sas"
+    if where is not None and where.identity is not None:
+        identity, file = where.identity, directory / "identity" / "token"
+        yield from _identity(identity, file)
+        if where.endpoint.startswith("https://"):
+            yield from _reach(where, lambda: azuretoken.Tokens(identity, file))
+        else:
+            way_out = "change the endpoint, or use a SAS"
+            yield finding.wrong(reach.SUBJECT, f"{where.endpoint} is not https, and a token is not sent to it", way_out)
+        return
     try:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -142,12 +166,28 @@ def _storage(path: pathlib.Path, current: settings.Settings) -> typing.Iterator[
         way_out = "rows wait; the operator writes it: see the condition CredentialsReady (kubectl describe mdc)"
         yield finding.wrong(credential.SUBJECT, f"{path} can't be read: {why}", way_out)
         return
-    where = current.storage
     https = where is None or where.endpoint.startswith("https://")
     reads = where is None or where.file == settings.SHARED
     yield from credential.examine(token, https=https, reads=reads, now=time.time())
-    if where is None or not token:
+    if where is not None and token:
+        yield from _reach(where, lambda: token)
+
+
+def _identity(identity: settings.WorkloadIdentity, file: pathlib.Path) -> typing.Iterator[finding.Finding]:
+    installed = f"{azuretoken.PACKAGE} {_version(azuretoken.PACKAGE)}"
+    yield finding.ok(credential.SUBJECT, f"signs in as {identity}, with {installed}")
+    try:
+        token = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        text = f"{file} can't be read: {error.strerror if isinstance(error, OSError) else 'no text'}"
+        yield finding.wrong(credential.SUBJECT, text, credential.way_to_token(text))
         return
+    yield from credential.examine_token(token, now=time.time())
+
+
+def _reach(
+    where: settings.Storage, credentials: typing.Callable[[], str | azuretoken.Tokens]
+) -> typing.Iterator[finding.Finding]:
     url = urllib.parse.urlsplit(where.endpoint)
     if url.scheme not in ("http", "https") or not url.hostname:
         yield finding.wrong(reach.SUBJECT, f"the endpoint {where.endpoint!r} is no URL", "https://<account>.blob...")
@@ -158,7 +198,10 @@ def _storage(path: pathlib.Path, current: settings.Settings) -> typing.Iterator[
         yield finding.warning(reach.SUBJECT, text, "ask from another pod, or give this one more")
         return
     try:
-        yield from reach.examine(where, reach.ask(where, token))
+        yield from reach.examine(where, reach.ask(where, credentials()))
+    except storage.Later as later:
+        detail = later.reply.detail
+        yield finding.wrong(credential.SUBJECT, f"{detail}: rows wait", credential.way_to_token(detail))
     except ImportError as error:
         way_out = "pip install azure-storage-blob; rows wait until then"
         yield finding.wrong(reach.SUBJECT, f"azure-storage-blob can't be imported: {error.name or error}", way_out)

@@ -21,9 +21,13 @@ import email.utils
 import socket
 import ssl
 import time
+import typing
 import uuid
 
 from . import finding, settings, storage
+
+if typing.TYPE_CHECKING:
+    from . import azuretoken
 
 SUBJECT = "storage"
 _NEVER = 2**62
@@ -43,6 +47,14 @@ _REFUSALS = {
 }
 
 
+_IDENTITY_REFUSALS = {
+    "AuthenticationFailed": "the token is refused",
+    "AuthorizationFailure": "the account's network rules refuse this pod",
+    "AuthorizationPermissionMismatch": "the identity is known, but may not append",
+    "InvalidAuthenticationInfo": "the token is refused",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """What came back, if anything did."""
@@ -56,10 +68,11 @@ class Answer:
     """Where there is no answer: why. Not the library's own text, which may hold the signature."""
 
 
-def ask(where: settings.Storage, token: str) -> Answer:
-    """Make the request.
+def ask(where: settings.Storage, token: str | azuretoken.Tokens) -> Answer:
+    """Make the request, with a SAS or signed in.
 
     Raises:
+        storage.Later: there is no token to sign in with.
         ImportError: azure-storage-blob is not installed, or is broken.
         ValueError: the endpoint is no URL.
 
@@ -71,7 +84,7 @@ def ask(where: settings.Storage, token: str) -> Answer:
     client = azure.storage.blob.ContainerClient(
         where.endpoint,
         where.container,
-        credential=azure.core.credentials.AzureSasCredential(token),
+        credential=azure.core.credentials.AzureSasCredential(token) if isinstance(token, str) else token,
         retry_total=0,
         connection_timeout=storage.CONNECT_SECONDS,
         read_timeout=storage.READ_SECONDS,
@@ -96,7 +109,7 @@ def ask(where: settings.Storage, token: str) -> Answer:
 def examine(where: settings.Storage, answer: Answer) -> list[finding.Finding]:
     """Return what an answer means."""
     container = f"{where.endpoint}/{where.container}"
-    found = [_meaning(container, answer)]
+    found = [_meaning(container, answer, signed_in=where.identity is not None)]
     if answer.server_clock is not None:
         ahead = answer.own_clock - answer.server_clock
         if abs(ahead) > _SKEW_SECONDS:
@@ -107,7 +120,7 @@ def examine(where: settings.Storage, answer: Answer) -> list[finding.Finding]:
     return found
 
 
-def _meaning(container: str, answer: Answer) -> finding.Finding:
+def _meaning(container: str, answer: Answer, *, signed_in: bool) -> finding.Finding:
     said = f"{answer.status} {answer.code}".strip()
     known = storage.classify(answer.status, answer.code)
     if answer.status is None:
@@ -117,9 +130,14 @@ def _meaning(container: str, answer: Answer) -> finding.Finding:
         way_out = "is the endpoint right? is there a proxy in between (HTTPS_PROXY)?"
         return finding.wrong(SUBJECT, f"what answers at {container} is no blob service ({said})", way_out)
     if known in (storage.Answer.NO_BLOB, storage.Answer.POSITION):
-        return finding.ok(SUBJECT, f"{container} can be reached, and this SAS may append ({said})")
+        who = "this identity" if signed_in else "this SAS"
+        return finding.ok(SUBJECT, f"{container} can be reached, and {who} may append ({said})")
     if known is storage.Answer.NO_CONTAINER:
         return finding.wrong(SUBJECT, f"{container} does not exist ({said}): rows wait", "create the container")
+    if known is storage.Answer.DENIED and signed_in:
+        why = _IDENTITY_REFUSALS.get(answer.code, "the identity is refused")
+        way_out = "give it the role Storage Blob Data Contributor for the container, and ten minutes' time"
+        return finding.wrong(SUBJECT, f"{container}: {why} ({said}): rows wait", way_out)
     if known is storage.Answer.DENIED:
         why = _REFUSALS.get(answer.code, "the SAS is refused")
         way_out = "give a SAS for this container, or let this pod's network in; see the lines on the credential above"

@@ -43,6 +43,20 @@ class SettingsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
+class WorkloadIdentity:
+    """Who the pod is to sign in to Azure as. Nothing of it is secret."""
+
+    client_id: str
+    tenant_id: str
+    authority: str = ""
+    """Who gives the tokens; empty: as the environment says, else the public cloud's."""
+
+    def __str__(self) -> str:
+        """As log lines name it."""
+        return f"client {self.client_id} of tenant {self.tenant_id}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Storage:
     """Where the rows go."""
 
@@ -51,6 +65,8 @@ class Storage:
     path: str
     file: str = SHARED
     """``SHARED`` or ``PER_POD``."""
+    identity: typing.Optional[WorkloadIdentity] = None  # noqa: UP045 (as below)
+    """Without one, the SAS in ``credential/sas`` is used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +148,7 @@ def parse(text: bytes) -> Settings:
             container=_get(storage, "container", str, "modeldata"),
             path=_get(storage, "path", str, DEFAULT_PATH),
             file=_get(storage, "file", str, SHARED),
+            identity=_workload_identity(_get(storage, "credential", dict, {})),
         )
         if endpoint
         else None,
@@ -209,6 +226,22 @@ def _get(document: dict[str, typing.Any], key: str, kind: type[Value], default: 
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise SettingsError(f"{key} is {value!r}, not of type {kind.__name__}")
     return value
+
+
+def _workload_identity(credential: dict[str, typing.Any]) -> WorkloadIdentity | None:
+    if "workloadIdentity" not in credential:
+        return None
+    given = _get(credential, "workloadIdentity", dict, {})
+    identity = WorkloadIdentity(
+        client_id=_get(given, "clientId", str, ""),
+        tenant_id=_get(given, "tenantId", str, ""),
+        authority=_get(given, "authority", str, ""),
+    )
+    if not identity.client_id or not identity.tenant_id:
+        raise SettingsError("workloadIdentity needs a clientId and a tenantId")
+    if identity.authority and not identity.authority.startswith("https://"):
+        raise SettingsError(f"authority is {identity.authority!r}, not an https URL")
+    return identity
 
 
 def _seconds(text: str) -> float:

@@ -16,6 +16,8 @@ import typing
 if typing.TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
+    from . import azuretoken, settings
+
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 
@@ -79,11 +81,18 @@ class Requests(typing.Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """A container in an account, and the file with the SAS for it."""
+    """A container in an account, and how to get at it: by the SAS in a file, or signed in."""
 
     endpoint: str
     container: str
     sas_file: pathlib.Path
+    identity: settings.WorkloadIdentity | None = None
+    """Who to sign in as; the file is not looked at then."""
+
+    @property
+    def token_file(self) -> pathlib.Path:
+        """Return where the service account's token is, beside the directory of the SAS."""
+        return self.sas_file.parents[1] / "identity" / "token"
 
 
 SHIPPER_THREAD = "modeldata-shipper"
@@ -99,6 +108,8 @@ _NOISY = (
     "urllib3.connectionpool",  # each URL at DEBUG, and ours hold the signature
     "azure.core.pipeline.policies.http_logging_policy",  # each request at INFO, in ten lines
     "azure.core.pipeline.transport._requests_basic",  # what the reply tells anyway
+    "azure.identity._internal.get_token_mixin",  # each failure at WARNING
+    "azure.identity._internal.decorators",  # where older ones do so
 )
 _POSITION_CODES = {"AppendPositionConditionNotMet", "ConditionNotMet", ""}
 _AMBIGUOUS_CODES = {"BlobModifiedWhileReading", "ContainerBeingDeleted"}
@@ -125,11 +136,17 @@ def classify(status: int | None, code: str) -> Answer:
 
 
 class Blobs:
-    """One container. Not shared between processes: an inherited connection mixes the bytes of two."""
+    """One container. Not shared between processes: an inherited connection mixes the bytes of two.
+
+    Raises:
+        Later: the account's identity can't be used here.
+
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
+        self._tokens: azuretoken.Tokens | None = None
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
         with import_gate:  # the client's constructor imports too
@@ -139,10 +156,12 @@ class Blobs:
 
             self._azure_errors = azure.core.exceptions
             self._credential = azure.core.credentials.AzureSasCredential("none")
+            if account.identity is not None:
+                self._tokens = _tokens(account, account.identity)
             self._container = azure.storage.blob.ContainerClient(
                 account.endpoint,
                 account.container,
-                credential=self._credential,
+                credential=self._tokens or self._credential,
                 retry_total=0,
                 connection_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -151,6 +170,8 @@ class Blobs:
 
     def refresh_credential(self) -> bool:
         """Read the SAS file again; return whether it holds another token than before."""
+        if self._tokens is not None:
+            return False  # nothing tells whether a new token would be better: not at once
         try:
             token = self.account.sas_file.read_text().strip()
         except OSError:
@@ -209,26 +230,40 @@ class Blobs:
     def close(self) -> None:
         """Close the connections."""
         self._container.close()
+        if self._tokens is not None:
+            self._tokens.close()
 
     def _client(self, name: str) -> BlobClient:
         return self._container.get_blob_client(name)
 
     def _try(self, request: typing.Callable[[], object]) -> Reply:
-        if not self._token and not self.refresh_credential():
+        if self._tokens is None and not self._token and not self.refresh_credential():
             return Reply(Answer.DENIED, "no SAS yet")
         try:
             request()
+        except Later as later:  # there is no token
+            return later.reply
         except self._azure_errors.HttpResponseError as error:
             code = code_of(error)
             answer = classify(error.status_code, code)
             if answer is Answer.DONE:  # the answer's head was good, its body was not
                 answer = Answer.AMBIGUOUS
+            if self._tokens is not None and (error.status_code == 401 or code == "AuthenticationFailed"):
+                self._tokens.forget()  # it is the token that is refused, and not what it may do
             headers: typing.Mapping[str, str] = getattr(error.response, "headers", {})
             wait = headers.get("Retry-After", "")
             return Reply(answer, f"{error.status_code} {code}", float(wait) if wait.isdigit() else 0.0)
         except (self._azure_errors.AzureError, ValueError) as error:  # of the SDK, where an answer was cut
             return Reply(Answer.AMBIGUOUS, type(error).__name__)
         return Reply(Answer.DONE)
+
+
+def _tokens(account: Account, identity: settings.WorkloadIdentity) -> azuretoken.Tokens:
+    if not account.endpoint.startswith("https://"):
+        raise Later(Reply(Answer.DENIED, "a token is sent over https only, and the endpoint is not"))
+    from . import azuretoken
+
+    return azuretoken.Tokens(identity, account.token_file)
 
 
 def code_of(error: Exception) -> str:

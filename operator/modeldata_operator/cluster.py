@@ -147,6 +147,12 @@ class Cluster:
         path = _secret_path(ObjectKey(metadata["namespace"], metadata["name"]))
         await self._call("PATCH", path, body=secret, content_type=_APPLY, manage=True, force=True)
 
+    async def merge_secret(self, secret: Mapping[str, Any]) -> None:
+        """Patch a Secret that was read before; its resourceVersion keeps a changed one from being overwritten."""
+        metadata = secret["metadata"]
+        path = _secret_path(ObjectKey(metadata["namespace"], metadata["name"]))
+        await self._call("PATCH", path, body=secret, content_type=_MERGE, manage=True)
+
     async def delete_secret(self, secret: ObjectKey, resource_version: str) -> None:
         """Delete a Secret that was read before."""
         try:

@@ -11,6 +11,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from . import authority, cluster, events, framework, metrics, selection, watching
 from .configuration import Configuration
+from .delegation import AzureKeys, Delegations
 from .inventory import Inventory, PodInventory
 from .minting import Minter
 from .pushing import Pusher
@@ -85,12 +86,13 @@ class Controller:
         self._watch()
         self._recorder = events.Recorder(self._cluster)
         self._authority = authority.Authority(self._cluster, self._configuration)
+        self._delegations = Delegations(AzureKeys(), self._delegated, lifetime=self._configuration.sas_lifetime)
         self._pusher = Pusher(self._cluster)
         self._reconciler = Reconciler(
             cluster=self._cluster,
             inventory=self._inventory,
             pods=self._pods,
-            minter=Minter(self._cluster, lifetime=self._configuration.sas_lifetime),
+            minter=Minter(self._cluster, self._delegations, lifetime=self._configuration.sas_lifetime),
             pusher=self._pusher,
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
@@ -121,8 +123,13 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._delegations.close()
         await self._pusher.close()
         await self._cluster.close()
+
+    def _delegated(self, key: ObjectKey) -> None:
+        self._reconciler.credential_changed(key)
+        self._queue.add(key)
 
     async def _probe(self, **_: Any) -> str:
         """Fail /healthz when reconciling stands still; kopf's own answer only proves that HTTP works."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+from azure.storage.blob import ContainerSasPermissions, UserDelegationKey, generate_container_sas
 
 from . import names, sas
 from .reasons import Reason
@@ -40,15 +40,28 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenSas:
-    """A SAS that somebody else renews, fit to be handed out."""
+class Delegation:
+    """A storage account's name, and a key that it gave to the operator's identity. The SAS it signs ends with it."""
 
-    token: str = field(repr=False)
-    expires_soon: bool
+    name: str
+    key: UserDelegationKey = field(repr=False)
+    start: datetime
+    end: datetime
     note: str = ""
 
 
-Source: TypeAlias = Account | GivenSas
+@dataclass(frozen=True, slots=True)
+class GivenSas:
+    """A SAS that is handed out as it is: one that somebody else renews, or that was minted before. May be empty."""
+
+    token: str = field(repr=False)
+    expires_soon: bool = False
+    note: str = ""
+
+
+Signer: TypeAlias = Account | Delegation
+"""What signs a SAS."""
+Source: TypeAlias = Signer | GivenSas
 """Where the SAS for pods comes from."""
 
 
@@ -127,12 +140,13 @@ def given(secret: Mapping[str, Any], reference: SasTokenSecret, storage: Storage
     return GivenSas(found.token, soon, "; ".join(notes))
 
 
-def mint(who: Account, storage: Storage, *, start: datetime, expiry: datetime) -> str:
+def mint(who: Signer, storage: Storage, *, start: datetime, expiry: datetime) -> str:
     """Sign a SAS for one container. The same arguments give the same token."""
     return generate_container_sas(
         account_name=who.name,
         container_name=storage.container,
-        account_key=who.key,
+        account_key=who.key if isinstance(who, Account) else None,
+        user_delegation_key=who.key if isinstance(who, Delegation) else None,
         permission=ContainerSasPermissions.from_string(sas.NEEDED[storage.file]),
         start=start,
         expiry=expiry,
@@ -140,8 +154,10 @@ def mint(who: Account, storage: Storage, *, start: datetime, expiry: datetime) -
     )
 
 
-def fresh(who: Account, storage: Storage, *, now: datetime, lifetime: timedelta) -> str:
-    """Mint a SAS that is valid from a little before now."""
+def fresh(who: Signer, storage: Storage, *, now: datetime, lifetime: timedelta) -> str:
+    """Mint a SAS that is valid from a little before now, or as long as the key that signs it."""
+    if isinstance(who, Delegation):
+        return mint(who, storage, start=who.start, expiry=who.end)
     now = now.astimezone(UTC).replace(microsecond=0)
     return mint(who, storage, start=now - CLOCK_SKEW, expiry=now + lifetime)
 
@@ -155,7 +171,8 @@ def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: 
     """Tell whether another SAS is due: none there, half its life gone, or not what this source would give now.
 
     Signing the held token's own times again and comparing finds a changed account, key, container or kind of file and a
-    tampered token alike, without keeping anything derived from the key anywhere.
+    tampered token alike, without keeping anything derived from the key anywhere. What a delegated key signed is renewed
+    when there is another key, as at the operator's start: it is known to nobody else.
     """
     if held is None:
         return True
@@ -164,6 +181,8 @@ def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: 
         return True
     if isinstance(source, GivenSas):
         return held.token != source.token
+    if isinstance(source, Delegation):
+        return held.token != mint(source, storage, start=source.start, expiry=source.end)
     start, end = present.start, present.expiry
     if start is None or end is None:
         return True
@@ -171,6 +190,12 @@ def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: 
     if start > now or end - now < (end - start - CLOCK_SKEW) / 2:
         return True
     return held.token != mint(source, storage, start=start, expiry=end)
+
+
+def remaining(held: HeldSas | None, *, now: datetime) -> GivenSas:
+    """Return what is left of a SAS that is not renewed any more: itself until it ends, then nothing."""
+    end = expiry(held.token) if held is not None else None
+    return GivenSas("" if held is None or (end is not None and end <= now) else held.token)
 
 
 def new_hash_key() -> str:

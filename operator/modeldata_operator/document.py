@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from . import injection, names
-from .resources import DataCollection
+from . import identity, injection, names
+from .resources import DataCollection, WorkloadIdentity
 from .workloads import Deployment, Pod
 
 VERSION = 1
@@ -25,6 +25,7 @@ def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None
                 "container": storage.container,
                 "path": storage.path,
                 "file": storage.file,
+                **_credential(collection, pod),
             },
             "identity": {
                 "subscription": workspace.subscription,
@@ -59,6 +60,20 @@ def switched_off(present: str, collection: str) -> str:
 def encode(document: dict[str, Any]) -> str:
     """Serialize with sorted keys and no spaces."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _credential(collection: DataCollection, pod: Pod) -> dict[str, Any]:
+    """Say who the pod is to sign in as; nothing where it is to use the SAS.
+
+    A pod that was started without a token keeps to its SAS until it is started anew, or what it collects would wait
+    for a token that never comes, and be lost with the pod.
+    """
+    credential = collection.storage.credential
+    if not isinstance(credential, WorkloadIdentity) or (pod.injection is not None and not pod.has_token):
+        return {}
+    who = {"clientId": credential.client_id, "tenantId": credential.tenant_id}
+    authority = identity.authority(collection.storage.endpoint)
+    return {"credential": {"workloadIdentity": {**who, **({"authority": authority} if authority else {})}}}
 
 
 def _model_version(pod: Pod) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import names
+from . import identity, names
 from .reasons import Reason
-from .resources import DataCollection
+from .resources import DataCollection, WorkloadIdentity
 from .workloads import Pod
 
 # A quarter of what the pod may write leaves the model its own room, and the spool its slack.
@@ -37,17 +37,34 @@ class Plan:
     labels: Mapping[str, str]
 
     @property
+    def signs_in(self) -> bool:
+        """Tell whether the pod's processes are to sign in to Azure themselves."""
+        return isinstance(self.collection.storage.credential, WorkloadIdentity)
+
+    @property
     def hash(self) -> str:
         """Digest what would need a restart: never the settings, which are live.
 
         Nor the spool's size: no restart of a model is worth a larger spool (docs/decisions/0006).
         """
-        facts = {
+        return self._digest(token=self.signs_in)
+
+    def accepts(self, injected: str) -> bool:
+        """Tell whether a pod that was injected with this hash needs no restart.
+
+        One that has a token and no more use for it does not: the token goes with the next start.
+        """
+        return injected in (self.hash, self._digest(token=True))
+
+    def _digest(self, *, token: bool) -> str:
+        facts: dict[str, Any] = {
             "collection": str(self.collection.key),
             "containers": sorted(self.containers),
             "directory": names.DIRECTORY,
             "secret": self.secret,
         }
+        if token:
+            facts["token"] = identity.DIRECTORY
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -76,7 +93,10 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
     if not containers:
         wanted, present = ", ".join(collection.containers), ", ".join((*pod.containers, *pod.sidecars))
         return Refusal(Reason.CONTAINER_NOT_FOUND, f"no container is named {wanted}; the pod has {present}")
+    signs_in = isinstance(collection.storage.credential, WorkloadIdentity)
     for obstacle in pod.obstacles:
+        if obstacle.of_token and not signs_in:
+            continue
         if obstacle.container is None or obstacle.container in containers:
             return Refusal(Reason.PATH_TAKEN if obstacle.path_taken else Reason.NAME_TAKEN, obstacle.message)
     key = collection.key
@@ -109,7 +129,7 @@ def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
         if container.get("name") in wanted.containers:
             _append_missing(container, "env", "name", _environment())
-            _append_missing(container, "volumeMounts", "mountPath", _mounts())
+            _append_missing(container, "volumeMounts", "mountPath", _mounts(wanted))
 
 
 def _chosen(collection: DataCollection, pod: Pod) -> tuple[str, ...]:
@@ -133,12 +153,13 @@ def _environment() -> list[dict[str, Any]]:
     ]
 
 
-def _mounts() -> list[dict[str, Any]]:
+def _mounts(wanted: Plan) -> list[dict[str, Any]]:
     # Directories, never a subPath: a subPath mount does not follow changes.
     return [
         {"name": names.SETTINGS_VOLUME, "mountPath": f"{names.DIRECTORY}/settings", "readOnly": True},
         {"name": names.CREDENTIAL_VOLUME, "mountPath": f"{names.DIRECTORY}/credential", "readOnly": True},
         {"name": names.SPOOL_VOLUME, "mountPath": f"{names.DIRECTORY}/spool"},
+        *([identity.mount()] if wanted.signs_in else []),
     ]
 
 
@@ -167,6 +188,7 @@ def _volumes(wanted: Plan) -> list[dict[str, Any]]:
             "secret": {"secretName": wanted.secret, "optional": True, "defaultMode": readable},
         },
         {"name": names.SPOOL_VOLUME, "emptyDir": {"sizeLimit": str(wanted.spool_bytes * SIZE_LIMIT_FACTOR)}},
+        *([identity.volume()] if wanted.signs_in else []),
     ]
 
 

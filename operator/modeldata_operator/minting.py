@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,8 +10,16 @@ from typing import Any
 from . import credentials, metrics, names
 from .cluster import ApiError, Cluster
 from .credentials import CredentialError, GivenSas, HeldSas, Source
+from .delegation import Delegations
 from .reasons import Reason
-from .resources import AccountSecret, CredentialStatus, DataCollection, ObjectKey
+from .resources import (
+    AccountSecret,
+    CredentialStatus,
+    DataCollection,
+    ObjectKey,
+    OperatorIdentity,
+    WorkloadIdentity,
+)
 from .status import Finding
 
 logger = logging.getLogger(__name__)
@@ -21,7 +29,7 @@ logger = logging.getLogger(__name__)
 class Minted:
     """What became of a collection's credential."""
 
-    source: Source | None
+    source: Source | WorkloadIdentity | None
     status: CredentialStatus
     finding: Finding
     ready: bool
@@ -30,19 +38,32 @@ class Minted:
 class Minter:
     """Keeps a valid SAS, and the key of hashes, in every namespace where a collection serves pods."""
 
-    def __init__(self, cluster: Cluster, *, lifetime: timedelta) -> None:
+    def __init__(self, cluster: Cluster, delegations: Delegations, *, lifetime: timedelta) -> None:
         self._cluster = cluster
+        self._delegations = delegations
         self._lifetime = lifetime
         # So that a deleted Secret comes back with the key it had. Per collection: its uid, and the key.
         self._hash_keys: dict[ObjectKey, tuple[str, str]] = {}
 
     async def ensure(
-        self, collection: DataCollection, namespaces: Iterable[str], *, remembered: CredentialStatus
+        self,
+        collection: DataCollection,
+        namespaces: Iterable[str],
+        *,
+        remembered: CredentialStatus,
+        without_token: Collection[str] = (),
     ) -> Minted:
         """Make sure that the SAS Secret is right in each namespace.
 
-        A new SAS raises the rotation, and with it the generation in the settings: the patched annotation makes the
-        kubelet show the new Secret at once, where the Secret alone takes more than a minute.
+        What is written raises the rotation, and with it the generation in the settings: the patched annotation makes
+        the kubelet show the new Secret at once, where the Secret alone takes more than a minute.
+
+        Args:
+            collection: whose credential it is.
+            namespaces: where it serves pods.
+            remembered: what was done before.
+            without_token: where pods of it run that can't sign in to Azure themselves, and so live by a SAS.
+
         """
         now = datetime.now(UTC)
         try:
@@ -57,16 +78,17 @@ class Minter:
         }
         hash_key = self._hash_key(collection, present[own])
         before = max(remembered.rotation, *(held.rotation for held in present.values() if held), 0)
-        rotation, token = before, ""
+        rotation = before
         served, refused = [], []
         for namespace, held in present.items():
             if held is not None and not held.ours:
                 refused.append(str(secret_key(collection.key, namespace)))
                 continue
-            if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, source, now):
+            given = _given(source, held if namespace in without_token else None, now)
+            if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, given, now):
                 served.append((namespace, held.token))
                 continue
-            token = token or self._token(source, collection, now)
+            token = self._token(given, collection, now)
             rotation = before + 1
             secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
             try:
@@ -76,8 +98,10 @@ class Minter:
                     continue  # the namespace is being deleted, with its pods
                 raise
             served.append((namespace, token))
-            metrics.ROTATIONS.inc()
-            logger.info("minted collection=%s namespace=%s rotation=%d", collection.key, namespace, rotation)
+            what = "minted" if token else "no sas"
+            if token:
+                metrics.ROTATIONS.inc()
+            logger.info("%s collection=%s namespace=%s rotation=%d", what, collection.key, namespace, rotation)
         expiries = [moment for _, held_token in served if (moment := credentials.expiry(held_token)) is not None]
         status = CredentialStatus(
             rotation=rotation,
@@ -87,11 +111,17 @@ class Minter:
         if refused:
             message = f"Secret {', '.join(refused)} exists and is not this operator's: it is left alone, rename it"
             return Minted(source, status, Finding(Reason.SECRET_NOT_OURS, message), ready=False)
-        return Minted(source, status, _finding(source, collection), ready=True)
+        if isinstance(source, WorkloadIdentity):
+            kept = any(held_token for _, held_token in served)
+            finding = signing_in(collection, source, sas_kept=kept, until=status.expires_at)
+        else:
+            finding = _finding(source, collection)
+        return Minted(source, status, finding, ready=True)
 
     def forget(self, collection: ObjectKey) -> None:
         """Drop what is remembered of a collection that is gone: another of its name has another key of hashes."""
         self._hash_keys.pop(collection, None)
+        self._delegations.forget(collection)
 
     async def withdraw(self, collection: ObjectKey, namespaces: Iterable[str]) -> None:
         """Delete the SAS Secrets in other namespaces; those in the collection's own go with their owner."""
@@ -105,8 +135,13 @@ class Minter:
                 await self._cluster.delete_secret(key, held.resource_version)
                 logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
 
-    async def _source(self, collection: DataCollection, now: datetime) -> Source:
+    async def _source(self, collection: DataCollection, now: datetime) -> Source | WorkloadIdentity:
         storage, reference = collection.storage, collection.storage.credential
+        if isinstance(reference, OperatorIdentity):
+            return self._delegations.signer(collection.key, storage)
+        self._delegations.forget(collection.key)
+        if isinstance(reference, WorkloadIdentity):
+            return reference
         secret = await self._cluster.get_secret(ObjectKey(collection.key.namespace, reference.name))
         if secret is None:
             raise CredentialError(
@@ -148,7 +183,27 @@ class Minter:
             await self._cluster.create_secret(secret)
         else:
             secret["metadata"]["resourceVersion"] = held.resource_version
-            await self._cluster.apply_secret(secret)
+            # Null takes a key away. Applied without it, the Secret would keep it: its creation owns it too.
+            secret["data"] = {names.SAS_KEY: None, **secret["data"]}
+            await self._cluster.merge_secret(secret)
+
+
+def signing_in(collection: DataCollection, identity: WorkloadIdentity, *, sas_kept: bool, until: str | None) -> Finding:
+    """Say what can be known where the pods sign in themselves: nothing is handed out, so nothing can be tried."""
+    storage = collection.storage
+    message = (
+        f"the pods sign in as client {identity.client_id} of tenant {identity.tenant_id}; whether that may append to "
+        f"{storage.endpoint}/{storage.container}, which must exist, only they can tell: "
+        "kubectl exec <pod> -- python -m modeldata doctor"
+    )
+    if sas_kept:
+        message += "; pods started before keep to their SAS" + (f" until {until}" if until else "")
+    return Finding(Reason.WORKLOAD_IDENTITY, message)
+
+
+def _given(source: Source | WorkloadIdentity, held: HeldSas | None, now: datetime) -> Source:
+    """Find where a namespace's SAS comes from. Where the pods sign in, only what some still live by is left."""
+    return credentials.remaining(held, now=now) if isinstance(source, WorkloadIdentity) else source
 
 
 def _due(held: HeldSas, collection: DataCollection, namespace: str, source: Source, now: datetime) -> bool:
@@ -187,7 +242,7 @@ def labels(collection: ObjectKey, namespace: str) -> Mapping[str, str]:
 def sas_secret(
     collection: DataCollection, namespace: str, token: str, rotation: int, *, hash_key: str
 ) -> dict[str, Any]:
-    """Write a SAS Secret. Only in its own namespace it can have its collection as owner."""
+    """Write a SAS Secret, without a SAS if the token is empty. Only in its own namespace it can have an owner."""
     key = secret_key(collection.key, namespace)
     moment = credentials.expiry(token)
     metadata: dict[str, Any] = {
@@ -217,5 +272,6 @@ def sas_secret(
         "data": {
             key: base64.b64encode(value.encode()).decode()
             for key, value in ((names.SAS_KEY, token), (names.HASH_KEY, hash_key))
+            if value
         },
     }

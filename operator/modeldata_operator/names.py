@@ -38,9 +38,11 @@ ENABLED_VARIABLE = "AML_MODEL_DC_STORAGE_ENABLED"
 SETTINGS_VOLUME = "modeldata-settings"
 CREDENTIAL_VOLUME = "modeldata-credential"
 SPOOL_VOLUME = "modeldata-spool"
+IDENTITY_VOLUME = "modeldata-identity-token"
 SETTINGS_FILE = "settings.json"
 SAS_KEY = "sas"
 HASH_KEY = "hash-key"
+TOKEN_FILE = "token"  # noqa: S105 - a file's name
 
 DEFAULT_COLLECTION = "default"
 WEBHOOK_NAME = "modeldata-operator-webhook"

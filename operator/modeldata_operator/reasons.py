@@ -23,8 +23,9 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     PATH_TAKEN = "PathTaken"
 
-    # Whether a SAS can be handed out.
+    # Whether the pods can get at the storage.
     CREDENTIALS_VALID = "CredentialsValid"
+    WORKLOAD_IDENTITY = "WorkloadIdentity"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105
@@ -32,6 +33,8 @@ class Reason(StrEnum):
     STORAGE_UNREACHABLE = "StorageUnreachable"
     STORAGE_REFUSED = "StorageRefused"
     KEY_REJECTED = "KeyRejected"
+    IDENTITY_UNAVAILABLE = "IdentityUnavailable"
+    IDENTITY_REJECTED = "IdentityRejected"
     CLOCK_SKEW = "ClockSkew"
 
     # What is wrong with a SAS that somebody else renews.

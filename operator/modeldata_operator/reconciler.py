@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,15 @@ from .inventory import Inventory, Matched, PodInventory
 from .minting import Minted, Minter
 from .pushing import Pusher
 from .reasons import Reason
-from .resources import CredentialStatus, DataCollection, ObjectKey, PodCounts, Storage, UnreadableCollection
+from .resources import (
+    CredentialStatus,
+    DataCollection,
+    ObjectKey,
+    PodCounts,
+    Storage,
+    UnreadableCollection,
+    WorkloadIdentity,
+)
 from .status import Finding, Observation
 from .storage import ContainerWatch
 from .verification import Comparison, Verdict, WorkloadState
@@ -97,6 +105,11 @@ class Reconciler:
         """Make the next reconcile of each collection look at its Secrets, which are not watched."""
         self._look += 1
 
+    def credential_changed(self, key: ObjectKey) -> None:
+        """Make the next reconcile of one collection look at its Secrets."""
+        if key in self._credentials:
+            self._credentials[key] = replace(self._credentials[key], look=-1)
+
     async def reconcile(self, key: ObjectKey) -> float | None:
         """Bring one collection into line; returns the seconds after which it wants another look."""
         collection = self._inventory.collection(key)
@@ -117,7 +130,7 @@ class Reconciler:
             if item.choice.collection is not None and item.choice.collection.key == collection.key and not item.pod.gone
         ]
         namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
-        minted = await self._credential(collection, namespaces)
+        minted = await self._credential(collection, namespaces, _without_token(collection.key, concerned))
         compared = verification.compare(collection, served, rotation=minted.status.rotation)
         compared.current += await self._push(collection.key, compared.pushes)
         credential_finding, credential_ready = self._judge_credential(collection, minted)
@@ -164,7 +177,9 @@ class Reconciler:
             if all(pod.gone for pod in self._pods.of_deployment(deployment))
         ]
 
-    async def _credential(self, collection: DataCollection, namespaces: frozenset[str]) -> Minted:
+    async def _credential(
+        self, collection: DataCollection, namespaces: frozenset[str], without_token: frozenset[str]
+    ) -> Minted:
         """Look after the SAS Secrets, once in every resync: switching off must not wait for them."""
         known, look = self._credentials.get(collection.key), self._look
         if (
@@ -177,7 +192,9 @@ class Reconciler:
             return known.minted
         remembered = _later(collection.status.credential, known.minted.status if known else None)
         try:
-            minted = await self._minter.ensure(collection, namespaces, remembered=remembered)
+            minted = await self._minter.ensure(
+                collection, namespaces, remembered=remembered, without_token=without_token
+            )
             gone = set(remembered.namespaces) - namespaces
             if gone and minted.source is not None:
                 await self._minter.withdraw(collection.key, gone)
@@ -195,6 +212,9 @@ class Reconciler:
             metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
+        if isinstance(minted.source, WorkloadIdentity):
+            self._containers.forget(collection.key)
+            return minted.finding, True
         look = self._containers.look(collection.key, minted.source, collection.storage)
         if look is None or look.reason is None:
             return minted.finding, True
@@ -355,6 +375,15 @@ def _notes(compared: Comparison) -> list[str]:
     if not compared.outgrown:
         return []
     return [f"{compared.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
+
+
+def _without_token(key: ObjectKey, concerned: Sequence[Matched]) -> frozenset[str]:
+    """Name the namespaces with pods that live by the collection's SAS; one that is ending may still be sending."""
+    return frozenset(
+        item.pod.key.namespace
+        for item in concerned
+        if item.pod.injection is not None and item.pod.injection.collection == key and not item.pod.has_token
+    )
 
 
 def _later(stored: CredentialStatus, known: CredentialStatus | None) -> CredentialStatus:

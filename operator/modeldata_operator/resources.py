@@ -110,7 +110,20 @@ class SasTokenSecret:
     key: str
 
 
-Credential: TypeAlias = AccountSecret | SasTokenSecret
+@dataclass(frozen=True, slots=True)
+class WorkloadIdentity:
+    """The Azure identity that the pods sign in with themselves. Nothing of it is secret."""
+
+    client_id: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorIdentity:
+    """The operator's own Azure identity, by whose leave it signs a SAS for the pods."""
+
+
+Credential: TypeAlias = AccountSecret | SasTokenSecret | WorkloadIdentity | OperatorIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +328,17 @@ def _credential(value: object) -> Credential:
                 fields.text(reference.get("name"), f"{path}.sasTokenSecretRef.name"),
                 fields.text(reference.get("key", DEFAULT_SAS_KEY), f"{path}.sasTokenSecretRef.key"),
             )
-    raise ResourceError(f"{path} must be exactly one of secretRef, sasTokenSecretRef")
+        case ["workloadIdentity"]:
+            who = fields.mapping(given["workloadIdentity"], f"{path}.workloadIdentity")
+            return WorkloadIdentity(
+                fields.text(who.get("clientId"), f"{path}.workloadIdentity.clientId"),
+                fields.text(who.get("tenantId"), f"{path}.workloadIdentity.tenantId"),
+            )
+        case ["operatorIdentity"]:
+            return OperatorIdentity()
+    raise ResourceError(
+        f"{path} must be exactly one of secretRef, sasTokenSecretRef, workloadIdentity, operatorIdentity"
+    )
 
 
 def _workspace(value: object) -> Workspace:

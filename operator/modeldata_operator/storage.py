@@ -22,7 +22,7 @@ from azure.core.exceptions import (
 from azure.storage.blob.aio import ContainerClient
 
 from . import credentials
-from .credentials import GivenSas, Source
+from .credentials import Account, Delegation, GivenSas, Source
 from .reasons import Reason
 from .resources import ObjectKey, Storage
 
@@ -116,14 +116,14 @@ class ContainerWatch:
 
 
 async def look_at(source: Source, storage: Storage) -> Look:
-    """See whether storage takes the key or SAS; with a key, make the container."""
+    """See whether storage takes the key or SAS; with the account's key, make the container."""
     clock = _StorageClock()
     try:
         async with _container(source, storage, clock) as container:
-            if isinstance(source, GivenSas):
-                await _append_nowhere(container)
-            else:
+            if isinstance(source, Account):
                 await _ensure_container(container)
+            else:
+                await _append_nowhere(container)
     except HttpResponseError as error:
         return clock.skewed() or _refused(error, source, storage)
     except ServiceRequestError:
@@ -180,9 +180,15 @@ class _StorageClock:
 
 
 def _container(source: Source, storage: Storage, clock: _StorageClock) -> ContainerClient:
-    credential: Any = (
-        source.token if isinstance(source, GivenSas) else {"account_name": source.name, "account_key": source.key}
-    )
+    credential: Any
+    match source:
+        case Account():
+            credential = {"account_name": source.name, "account_key": source.key}
+        case Delegation():
+            # The pods' own kind of SAS: it may do what its identity may, so having signed it proves nothing.
+            credential = credentials.mint(source, storage, start=source.start, expiry=source.end)
+        case GivenSas():
+            credential = source.token
     return ContainerClient(
         account_url=storage.endpoint,
         container_name=storage.container,
@@ -201,6 +207,9 @@ def _refused(error: HttpResponseError, source: Source, storage: Storage) -> Look
     if error.status_code in (401, 403):
         if isinstance(source, GivenSas):
             return Look(Reason.SAS_REJECTED, f"{storage.endpoint} rejected the given SAS ({code})")
+        if isinstance(source, Delegation):
+            message = f"{storage.endpoint} lets the operator's identity not append to {storage.container} ({code})"
+            return Look(Reason.IDENTITY_REJECTED, f"{message}; it needs the role Storage Blob Data Contributor")
         return Look(Reason.KEY_REJECTED, f"{storage.endpoint} rejected the account key ({code})")
     if code == "ContainerNotFound":
         return Look(

@@ -140,7 +140,7 @@ def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Co
         group.trouble = group.trouble or pod.trouble
     if isinstance(plan, injection.Refusal):
         group.refusal = group.refusal or plan
-    elif carried is None or carried.hash != plan.hash:
+    elif carried is None or not plan.accepts(carried.hash):
         group.missing.append((item, plan.hash))
         return False
     return current

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import names, quantities, resources
+from . import identity, names, quantities, resources
 from .resources import LabelSelector, ObjectKey
 
 # What a selection or a document needs of a pod's annotations; everything else is dropped at the border.
@@ -97,6 +97,8 @@ class Obstacle:
     container: str | None
     path_taken: bool
     message: str
+    of_token: bool = False
+    """It stands only in the way of a service account token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Pod:
     """Bytes that the kubelet lets the spool's emptyDir have; None without such a volume, or without a limit."""
     obstacles: tuple[Obstacle, ...]
     credential_secret: str | None
+    has_token: bool
+    """Whether its processes can sign in to Azure: such a token is there only from a pod's start on."""
     injection: Injection | None
     created: int
     trouble: str | None
@@ -205,6 +209,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         spool_limit=_spool_limit(spec),
         obstacles=tuple(_obstacles(spec)),
         credential_secret=_credential_secret(spec),
+        has_token=identity.has_token(spec),
         injection=_injection(where, labels, annotations, spec),
         created=_epoch(metadata.get("creationTimestamp")),
         trouble=_trouble(status),
@@ -371,6 +376,12 @@ def _obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
     ):
         if name in volumes and kind not in volumes[name]:
             yield Obstacle(None, False, f"the pod already has a volume {name} of another kind")
+    if names.IDENTITY_VOLUME in volumes and not identity.is_token(volumes[names.IDENTITY_VOLUME]):
+        message = f"the pod already has a volume {names.IDENTITY_VOLUME} without a service account token"
+        yield Obstacle(None, False, message, of_token=True)
+    if not spec.get("serviceAccountName"):
+        # Elsewhere it is set before a webhook is asked; the API server refuses a token of nobody.
+        yield Obstacle(None, False, "the pod has no service account to sign in with", of_token=True)
     for container in (*(spec.get("containers") or ()), *_sidecars(spec)):
         yield from _container_obstacles(container, volumes)
 
@@ -380,7 +391,7 @@ def _container_obstacles(container: Mapping[str, Any], volumes: Mapping[str, Map
     for variable in container.get("env") or ():
         if variable.get("name") == names.DIRECTORY_VARIABLE and variable.get("value") != names.DIRECTORY:
             yield Obstacle(name, False, f"container {name} sets {names.DIRECTORY_VARIABLE} itself")
-    ours = (names.SETTINGS_VOLUME, names.CREDENTIAL_VOLUME, names.SPOOL_VOLUME)
+    ours = (names.SETTINGS_VOLUME, names.CREDENTIAL_VOLUME, names.SPOOL_VOLUME, names.IDENTITY_VOLUME)
     for mount in container.get("volumeMounts") or ():
         path, volume = posixpath.normpath(mount.get("mountPath", "")), mount.get("name", "")
         if volume in ours:

@@ -36,6 +36,9 @@ STORAGE = "spec.storage"
 CREDENTIAL = "spec.storage.credential"
 SECRET = f"{CREDENTIAL}.secretRef"
 TOKEN = f"{CREDENTIAL}.sasTokenSecretRef"
+IDENTITY = f"{CREDENTIAL}.workloadIdentity"
+GUID = "01234567-89ab-cdef-0123-456789abcdef"
+WHO = {"clientId": GUID, "tenantId": GUID}
 ACCOUNT = {"secretRef": {"name": "account"}}
 EXPRESSION = "spec.selector.matchExpressions[]"
 DEFAULT_PATH = "{designation}/{year}/{month}/{day}/{file}"
@@ -226,6 +229,40 @@ CASES = [
         "a Secret's key",
     ),
     Case(f"{STORAGE}.file: enum", f"{STORAGE}.file", "PerPod", "PerNode", 'supported values: "Shared", "PerPod"'),
+    Case(
+        f"{STORAGE}: endpoint must be https with workloadIdentity",
+        STORAGE,
+        {"endpoint": ENDPOINT, "credential": {"workloadIdentity": WHO}},
+        {"endpoint": "http://localhost:10000/account", "credential": {"workloadIdentity": WHO}},
+        "a token is not sent in plain text",
+    ),
+    *(
+        case
+        for field in WHO
+        for case in (
+            Case(
+                f"{IDENTITY}: required {field}",
+                CREDENTIAL,
+                {"workloadIdentity": WHO},
+                {"workloadIdentity": {name: value for name, value in WHO.items() if name != field}},
+                f"{field}: Required value",
+            ),
+            Case(
+                f"{IDENTITY}.{field}: maxLength",
+                CREDENTIAL,
+                {"workloadIdentity": WHO},
+                {"workloadIdentity": {**WHO, field: GUID + "0"}},
+                "Too long",
+            ),
+            Case(
+                f"{IDENTITY}.{field}: {field} must be a GUID",
+                CREDENTIAL,
+                {"workloadIdentity": {**WHO, field: GUID.upper()}},
+                {"workloadIdentity": {**WHO, field: "my-identity"}},
+                f"{field} must be a GUID",
+            ),
+        )
+    ),
     Case(f"{SECRET}: required name", f"{SECRET}.name", "account", ABSENT, "name: Required value"),
     Case(f"{SECRET}.name: minLength", f"{SECRET}.name", "a", "", "at least 1"),
     Case(f"{SECRET}.name: maxLength", f"{SECRET}.name", "s" * 253, "s" * 254, "Too long"),
@@ -335,6 +372,15 @@ MORE = [
     Case("", f"{STORAGE}.path", DEFAULT_PATH, f"a//{DEFAULT_PATH}", "empty, . or .. parts"),
     Case("", f"{STORAGE}.container", "000", "-abc", "single hyphens"),
     Case("", CREDENTIAL, ACCOUNT, {**ACCOUNT, **given_sas()}, "exactly one of secretRef"),
+    Case("", CREDENTIAL, {"workloadIdentity": WHO}, {**ACCOUNT, "workloadIdentity": WHO}, "exactly one of secretRef"),
+    Case("", CREDENTIAL, {"operatorIdentity": {}}, {**given_sas(), "operatorIdentity": {}}, "exactly one of secretRef"),
+    Case(
+        "",
+        STORAGE,
+        {"endpoint": ENDPOINT, "credential": {"operatorIdentity": {}}},
+        {"endpoint": "http://localhost:10000/account", "credential": {"operatorIdentity": {}}},
+        "a token is not sent in plain text",
+    ),
     Case("", CREDENTIAL, ACCOUNT, given_sas(name="modeldata-example"), "must not name the Secret"),
     Case("", "spec.sampling.percent", 50, 12.5, "must be of type integer"),
     Case("", "spec.flushInterval", "300s", "301s", "from 1s to 5m"),
@@ -479,7 +525,8 @@ def test_the_full_sample_shows_every_field() -> None:
 
     sample = yaml.safe_load((SAMPLES / "full.yaml").read_text(encoding="utf-8"))
     # One credential excludes the other.
-    assert list(absent(schema["properties"]["spec"], sample["spec"], "spec")) == [TOKEN]
+    others = [TOKEN, IDENTITY, f"{CREDENTIAL}.operatorIdentity"]
+    assert list(absent(schema["properties"]["spec"], sample["spec"], "spec")) == others
 
 
 def test_explain_reads_like_documentation(api: ApiServer) -> None:

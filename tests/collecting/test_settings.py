@@ -45,6 +45,35 @@ def test_little_is_needed() -> None:
     assert read.storage == settings.Storage("http://x", "modeldata", settings.DEFAULT_PATH)
 
 
+def signing_in(**who: object) -> settings.Settings:
+    return parse(storage={**GOOD["storage"], "credential": {"workloadIdentity": who}})
+
+
+def test_who_to_sign_in_as_is_read() -> None:
+    read = signing_in(clientId="c", tenantId="t", authority="https://login.example.com/")
+    assert read.storage is not None
+    assert read.storage.identity == settings.WorkloadIdentity("c", "t", "https://login.example.com/")
+
+
+def test_a_credential_of_another_kind_leaves_it_to_the_sas() -> None:
+    assert parse(storage={**GOOD["storage"], "credential": {"later": {}}}) == parse()
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {},
+        {"clientId": "c"},
+        {"clientId": "c", "tenantId": ""},
+        {"clientId": 1, "tenantId": "t"},
+        {"clientId": "c", "tenantId": "t", "authority": "http://login.example.com"},
+    ],
+)
+def test_half_an_identity_is_none(who: dict[str, object]) -> None:
+    with pytest.raises(settings.SettingsError):
+        signing_in(**who)
+
+
 def test_unknown_fields_are_ignored() -> None:
     assert parse(news={"a": 1}) == parse()
 

@@ -9,8 +9,8 @@ import typing
 import jsonschema
 import pytest
 
-from modeldata import redaction, settings
-from modeldata_operator import document, resources, workloads
+from modeldata import redaction, settings, storage
+from modeldata_operator import document, identity, names, resources, workloads
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "docs/contract/settings.schema.json").read_text())
 
@@ -59,6 +59,24 @@ def test_the_client_reads_what_the_operator_writes() -> None:
     assert read.identity == settings.Identity("s", "g", "w", "scoring", "10")
     assert read.flush_seconds == 5
     assert read.spool_bytes == 256 * 1024 * 1024
+
+
+def signing_in() -> str:
+    who = {"clientId": "c", "tenantId": "t"}
+    return written(storage={**COLLECTION["spec"]["storage"], "credential": {"workloadIdentity": who}})
+
+
+def test_the_client_reads_who_to_sign_in_as() -> None:
+    text = signing_in()
+    jsonschema.validate(json.loads(text), SCHEMA)
+    read = settings.parse(text.encode())
+    assert read.storage is not None
+    assert read.storage.identity == settings.WorkloadIdentity("c", "t", "https://login.microsoftonline.com/")
+
+
+def test_the_token_is_mounted_where_the_client_looks_for_it() -> None:
+    account = storage.Account("https://x", "c", pathlib.Path(names.DIRECTORY) / "credential" / names.SAS_KEY)
+    assert account.token_file == pathlib.Path(identity.DIRECTORY) / names.TOKEN_FILE
 
 
 def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:
@@ -114,7 +132,7 @@ def leaves(content: dict[str, typing.Any], where: str = "") -> typing.Iterator[s
 
 
 def test_the_operator_writes_every_field_of_the_schema_and_no_other() -> None:
-    assert sorted(leaves(json.loads(written()))) == sorted(fields(SCHEMA))
+    assert sorted(leaves(json.loads(signing_in()))) == sorted(fields(SCHEMA))
 
 
 def test_the_clients_defaults_are_the_operators() -> None:

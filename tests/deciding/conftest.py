@@ -56,7 +56,10 @@ POD: Manifest = {
             {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "scoring-5c6f", "uid": "u", "controller": True}
         ],
     },
-    "spec": {"containers": [{"name": "scoring", "image": "model"}, {"name": "proxy", "image": "proxy"}]},
+    "spec": {
+        "serviceAccountName": "scoring",
+        "containers": [{"name": "scoring", "image": "model"}, {"name": "proxy", "image": "proxy"}],
+    },
 }
 
 DEPLOYMENT: Manifest = {

@@ -145,7 +145,7 @@ def test_nothing_else_of_the_pod_changes(build):
     assert scoring["volumeMounts"][0] == {"name": "data", "mountPath": "/data"}
     assert pod["spec"]["volumes"][0] == {"name": "data", "emptyDir": {}}
     assert pod["metadata"]["annotations"]["mine"] == "1"
-    assert set(pod["spec"]) == {"containers", "volumes"}
+    assert set(pod["spec"]) == {"containers", "serviceAccountName", "volumes"}
 
 
 def test_the_users_own_switch_is_left_alone(build):

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import urllib.parse
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.storage.blob import UserDelegationKey
 
-from modeldata_operator import credentials, minting
-from modeldata_operator.credentials import Account, CredentialError
+from modeldata_operator import credentials, delegation, minting
+from modeldata_operator.credentials import Account, CredentialError, Delegation
 from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import AccountSecret
+from modeldata_operator.resources import AccountSecret, FileKind
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIFETIME = timedelta(hours=6)
@@ -198,3 +200,65 @@ def test_the_sas_secret_is_owned_by_its_collection_only_in_its_own_namespace(bui
     assert "ownerReferences" not in foreign["metadata"]
     assert foreign["metadata"]["name"] == "modeldata-operator-default"
     assert foreign["metadata"]["labels"]["modeldata.dev/data-collection-namespace"] == "modeldata-system"
+
+
+def delegated(now, *, value="a"):
+    key = UserDelegationKey()
+    key.signed_oid, key.signed_tid, key.signed_service, key.signed_version = "o", "t", "b", "2025-11-05"
+    start, end = now - credentials.CLOCK_SKEW, now + LIFETIME
+    key.signed_start, key.signed_expiry = credentials.written(start), credentials.written(end)
+    key.value = base64.b64encode(value.encode() * 32).decode()
+    return Delegation("account", key, start, end)
+
+
+def test_a_delegated_sas_ends_with_its_key_and_changes_only_with_it(storage):
+    signer = delegated(NOW)
+    token = credentials.fresh(signer, storage, now=NOW + timedelta(hours=1), lifetime=LIFETIME)
+    assert credentials.expiry(token) == signer.end
+    late = NOW + LIFETIME - timedelta(minutes=1)
+    assert not credentials.must_rotate(held(token), signer, storage, now=late)
+    assert credentials.must_rotate(held(token), delegated(NOW, value="b"), storage, now=NOW)
+    assert credentials.must_rotate(held(token), delegated(NOW + LIFETIME / 2), storage, now=NOW)
+    assert signer.key.value not in repr(signer)
+
+
+def test_a_switch_between_key_and_identity_needs_another_sas(storage):
+    assert credentials.must_rotate(held(token(storage)), delegated(NOW), storage, now=NOW)
+    by_identity = credentials.fresh(delegated(NOW), storage, now=NOW, lifetime=LIFETIME)
+    assert credentials.must_rotate(held(by_identity), ACCOUNT, storage, now=NOW)
+
+
+def test_a_delegated_sas_may_do_what_its_files_need(storage):
+    for file, permissions in ((FileKind.SHARED, "rac"), (FileKind.PER_POD, "ac")):
+        token = credentials.mint(
+            delegated(NOW), dataclasses.replace(storage, file=file), start=NOW, expiry=NOW + LIFETIME
+        )
+        assert urllib.parse.parse_qs(token)["sp"] == [permissions]
+
+
+def test_what_is_left_of_a_sas_is_itself_until_it_ends(storage):
+    present = token(storage)
+    end = credentials.expiry(present)
+    assert credentials.remaining(held(present), now=end - timedelta(seconds=1)).token == present
+    assert credentials.remaining(held(present), now=end).token == ""
+    assert credentials.remaining(None, now=NOW).token == ""
+    by_policy = dataclasses.replace(held(present), token="sv=2024-11-04&si=writers&sr=c&sig=x")  # it says no end
+    assert credentials.remaining(by_policy, now=end).token == by_policy.token
+
+
+def test_a_secret_without_a_sas_has_the_key_of_hashes_alone(build):
+    secret = minting.sas_secret(build.collection(), "models", "", 3, hash_key="k")
+    assert list(secret["data"]) == ["hash-key"]
+    assert secret["metadata"]["annotations"]["modeldata.dev/expires-at"] == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("https://account.blob.core.windows.net", "account"),
+        ("https://account.privatelink.blob.core.windows.net", "account"),
+        ("https://127.0.0.1:10000/devstoreaccount1", "devstoreaccount1"),
+    ],
+)
+def test_the_endpoint_names_the_account(endpoint, name):
+    assert delegation.account_name(endpoint) == name

@@ -13,6 +13,9 @@ SCHEMA = json.loads(
 )
 
 
+CLOUD = ".blob.core.usgovcloudapi.net"  # whose authority has no shorter name than others
+
+
 def settings(build, *, collection=None, pod=None, deployment=None, rotation=0):
     return document.settings(collection or build.collection(), pod or build.pod(), deployment, rotation=rotation)
 
@@ -87,6 +90,10 @@ def test_as_much_as_the_crd_allows_fits_into_4096_bytes_with_its_key(build):
         "flushInterval": "300s",
         "spool": {"size": "100Gi"},
     }
+    endpoint = "https://" + "e" * (504 - len(CLOUD)) + CLOUD
+    guid = "01234567-89ab-cdef-0123-456789abcdef"
+    who = {"secretRef": None, "workloadIdentity": {"clientId": guid, "tenantId": guid}}
+    spec["storage"] |= {"endpoint": endpoint, "credential": who}
     collection = build.collection(metadata={"name": "n" * 52, "namespace": "n" * 63}, spec=spec)
     pod = build.pod(metadata={"labels": {"app.kubernetes.io/version": "v" * 63}})
     text = settings(build, collection=collection, pod=pod, rotation=10**6)

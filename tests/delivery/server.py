@@ -6,6 +6,7 @@ import pathlib
 import socket
 import subprocess
 import time
+import typing
 
 ACCOUNT = "devstoreaccount1"
 
@@ -13,18 +14,20 @@ ACCOUNT = "devstoreaccount1"
 class Server:
     """A real Azurite on one loopback port."""
 
-    def __init__(self, program: pathlib.Path, directory: pathlib.Path) -> None:
+    def __init__(self, program: pathlib.Path, directory: pathlib.Path, *, flags: typing.Sequence[str] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self._directory = directory
         self._command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(self._port)]
         self._command += ["--location", str(directory), "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+        self._command += flags
+        self._scheme = "https" if "--cert" in flags else "http"
         self.start()
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._port}/{ACCOUNT}"
+        return f"{self._scheme}://127.0.0.1:{self._port}/{ACCOUNT}"
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, cwd=self._directory, stdout=subprocess.DEVNULL)
