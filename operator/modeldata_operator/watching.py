@@ -39,7 +39,8 @@ SILENCE_SECONDS = 90.0
 """A stream without a word is opened anew: the API server sends a bookmark about every minute."""
 
 SHORT_SECONDS = 1.0
-"""A stream that ends so soon, without an event, was not a watch."""
+"""A stream that ends so soon, without an event, was not a watch; one that stands longer is, though the first event or
+bookmark may be a minute away."""
 
 LONGEST_RETRY_AFTER = 120.0
 COMPLAIN_SECONDS = 60.0
@@ -225,6 +226,7 @@ class Watch(Generic[R]):
         opened, events = time.monotonic(), 0
         async with self._cluster.stream(self._kind.path(self._namespace), query, limits=limits) as content:
             self._heard_at = time.monotonic()
+            stands = asyncio.get_running_loop().call_later(SHORT_SECONDS, self._through)
             try:
                 async for line in lines(content):
                     self._event(json.loads(line))
@@ -232,6 +234,8 @@ class Watch(Generic[R]):
                     events += 1
             except TimeoutError:
                 return  # nothing to tell, or a dead connection: the next one shows which
+            finally:
+                stands.cancel()
         if not events and time.monotonic() - opened < SHORT_SECONDS:
             raise ConnectionError("the watch ended at once")
         self._through()

@@ -238,6 +238,19 @@ def test_a_long_failure_is_said_once(
     eventually(lambda: "works again" in caplog.text)
 
 
+def test_that_it_works_again_is_said_though_nothing_happens(
+    running: Watching, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    asked = running.proxy.asked("/pods")
+    running.proxy.refuse(503)
+    running.proxy.cut("/pods")
+    eventually(lambda: running.proxy.asked("/pods") >= asked + 2)
+    running.proxy.heal()
+    # The first bookmark may be a minute away.
+    eventually(lambda: "works again" in caplog.text, seconds=30)
+
+
 def test_an_api_server_that_was_away_is_found_again(own_api: ApiServer, eventually: Eventually) -> None:
     own_api.namespace("models")
     proxy = proxies.Proxy(own_api)
