@@ -1,4 +1,4 @@
-"""Starts one of the operator's two processes: `python -m modeldata_operator webhook|controller`."""
+"""Starts one of the operator's two processes, or takes it out of the cluster; see USAGE."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,11 @@ from typing import Any
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import cluster, configuration, framework, metrics, reach
+from . import cluster, configuration, framework, metrics, reach, retirement
 from .controller import Controller
 from .webhook import Webhook
 
-USAGE = "usage: python -m modeldata_operator webhook|controller"
+USAGE = "usage: python -m modeldata_operator webhook|controller|retire"
 
 
 async def run(role: str, config: configuration.Configuration) -> None:
@@ -66,7 +66,7 @@ async def _namespaces(config: configuration.Configuration) -> AsyncIterator[tupl
 def main() -> None:
     """Read the role and the environment."""
     role = sys.argv[1] if len(sys.argv) == 2 else ""
-    if role not in ("webhook", "controller"):
+    if role not in ("webhook", "controller", "retire"):
         raise SystemExit(USAGE)
     config = configuration.from_environment(os.environ)
     logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
@@ -74,6 +74,9 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # What the SDK warns about is told by a condition, in words that a user understands.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    if role == "retire":
+        asyncio.run(retirement.retire(config))
+        return
     metrics.serve(config.metrics_port)
     asyncio.run(run(role, config))
 

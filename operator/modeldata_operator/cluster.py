@@ -126,6 +126,11 @@ class Cluster:
         path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
         return await self._merge(path, body)
 
+    async def delete_deployment(self, deployment: ObjectKey) -> None:
+        """Delete a Deployment, which is gone when its last pod is; or it is gone already."""
+        path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
+        await self._delete(path, {"propagationPolicy": "Foreground"})
+
     async def set_status(self, collection: ObjectKey, uid: str, status: Mapping[str, Any]) -> bool:
         """Write a DataCollection's status; False if it is gone."""
         path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
@@ -155,13 +160,7 @@ class Cluster:
 
     async def delete_secret(self, secret: ObjectKey, resource_version: str) -> None:
         """Delete a Secret that was read before."""
-        try:
-            await self._call(
-                "DELETE", _secret_path(secret), body={"preconditions": {"resourceVersion": resource_version}}
-            )
-        except ApiError as error:
-            if not error.absent:
-                raise
+        await self._delete(_secret_path(secret), {"preconditions": {"resourceVersion": resource_version}})
 
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Post an Event."""
@@ -177,6 +176,10 @@ class Cluster:
         body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
         await self._call("PATCH", _WEBHOOK_PATH, body=body, content_type=_STRATEGIC, manage=True)
 
+    async def delete_webhook_configuration(self) -> None:
+        """Delete our MutatingWebhookConfiguration; or it is gone already."""
+        await self._delete(_WEBHOOK_PATH, {})
+
     async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
         """Patch an object; False if it is gone, or is not the one whose uid the body names."""
         try:
@@ -186,6 +189,13 @@ class Cluster:
                 return False
             raise
         return True
+
+    async def _delete(self, path: str, options: Mapping[str, Any]) -> None:
+        try:
+            await self._call("DELETE", path, body=options)
+        except ApiError as error:
+            if not error.absent:
+                raise
 
     async def _get(self, path: str) -> dict[str, Any] | None:
         try:

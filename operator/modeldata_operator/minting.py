@@ -123,18 +123,6 @@ class Minter:
         self._hash_keys.pop(collection, None)
         self._delegations.forget(collection)
 
-    async def withdraw(self, collection: ObjectKey, namespaces: Iterable[str]) -> None:
-        """Delete the SAS Secrets in other namespaces; those in the collection's own go with their owner."""
-        for namespace in sorted(namespaces):
-            key = secret_key(collection, namespace)
-            secret = await self._cluster.get_secret(key)
-            if secret is None:
-                continue
-            held = credentials.held(secret, labels=labels(collection, namespace))
-            if held.ours:
-                await self._cluster.delete_secret(key, held.resource_version)
-                logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
-
     async def _source(self, collection: DataCollection, now: datetime) -> Source | WorkloadIdentity:
         storage, reference = collection.storage, collection.storage.credential
         if isinstance(reference, OperatorIdentity):
@@ -186,6 +174,19 @@ class Minter:
             # Null takes a key away. Applied without it, the Secret would keep it: its creation owns it too.
             secret["data"] = {names.SAS_KEY: None, **secret["data"]}
             await self._cluster.merge_secret(secret)
+
+
+async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> None:
+    """Delete a collection's SAS Secrets in these namespaces; what is not the operator's stays."""
+    for namespace in sorted(namespaces):
+        key = secret_key(collection, namespace)
+        secret = await cluster.get_secret(key)
+        if secret is None:
+            continue
+        held = credentials.held(secret, labels=labels(collection, namespace))
+        if held.ours:
+            await cluster.delete_secret(key, held.resource_version)
+            logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
 
 
 def signing_in(collection: DataCollection, identity: WorkloadIdentity, *, sas_kept: bool, until: str | None) -> Finding:

@@ -46,6 +46,7 @@ TOKEN_FILE = "token"  # noqa: S105 - a file's name
 
 DEFAULT_COLLECTION = "default"
 WEBHOOK_NAME = "modeldata-operator-webhook"
+CONTROLLER_NAME = "modeldata-operator-controller"
 WEBHOOK_CONFIGURATION = "modeldata-operator"
 WEBHOOK_ENTRY = "pods.modeldata.dev"
 WEBHOOK_PATH = "inject"

@@ -5,8 +5,9 @@ import logging
 
 import aiohttp
 
-from . import metrics
+from . import document, metrics, names
 from .cluster import ApiError, Cluster
+from .resources import ObjectKey
 from .workloads import Pod
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,19 @@ class Pusher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
+
+    async def switch_off(self, pod: Pod, collection: ObjectKey) -> bool:
+        """Tell a pod that nobody serves any more to stop collecting; False if it is gone."""
+        # Read first: what the client needs to deliver what it already took is only there, the collection may be gone.
+        body = await self._cluster.get_pod(pod.key)
+        if body is None or body["metadata"]["uid"] != pod.uid:
+            return False
+        present = (body["metadata"].get("annotations") or {}).get(names.SETTINGS_ANNOTATION, "")
+        return await self.push(pod, document.switched_off(present, str(collection)))
+
+    async def finish(self) -> None:
+        """Wait until everything has been repeated."""
+        await asyncio.gather(*self._tasks)
 
     async def close(self) -> None:
         """Give up the repeats: the next start of this process compares every pod anyway."""

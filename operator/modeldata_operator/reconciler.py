@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from . import document, events, metrics, names, resources, rollout, status, verification, workloads
+from . import events, metrics, minting, resources, rollout, status, verification, workloads
 from .cluster import ApiError, Cluster
 from .events import Recorder
 from .inventory import Inventory, Matched, PodInventory
@@ -197,7 +197,7 @@ class Reconciler:
             )
             gone = set(remembered.namespaces) - namespaces
             if gone and minted.source is not None:
-                await self._minter.withdraw(collection.key, gone)
+                await minting.withdraw(self._cluster, collection.key, gone)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("credential collection=%s error=%s", collection.key, error)
             finding = Finding(
@@ -243,17 +243,9 @@ class Reconciler:
             and not item.pod.gone
             and (item.choice.collection is None or item.choice.collection.key != key)
         ]
-        taken = await self._all(self._switch_off_pod(pod, key) for pod in orphans)
+        taken = await self._all(self._pusher.switch_off(pod, key) for pod in orphans)
         if orphans:
             logger.info("switched off collection=%s pods=%d taken=%d", key, len(orphans), sum(taken))
-
-    async def _switch_off_pod(self, pod: Pod, key: ObjectKey) -> bool:
-        # Read first: what the client needs to deliver what it already took is only there, the collection may be gone.
-        body = await self._cluster.get_pod(pod.key)
-        if body is None or body["metadata"]["uid"] != pod.uid:
-            return False
-        present = (body["metadata"].get("annotations") or {}).get(names.SETTINGS_ANNOTATION, "")
-        return await self._pusher.push(pod, document.switched_off(present, str(key)))
 
     async def _all(self, calls: Any) -> list[bool]:
         """Run calls side by side, within the bound. One failure fails the reconcile, after the others were tried."""
@@ -368,7 +360,7 @@ class Reconciler:
         namespaces = {item.pod.key.namespace for item in concerned} | set(
             known.minted.status.namespaces if known else ()
         )
-        await self._minter.withdraw(key, namespaces - {key.namespace})
+        await minting.withdraw(self._cluster, key, namespaces - {key.namespace})
 
 
 def _notes(compared: Comparison) -> list[str]:
