@@ -19,7 +19,7 @@ import typing
 
 from . import journal, podfile, sharedfile, storage
 
-_NOBODYS = "modeldata-is-this-storage-well"
+NOBODYS = "modeldata-is-this-storage-well"
 
 _jitter = random.Random()  # not the module's generator, which is the model's
 
@@ -104,7 +104,7 @@ class Appender:
 
         Asked with an append that can't do anything: to a blob that nobody makes.
         """
-        return self._blobs.append(_NOBODYS, b"-", 0).answer is storage.Answer.NO_BLOB
+        return self._blobs.append(NOBODYS, b"-", 0).answer is storage.Answer.NO_BLOB
 
     def pace(self, now: float) -> float:
         """Return how many seconds to leave between two flushes.

@@ -210,6 +210,7 @@ class Delivery:
         self._identity = current.storage.identity
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
+        suspect: journal.Block | None = None
         while self._block < len(taken.blocks):
             block = taken.blocks[self._block]
             moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
@@ -229,16 +230,29 @@ class Delivery:
                     continue
                 if answer is storage.Answer.DENIED and self._blobs is not None and self._blobs.refresh_credential():
                     continue
-                if answer is not storage.Answer.REFUSED or not self._set_aside(taken, later, current):
+                if answer is not storage.Answer.REFUSED:
                     raise
+                if not taken.aside and suspect is not block:
+                    if not self._alone_is_refused(taken):
+                        raise
+                    # Storage may have got well between the refusal and the question: then this block is well too.
+                    suspect = block
+                    continue
+                self._set_aside(taken, later, current)
             else:
                 self._counters.deliver(block.rows)
                 self._aside.remove(taken.aside)
             self._block += 1
         self._failed = ("", 0)
 
-    def _set_aside(self, taken: journal.Batch, later: storage.Later, current: settings.Settings) -> bool:
-        """Get a refused block out of the way of those behind it; return whether it is.
+    def _alone_is_refused(self, taken: journal.Batch) -> bool:
+        """Return whether the present block has been refused for long, while storage takes others."""
+        if self._failing_for(taken) < REFUSED_SECONDS:
+            return False
+        return self._appender_for(taken.blocks[self._block]).takes_appends()
+
+    def _set_aside(self, taken: journal.Batch, later: storage.Later, current: settings.Settings) -> None:
+        """Get a refused block out of the way of those behind it.
 
         A refusal is an answer to this block: a name that the service does not take, a file with somebody's lease.
         Waiting for it would keep every other file's rows waiting, until the spool is full and new rows are lost.
@@ -248,9 +262,7 @@ class Delivery:
         block = taken.blocks[self._block]
         if taken.aside:
             self._aside.put(taken.aside, block, self._appender_for(block).set_aside(taken, self._block))
-            return True
-        if self._failing_for(taken) < REFUSED_SECONDS or not self._appender_for(block).takes_appends():
-            return False
+            return
         if self._aside.bytes + len(block.data) <= current.spool_bytes // ASIDE_SHARE:
             intent = self._appender_for(block).set_aside(taken, self._block)
             if intent is None:
@@ -263,10 +275,9 @@ class Delivery:
                 later,
                 block.rows,
             )
-            return True
+            return
         self._appender_for(block).set_aside(taken, self._block)
         self._counters.drop(counters.Drop.STORAGE, f"storage refuses {block.path}: {later}", block.rows)
-        return True
 
     def _failing_for(self, taken: journal.Batch) -> float:
         """Return for how many seconds the present block has been failing."""

@@ -19,6 +19,10 @@ SEGMENT_BYTES = 1024 * 1024
 """A segment is closed at this size. Only whole segments are deleted, so this is what a process holds too long."""
 
 
+_BROKEN = -1
+"""For room: what is behind the whole records of a segment is unknown."""
+
+
 class Writer:
     """Puts records into the spool. ``write`` may be called by any thread, and in signal handlers."""
 
@@ -37,10 +41,7 @@ class Writer:
         self._spool = spool
         self._name = name
         self._counters = tally
-        self.full_at = full_at
-        """How much this process may have written, in bytes, when the whole pod's spool is full."""
-        self.written = 0
-        """Bytes so far."""
+        self._full_at = full_at
         self._directory: pathlib.Path | None = None
         self._life: typing.BinaryIO | None = None
         # Re-entrant: a signal handler may collect while its thread is in here.
@@ -49,11 +50,29 @@ class Writer:
         self._interrupting: list[tuple[record.Stream, bytes, int, bytes]] = []
         self._descriptor = -1
         self._sequence = 0
-        self._size = 0
-        self._intact = False
-        """Whether all of the segment up to ``_size`` is whole records, and nothing is behind it."""
+        self._before = self._size = 0
+        """Bytes in the segments before, and in the present one."""
+        self._room = _BROKEN
+        """How many more bytes the segment takes without another look, if all of it up to ``_size`` is whole records,
+        and nothing is behind it."""
         self._defined: set[int] = set()
         """Numbers of the streams that this segment defines."""
+
+    @property
+    def written(self) -> int:
+        """Bytes so far."""
+        return self._before + self._size
+
+    @property
+    def full_at(self) -> int:
+        """How much this process may have written, in bytes, when the whole pod's spool is full."""
+        return self._full_at
+
+    @full_at.setter
+    def full_at(self, value: int) -> None:
+        with self._lock:
+            self._full_at = value
+            self._room = min(self._room, 0)  # the next row is looked at under the new bound
 
     def write(self, stream: record.Stream, line: bytes, rows: int, array: bytes = b"", *, again: bool = False) -> None:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
@@ -74,24 +93,19 @@ class Writer:
                 return
             self._writing = True
             try:
-                size = len(line) + len(array)
-                if self.written + size > self.full_at:
-                    raise _Full
-                if not self._intact or self._size >= SEGMENT_BYTES:
-                    self._open_next()
-                if stream.number in self._defined:
-                    data = line
-                else:
-                    data = stream.to_line() + line
+                # The way of nearly every row, within a request of the model.
+                data, size = line, len(line) + len(array)
+                if size > self._room or stream.number not in self._defined:
+                    data = self._prepared(stream, line, size)
                     size += len(data) - len(line)
-                self._intact = False  # a signal handler may raise anywhere: the next row then goes to a new segment
+                room = self._room
+                self._room = _BROKEN  # a signal handler may raise anywhere: the next row then goes to a new segment
                 if (os.writev(self._descriptor, (data, array)) if array else os.write(self._descriptor, data)) != size:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._size += size
-                self.written += size
                 if data is not line:
                     self._defined.add(stream.number)
-                self._intact = True
+                self._room = room - size if room > size else 0
                 self._counters.accepted += rows
             except OSError as error:
                 self._writing = False
@@ -117,6 +131,21 @@ class Writer:
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
+    def _prepared(self, stream: record.Stream, line: bytes, size: int) -> bytes:
+        """Return what is to be written so that a line can be read, to a segment that has room for it.
+
+        Raises:
+            _Full: the pod's spool has not.
+            OSError: there is no such segment.
+
+        """
+        if self.written + size > self._full_at:
+            raise _Full
+        if self._room == _BROKEN or self._size >= SEGMENT_BYTES:
+            self._open_next()
+        self._room = max(0, min(self._full_at - self.written, SEGMENT_BYTES - self._size))
+        return line if stream.number in self._defined else stream.to_line() + line
+
     def _fail(
         self, error: OSError, stream: record.Stream, line: bytes, rows: int, array: bytes, *, again: bool
     ) -> None:
@@ -124,11 +153,11 @@ class Writer:
             self._leave()
             self.write(stream, line, rows, array, again=True)
             return
-        if not self._intact and self._descriptor >= 0:
+        if self._room == _BROKEN and self._descriptor >= 0:
             # Cut off what was half written, so that a full disk does not cost a segment for each call.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-                self._intact = True
+                self._room = 0
         self._counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
 
     def _open_next(self) -> None:
@@ -145,9 +174,9 @@ class Writer:
         except OSError:
             self._sequence -= 1  # ``position`` must not name a segment that never came to be
             raise
-        self._size = 0
+        self._before += self._size
+        self._size = self._room = 0
         self._defined = set()
-        self._intact = True
 
     def _open_directory(self) -> None:
         # Made under a name that no shipper looks at, and shown when the lock is held: a directory without a lock is
@@ -171,7 +200,7 @@ class Writer:
             os.close(self._descriptor)
         if self._life is not None:
             self._life.close()
-        self._directory, self._life, self._descriptor, self._intact = None, None, -1, False
+        self._directory, self._life, self._descriptor, self._room = None, None, -1, _BROKEN
 
 
 class _Full(Exception):  # noqa: N818 (a verdict)

@@ -61,6 +61,8 @@ class Proxy:
         self.rates: dict[str, float] = {}
         self.faults: dict[str, str] = {}
         """By a piece of the address: what happens to every request with it."""
+        self.heals_at = ""
+        """With a piece of an address: the first request with it, and all behind it, meet no such fault."""
         self.down = False
         self.retry_after = "0"
         self.most_blocks = 0
@@ -97,6 +99,8 @@ class Proxy:
             self.times.append(time.monotonic())
             if self.down:
                 return self._count("down")
+            if self.heals_at and self.heals_at in address:
+                self.faults = {}
             for piece, name in self.faults.items():
                 if piece in address:
                     return self._count(name)

@@ -213,6 +213,18 @@ def test_where_storage_refuses_everything_all_rows_wait_in_the_spool(
     eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
 
 
+def test_a_storage_that_gets_well_just_before_it_is_asked_has_no_block_set_aside(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults, proxy.heals_at = {"": "400"}, appender.NOBODYS
+    model(pod, REFUSED).collect(0, 20)
+    eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
+    assert not proxy.faults
+    assert not aside(pod)
+
+
 def test_an_append_in_doubt_at_a_storage_that_is_gone_goes_to_the_new_one(
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
 ) -> None:
