@@ -12,6 +12,11 @@ prepare = @$(PYTHON) localcluster programs & programs=$$!; $(PYTHON) localcluste
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Asks before something is done to a cluster that is not ours.
+ask = command -v helm >/dev/null && command -v kubectl >/dev/null || { echo "helm and kubectl are needed" >&2; exit 1; }; \
+	context=$$(kubectl config current-context) || exit 1; \
+	[ "$(YES)" = 1 ] || { read -r -p "$(1) $$context? [y/N] " answer && [ "$$answer" = y ]; } || { echo "nothing was done" >&2; exit 1; }
+
 demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)
 	$(call prepare,azurite operator diabetes)
 	$(PYTHON) localcluster up
@@ -22,6 +27,7 @@ demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
 
 test: root lint node java ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
 	$(PYTHON) localcluster down
+	@$(PYTHON) localcluster packages
 	$(call prepare,)
 	$(BIN)/pytest
 
@@ -51,6 +57,18 @@ format: .venv/ready ## Format the code, and fix what can be fixed by itself
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+manifests: ## Write what is made of the Helm chart: the plain manifests, the table of its values
+	@$(PYTHON) localcluster programs >/dev/null
+	$(PYTHON) manifests/generate.py "$$($(PYTHON) localcluster bin)/helm"
+
+deploy: ## Install the Helm chart into the cluster that kubectl talks to, after asking (YES=1: without); HELM_ARGS="--set ..."
+	@$(call ask,install modeldata-operator into)
+	helm upgrade --install modeldata manifests/chart --namespace modeldata-system --create-namespace --wait $(HELM_ARGS)
+
+undeploy: ## Uninstall it: models go on serving uncollected, the DataCollections stay
+	@$(call ask,uninstall modeldata-operator from)
+	helm uninstall modeldata --namespace modeldata-system --wait
+
 cluster-up: ## Bring the machine-local Kubernetes up, or repair it (root)
 	$(PYTHON) localcluster up
 
@@ -63,7 +81,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf .venv .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }

@@ -9,6 +9,7 @@ import images
 import layout
 import programs
 import recipes
+import requirements
 from console import ProblemError, complain, note
 
 INTERRUPTED = 130
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="bring the cluster up, repair it, or do nothing if it is well")
     commands.add_parser("down", help="take it down and remove every trace of it")
     commands.add_parser("status", help="say whether it is up; exit 1 if not")
+    commands.add_parser("packages", help="install what the cluster needs of the distribution; bring nothing up")
     commands.add_parser("programs", help="build the cluster's programs if they are not there; bring nothing up")
     build = commands.add_parser("images", help="build images, and import them if the cluster is up")
     build.add_argument("names", nargs="*", metavar="IMAGE", help=f"of {', '.join(recipes.NAMES)}; default: all")
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace, where: layout.Layout) -> int:
         case "status":
             note(cluster.describe(where))
             return 0 if cluster.healthy(where) else 1
+        case "packages":
+            requirements.need((*requirements.CLUSTER, *requirements.IMAGES))
         case "programs":
             note(str(programs.find_or_build(where)))
         case "images":
