@@ -43,6 +43,10 @@ annotation or collection a moment after this process; pods made before that woul
 SEEN_WITHIN = 30.0
 """Seconds to wait for the watch to bring back a restart of ours, before the next one is thought of."""
 
+UNTAKEN_AGAIN = 1.0
+"""Seconds after which pods that did not take their settings are looked at again. Most are gone, and by then not known
+any more; but an API server also says "conflict" where too many change one object at once."""
+
 # What passes by itself, or is the collection's trouble and told there, is no Event on a workload.
 _NOT_TOLD = (
     Reason.WAITING_FOR_RESTART,
@@ -114,14 +118,14 @@ class Reconciler:
         """Bring one collection into line; returns the seconds after which it wants another look."""
         collection = self._inventory.collection(key)
         concerned = self._pods.concerning(key)
-        await self._switch_off(key, concerned)
+        again = None if await self._switch_off(key, concerned) else UNTAKEN_AGAIN
         if collection is None:
             await self._clean_up(key, concerned)
-            return None
-        if isinstance(collection, UnreadableCollection):
+        elif isinstance(collection, UnreadableCollection):
             await self._report_unreadable(collection)
-            return None
-        return await self._serve(collection, concerned)
+        else:
+            again = _sooner(again, await self._serve(collection, concerned))
+        return again
 
     async def _serve(self, collection: DataCollection, concerned: Sequence[Matched]) -> float | None:
         served = [
@@ -132,7 +136,8 @@ class Reconciler:
         namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
         minted = await self._credential(collection, namespaces, _without_token(collection.key, concerned))
         compared = verification.compare(collection, served, rotation=minted.status.rotation)
-        compared.current += await self._push(collection.key, compared.pushes)
+        taken = await self._push(collection.key, compared.pushes)
+        compared.current += taken
         credential_finding, credential_ready = self._judge_credential(collection, minted)
         verdicts = verification.unserved(collection, concerned) + rollout.decide(
             collection,
@@ -153,7 +158,7 @@ class Reconciler:
             notes=_notes(compared),
         )
         await self._report(collection, observed, compared.states)
-        return again
+        return again if taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
 
     def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Deployment]:
         """Find Deployments without a pod at the moment that were restarted, and hold the rollout up."""
@@ -232,8 +237,11 @@ class Reconciler:
             logger.info("pushed collection=%s pods=%d taken=%d seconds=%.3f", key, len(pushes), sum(taken), seconds)
         return sum(taken)
 
-    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
-        """Tell pods that carry this collection's injection and are not served by it any more to stop."""
+    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched]) -> bool:
+        """Tell pods that carry this collection's injection and are not served by it any more to stop.
+
+        Returns whether all of them took it.
+        """
         orphans = [
             item.pod
             for item in concerned
@@ -246,6 +254,7 @@ class Reconciler:
         taken = await self._all(self._pusher.switch_off(pod, key) for pod in orphans)
         if orphans:
             logger.info("switched off collection=%s pods=%d taken=%d", key, len(orphans), sum(taken))
+        return all(taken)
 
     async def _all(self, calls: Any) -> list[bool]:
         """Run calls side by side, within the bound. One failure fails the reconcile, after the others were tried."""
@@ -361,6 +370,10 @@ class Reconciler:
             known.minted.status.namespaces if known else ()
         )
         await minting.withdraw(self._cluster, key, namespaces - {key.namespace})
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _notes(compared: Comparison) -> list[str]:

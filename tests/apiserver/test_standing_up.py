@@ -13,6 +13,7 @@ import pytest
 
 from ..conftest import Eventually
 from . import actors, changes, server
+from . import proxy as proxies
 from .conftest import Start, healthy
 
 STEPS = 120
@@ -150,3 +151,43 @@ def test_a_certificate_that_is_deleted_or_expired_is_made_anew(
     own_api.merge(CERTIFICATE, {"data": {"tls.crt": base64.b64encode(b"no certificate").decode()}})
     eventually(lambda: b"BEGIN" in certificate())
     eventually(injected, seconds=120)
+
+
+def test_conflicts_without_end_delay_a_switch_and_no_more(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    proxy = proxies.Proxy(own_api)
+    try:
+        webhook = start_operator("webhook", own_api.kubeconfig)
+        actors.lead_to_webhook(own_api, webhook.webhook_port)
+        # So rarely looked at otherwise that only trying again can bring what follows.
+        controller = start_operator("controller", proxy.kubeconfig, environment={"MODELDATA_RESYNC": "600"})
+        eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
+        eventually(lambda: actors.trusted(own_api))
+        own_api.namespace("models")
+        people = actors.Actors(own_api, "models")
+        people.account()
+        people.collection(rollout="Manual")
+        eventually(lambda: people.start({"name": "scoring", "labels": {"app": "churn"}}))
+        eventually(lambda: people.enabled("") == {True})
+
+        # An API server that is changed by many gives up after a few tries of its own, and says so.
+        proxy.refuse(409, "/pods/scoring")
+        asked = proxy.asked("/pods/scoring")
+        people.patch_collection("churn", {"enabled": False})
+        eventually(lambda: proxy.asked("/pods/scoring") >= asked + 3)
+        assert people.enabled("") == {True}
+        proxy.heal()
+        eventually(lambda: people.enabled("") == {False})
+
+        proxy.refuse(409, "/pods/scoring")
+        asked = proxy.asked("/pods/scoring")
+        people.patch_collection("churn", {"enabled": True})
+        eventually(lambda: proxy.asked("/pods/scoring") >= asked + 2)
+        people.delete_pod("scoring")
+        proxy.heal()
+        # A pod that is gone is not asked for without end.
+        people.start({"name": "next", "labels": {"app": "churn"}})
+        eventually(lambda: people.enabled("") == {True})
+    finally:
+        proxy.close()
