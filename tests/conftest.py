@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/cluster/" in item.nodeid:
             item.add_marker(pytest.mark.cluster)
             return 3
-        if "tests/apiserver/" in item.nodeid:
+        if "tests/apiserver/" in item.nodeid or "tests/chart/" in item.nodeid:
             item.add_marker(pytest.mark.apiserver)
             return 1
         return 1 if item.get_closest_marker("azurite") else 0

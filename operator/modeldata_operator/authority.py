@@ -42,11 +42,12 @@ class Authority:
         await self._trust(present.ca_bundle)
 
     async def _trust(self, bundle: str) -> None:
-        configuration = await self._cluster.get_webhook_configuration()
-        for entry in (configuration or {}).get("webhooks", ()):
+        name = self._configuration.webhook_configuration
+        found = await self._cluster.get_webhook_configuration(name)
+        for entry in (found or {}).get("webhooks", ()):
             if entry.get("name") == names.WEBHOOK_ENTRY:
                 if entry.get("clientConfig", {}).get("caBundle") != bundle:
-                    await self._cluster.set_webhook_ca(bundle)
+                    await self._cluster.set_webhook_ca(name, bundle)
                     logger.info("webhook configuration trusts the new certificate authority")
                 return
-        logger.warning("there is no webhook %s: no pod is injected", names.WEBHOOK_CONFIGURATION)
+        logger.warning("there is no webhook %s: no pod is injected", name)

@@ -167,18 +167,18 @@ class Cluster:
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
         await self._call("POST", path, body=event)
 
-    async def get_webhook_configuration(self) -> dict[str, Any] | None:
-        """Read our MutatingWebhookConfiguration."""
-        return await self._get(_WEBHOOK_PATH)
+    async def get_webhook_configuration(self, name: str) -> dict[str, Any] | None:
+        """Read a MutatingWebhookConfiguration."""
+        return await self._get(f"{_WEBHOOKS}/{name}")
 
-    async def set_webhook_ca(self, bundle: str) -> None:
+    async def set_webhook_ca(self, name: str, bundle: str) -> None:
         """Write the caBundle of our webhook, and nothing else of it."""
         body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
-        await self._call("PATCH", _WEBHOOK_PATH, body=body, content_type=_STRATEGIC, manage=True)
+        await self._call("PATCH", f"{_WEBHOOKS}/{name}", body=body, content_type=_STRATEGIC, manage=True)
 
-    async def delete_webhook_configuration(self) -> None:
-        """Delete our MutatingWebhookConfiguration; or it is gone already."""
-        await self._delete(_WEBHOOK_PATH, {})
+    async def delete_webhook_configuration(self, name: str) -> None:
+        """Delete a MutatingWebhookConfiguration; or it is gone already."""
+        await self._delete(f"{_WEBHOOKS}/{name}", {})
 
     async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
         """Patch an object; False if it is gone, or is not the one whose uid the body names."""
@@ -258,7 +258,7 @@ class Cluster:
         return response
 
 
-_WEBHOOK_PATH = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{names.WEBHOOK_CONFIGURATION}"
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
 def _secret_path(secret: ObjectKey) -> str:

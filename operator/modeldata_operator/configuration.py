@@ -21,6 +21,10 @@ class Configuration:
     """MODELDATA_NAMESPACES, separated by commas: where models are collected, all other namespaces being none of the
     operator's business. Its rights are then Roles there (manifests/namespaced). Empty: the whole cluster."""
 
+    webhook_configuration: str = names.WEBHOOK_CONFIGURATION
+    """MODELDATA_WEBHOOK_CONFIGURATION: the MutatingWebhookConfiguration that leads to this operator's webhook. Where
+    operators for some namespaces stand side by side, each has one of its own."""
+
     own_certificates: bool = True
     """MODELDATA_CERTIFICATES, "own" or "given". Own: the controller makes the webhook's certificate and has it trusted.
     Given: someone else (cert-manager) keeps the Secret and the caBundle; the controller touches neither."""
@@ -63,6 +67,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
     return Configuration(
         namespace=environment.get("MODELDATA_OPERATOR_NAMESPACE", "modeldata-system"),
         namespaces=_namespaces(environment),
+        webhook_configuration=environment.get("MODELDATA_WEBHOOK_CONFIGURATION") or names.WEBHOOK_CONFIGURATION,
         own_certificates=_own_certificates(environment),
         sas_lifetime=timedelta(seconds=lifetime),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),

@@ -40,7 +40,7 @@ async def retire(config: Configuration) -> None:
     api = Cluster(ApiClient())
     try:
         # First what would inject new pods, then what would switch them on again.
-        await api.delete_webhook_configuration()
+        await api.delete_webhook_configuration(config.webhook_configuration)
         logger.info("no new pod is injected")
         controller = ObjectKey(config.namespace, names.CONTROLLER_NAME)
         await api.delete_deployment(controller)

@@ -1,0 +1,49 @@
+{{/* What the processes may do, in the whole cluster or in each of some namespaces. */}}
+{{- define "modeldata.controllerRules" -}}
+- apiGroups: [modeldata.dev]
+  resources: [datacollections]
+  verbs: [list, watch]
+- apiGroups: [modeldata.dev]
+  resources: [datacollections/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch] # get: the settings of a pod that is switched off. patch: its settings annotation
+- apiGroups: [apps]
+  resources: [deployments]
+  # get: as it is just before it is restarted. patch: the one annotation of its template that restarts it.
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+
+{{- define "modeldata.credentialRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  # get: the accounts' Secrets, wherever a DataCollection names one. The rest: the SAS Secrets in the pods' namespaces.
+  # Neither list nor watch: nothing is read that was not named.
+  verbs: [get, create, patch, delete]
+{{- end }}
+
+{{- define "modeldata.webhookRules" -}}
+- apiGroups: [modeldata.dev]
+  resources: [datacollections]
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch]
+{{- end }}
+
+{{/* To switch off what is collected, and to take back the SAS Secrets. */}}
+{{- define "modeldata.retirementRules" -}}
+- apiGroups: [modeldata.dev]
+  resources: [datacollections]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, delete]
+{{- end }}

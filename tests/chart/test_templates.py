@@ -1,0 +1,292 @@
+"""What each template of the chart makes, and which values change it."""
+
+from __future__ import annotations
+
+import json
+import typing
+
+import pytest
+import yaml
+
+from .conftest import CHART, REPOSITORY, Helm, Key, Manifest, Refused
+
+SYSTEM = "modeldata-system"
+WEBHOOK, CONTROLLER = "modeldata-operator-webhook", "modeldata-operator-controller"
+# The test that looks at each; a new template needs one.
+LOOKED_AT = {
+    "_names.tpl": "test_in_another_namespace_what_has_none_is_called_after_it",
+    "_rules.tpl": "test_rights_are_held_where_models_run_and_nowhere_else",
+    "NOTES.txt": "tests/cluster/test_chart.py",
+    "accounts.yaml": "test_the_controllers_account_can_be_given_an_azure_identity",
+    "admission.yaml": "test_the_webhook_is_asked_about_the_namespaces_that_are_meant",
+    "certificate.yaml": "test_cert_manager_can_make_the_certificate",
+    "checks.yaml": "test_the_operators_own_namespace_is_none_of_models",
+    "controller.yaml": "test_the_processes_are_told_what_the_values_say",
+    "crd.yaml": "test_the_crd_is_the_one_of_the_repository_and_is_kept",
+    "disruption.yaml": "test_what_is_switched_off_is_not_there",
+    "monitoring.yaml": "test_monitoring_is_there_when_it_is_asked_for",
+    "networkpolicies.yaml": "test_the_webhook_reaches_the_api_servers_ports",
+    "people.yaml": "test_what_is_switched_off_is_not_there",
+    "policies.yaml": "test_in_another_namespace_what_has_none_is_called_after_it",
+    "retirement.yaml": "test_before_it_is_uninstalled_the_operator_retires",
+    "rights.yaml": "test_rights_are_held_where_models_run_and_nowhere_else",
+    "service.yaml": "test_the_webhooks_service_leads_to_its_pods",
+    "tests/injection.yaml": "test_helm_test_looks_where_models_run",
+    "webhook.yaml": "test_the_processes_are_told_what_the_values_say",
+}
+
+
+def test_every_template_is_looked_at() -> None:
+    templates = CHART / "templates"
+    files = {str(path.relative_to(templates)) for path in templates.rglob("*") if path.is_file()}
+    assert files == set(LOOKED_AT)
+    for name in LOOKED_AT.values():
+        assert name in globals() or (REPOSITORY / name).exists(), name
+
+
+def test_lint_finds_nothing(helm: Helm) -> None:
+    helm.run("lint", "--strict", str(CHART))
+
+
+def container(objects: dict[Key, Manifest], name: str) -> Manifest:
+    (found,) = objects["Deployment", name, SYSTEM]["spec"]["template"]["spec"]["containers"]
+    return typing.cast(Manifest, found)
+
+
+def variables(objects: dict[Key, Manifest], name: str) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in container(objects, name)["env"]}
+
+
+def names(objects: dict[Key, Manifest], kind: str) -> set[str]:
+    return {key[1] for key in objects if key[0] == kind}
+
+
+def test_the_crd_is_the_one_of_the_repository_and_is_kept(helm: Helm) -> None:
+    key = ("CustomResourceDefinition", "datacollections.modeldata.dev", "")
+    there = yaml.safe_load((REPOSITORY / "crds/datacollections.yaml").read_text())
+    kept = helm.objects()[key]
+    assert kept["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert kept == there
+    assert helm.objects({"crds.keep": False})[key] == there
+    assert key not in helm.objects({"crds.enabled": False})
+
+
+def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
+    usual = helm.objects()
+    for name in (WEBHOOK, CONTROLLER):
+        assert container(usual, name)["image"] == "localhost/modeldata-operator:dev"
+        assert "MODELDATA_NAMESPACES" not in variables(usual, name)
+        assert "MODELDATA_CERTIFICATES" not in variables(usual, name)
+    digest = "sha256:" + "0" * 64
+    values = {
+        "image": {"repository": "registry.example/operator", "digest": digest, "pullSecrets": ["pull"]},
+        "controller.sasLifetimeSeconds": 7200,
+        "controller.resyncSeconds": 1000000,
+        "controller.podLabels": {"azure.workload.identity/use": "true"},
+        "controller.resources": {"limits": {"memory": "1Gi"}},
+        "webhook.resources": {"limits": {"memory": "256Mi"}},
+        "webhook.replicas": 3,
+        "namespaces": ["a", "b"],
+        "logLevel": "DEBUG",
+        "priorityClassName": "high",
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+    }
+    asked = helm.objects(values)
+    for name in (WEBHOOK, CONTROLLER):
+        pod = asked["Deployment", name, SYSTEM]["spec"]["template"]["spec"]
+        assert container(asked, name)["image"] == f"registry.example/operator@{digest}"
+        assert pod["imagePullSecrets"] == [{"name": "pull"}]
+        assert pod["priorityClassName"] == "high"
+        assert pod["nodeSelector"] == {"pool": "system"}
+        assert pod["tolerations"] == [{"key": "system", "operator": "Exists"}]
+        assert pod["affinity"] == {"nodeAffinity": {}}
+        assert variables(asked, name)["MODELDATA_NAMESPACES"] == "a,b"
+        assert variables(asked, name)["MODELDATA_LOG_LEVEL"] == "DEBUG"
+    assert variables(asked, CONTROLLER)["MODELDATA_SAS_LIFETIME"] == "7200"
+    assert variables(asked, CONTROLLER)["MODELDATA_RESYNC"] == "1000000"
+    labels = asked["Deployment", CONTROLLER, SYSTEM]["spec"]["template"]["metadata"]["labels"]
+    assert labels["azure.workload.identity/use"] == "true"
+    assert container(asked, CONTROLLER)["resources"]["limits"] == {"memory": "1Gi"}
+    assert container(asked, WEBHOOK)["resources"]["limits"] == {"memory": "256Mi"}
+    assert asked["Deployment", WEBHOOK, SYSTEM]["spec"]["replicas"] == 3
+    assert asked["Deployment", CONTROLLER, SYSTEM]["spec"]["replicas"] == 1
+
+
+def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> None:
+    annotations = {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"}
+    objects = helm.objects({"controller.serviceAccountAnnotations": annotations})
+    assert objects["ServiceAccount", CONTROLLER, SYSTEM]["metadata"]["annotations"] == annotations
+    assert "annotations" not in objects["ServiceAccount", WEBHOOK, SYSTEM]["metadata"]
+
+
+def test_rights_are_held_where_models_run_and_nowhere_else(helm: Helm) -> None:
+    everywhere = helm.objects()
+    assert names(everywhere, "ClusterRoleBinding") == {
+        CONTROLLER,
+        WEBHOOK,
+        "modeldata-operator-credentials",
+        "modeldata-operator-trust",
+        "modeldata-operator-retirement",
+        "modeldata-operator-retirement-admission",
+    }
+    some = helm.objects({"namespaces": ["a", "b"]})
+    assert names(some, "ClusterRoleBinding") == {
+        "modeldata-operator-trust",
+        "modeldata-operator-retirement-admission",
+    }
+    assert {key[2] for key in some if key[0] == "RoleBinding" and key[1] == CONTROLLER} == {"a", "b", SYSTEM}
+    wide, narrow = everywhere["ClusterRole", CONTROLLER, ""], some["Role", CONTROLLER, "a"]
+    credentials = everywhere["ClusterRole", "modeldata-operator-credentials", ""]
+    assert narrow["rules"] == wide["rules"] + credentials["rules"]
+
+
+def test_the_right_on_secrets_can_be_given_in_some_namespaces(helm: Helm) -> None:
+    objects = helm.objects({"rbac.secretNamespaces": ["a"]})
+    assert "modeldata-operator-credentials" not in names(objects, "ClusterRoleBinding")
+    binding = objects["RoleBinding", "modeldata-operator-credentials", "a"]
+    assert binding["roleRef"]["kind"] == "ClusterRole"
+
+
+def test_the_webhook_is_asked_about_the_namespaces_that_are_meant(helm: Helm) -> None:
+    def expressions(values: Manifest) -> list[Manifest]:
+        entry = helm.objects(values)["MutatingWebhookConfiguration", "modeldata-operator", ""]["webhooks"][0]
+        return typing.cast("list[Manifest]", entry["namespaceSelector"]["matchExpressions"])
+
+    name = "kubernetes.io/metadata.name"
+    assert expressions({}) == [{"key": name, "operator": "NotIn", "values": [SYSTEM, "kube-system"]}]
+    assert expressions({"namespaces": ["a"]}) == [{"key": name, "operator": "In", "values": ["a"]}]
+    label = {"key": "modeldata.dev/collect", "operator": "In", "values": ["enabled"]}
+    assert expressions({"webhook.namespaceSelector": [label]})[1:] == [label]
+
+
+def test_cert_manager_can_make_the_certificate(helm: Helm) -> None:
+    assert not names(helm.objects(), "Certificate")
+    objects = helm.objects({"certificates.from": "cert-manager"})
+    certificate = objects["Certificate", WEBHOOK, SYSTEM]["spec"]
+    assert certificate["secretName"] == "modeldata-webhook-tls"
+    assert certificate["dnsNames"] == [f"{WEBHOOK}.{SYSTEM}.svc"]
+    assert ("Issuer", certificate["issuerRef"]["name"], SYSTEM) in objects
+    configuration = objects["MutatingWebhookConfiguration", "modeldata-operator", ""]
+    assert configuration["metadata"]["annotations"] == {"cert-manager.io/inject-ca-from": f"{SYSTEM}/{WEBHOOK}"}
+    assert variables(objects, CONTROLLER)["MODELDATA_CERTIFICATES"] == "given"
+    # No right on what it does not write.
+    assert "modeldata-operator-trust" not in names(objects, "ClusterRole")
+    assert ("Role", CONTROLLER, SYSTEM) not in objects
+    issuer = {"name": "company", "kind": "ClusterIssuer"}
+    given = helm.objects({"certificates": {"from": "cert-manager", "issuerRef": issuer}})
+    assert given["Certificate", WEBHOOK, SYSTEM]["spec"]["issuerRef"] == issuer
+    assert not names(given, "Issuer")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("webhook.podDisruptionBudget", "PodDisruptionBudget"),
+        ("rbac.aggregate", "aggregated ClusterRole"),
+        ("networkPolicy.enabled", "NetworkPolicy"),
+        ("admissionPolicies.enabled", "ValidatingAdmissionPolicy"),
+        ("admissionPolicies.enabled", "ValidatingAdmissionPolicyBinding"),
+    ],
+)
+def test_what_is_switched_off_is_not_there(helm: Helm, value: str, kind: str) -> None:
+    def there(values: Manifest) -> bool:
+        for (found, _, _), body in helm.objects(values).items():
+            aggregated = any("aggregate-to" in label for label in body["metadata"].get("labels", {}))
+            if found == kind or (kind.startswith("aggregated") and aggregated):
+                return True
+        return False
+
+    assert there({})
+    assert not there({value: False})
+
+
+def test_the_webhook_reaches_the_api_servers_ports(helm: Helm) -> None:
+    objects = helm.objects({"networkPolicy.apiServerPorts": [443, 7443]})
+    egress = objects["NetworkPolicy", WEBHOOK, SYSTEM]["spec"]["egress"]
+    assert egress[-1]["ports"] == [{"port": 443, "protocol": "TCP"}, {"port": 7443, "protocol": "TCP"}]
+
+
+def test_the_webhooks_service_leads_to_its_pods(helm: Helm) -> None:
+    objects = helm.objects()
+    labels = objects["Deployment", WEBHOOK, SYSTEM]["spec"]["template"]["metadata"]["labels"]
+    spec = objects["Service", WEBHOOK, SYSTEM]["spec"]
+    assert spec["selector"].items() <= labels.items()
+    ports = {each["name"]: each["containerPort"] for each in container(objects, WEBHOOK)["ports"]}
+    assert ports[spec["ports"][0]["targetPort"]] == 9443
+
+
+def test_monitoring_is_there_when_it_is_asked_for(helm: Helm) -> None:
+    kinds = {"ServiceMonitor", "PrometheusRule", "ConfigMap"}
+    assert not kinds & {key[0] for key in helm.objects()}
+    label = {"release": "prometheus"}
+    values = {
+        f"monitoring.{part}": {"enabled": True, "labels": label}
+        for part in ("serviceMonitor", "prometheusRule", "dashboard")
+    }
+    objects = helm.objects(values)
+    for key, body in objects.items():
+        if key[0] in kinds:
+            assert body["metadata"]["labels"]["release"] == "prometheus", key
+    service = objects["Service", "modeldata-operator-metrics", SYSTEM]
+    monitor = objects["ServiceMonitor", "modeldata-operator", SYSTEM]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    for name in (WEBHOOK, CONTROLLER):
+        labels = objects["Deployment", name, SYSTEM]["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+    dashboard = objects["ConfigMap", "modeldata-operator-dashboard", SYSTEM]["data"]["modeldata.json"]
+    assert json.loads(dashboard)["panels"]
+
+
+def test_before_it_is_uninstalled_the_operator_retires(helm: Helm) -> None:
+    for values, namespaces in (({}, [""]), ({"namespaces": ["a", "b"]}, ["a", "b", SYSTEM])):
+        objects = helm.objects(values)
+        job = objects["Job", "modeldata-operator-retirement", SYSTEM]
+        assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+        (found,) = job["spec"]["template"]["spec"]["containers"]
+        assert found["args"] == ["retire"]
+        told = {each["name"]: each.get("value") for each in found["env"]}
+        assert told.get("MODELDATA_NAMESPACES") == variables(objects, CONTROLLER).get("MODELDATA_NAMESPACES")
+        for namespace in namespaces:
+            kind = "Role" if namespace else "ClusterRole"
+            rules = objects[kind, "modeldata-operator-retirement", namespace]["rules"]
+            assert {"pods", "secrets", "datacollections"} <= {each["resources"][0] for each in rules}
+        for key, body in objects.items():
+            if "retirement" in key[1]:
+                assert body["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete", key
+
+
+def test_helm_test_looks_where_models_run(helm: Helm) -> None:
+    for values, namespace in (
+        ({}, "default"),
+        ({"namespaces": ["a", "b"]}, "a"),
+        ({"namespaces": ["a", "b"], "test.namespace": "b"}, "b"),
+    ):
+        objects = helm.objects(values)
+        pod = objects["Pod", "modeldata-operator-test", SYSTEM]
+        assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        (found,) = pod["spec"]["containers"]
+        assert found["env"] == [{"name": "TEST_NAMESPACE", "value": namespace}]
+        assert ("Role", "modeldata-operator-test", namespace) in objects
+        compile(found["command"][-1], "see_a_pod_injected.py", "exec")
+
+
+def test_in_another_namespace_what_has_none_is_called_after_it(helm: Helm) -> None:
+    one = helm.objects({"namespaces": ["a"], "crds.enabled": False}, namespace="ops-a")
+    other = helm.objects({"namespaces": ["b"], "crds.enabled": False}, namespace="ops-b")
+    # So two stand side by side: none is the other's.
+    assert not set(one) & set(other)
+    assert ("MutatingWebhookConfiguration", "modeldata-operator-ops-a", "") in one
+    for name in (WEBHOOK, CONTROLLER):
+        (found,) = one["Deployment", name, "ops-a"]["spec"]["template"]["spec"]["containers"]
+        told = {each["name"]: each.get("value") for each in found["env"]}
+        assert told["MODELDATA_WEBHOOK_CONFIGURATION"] == "modeldata-operator-ops-a"
+    for key, body in one.items():
+        if key[0] == "ValidatingAdmissionPolicy":
+            assert "system:serviceaccount:ops-a:" in body["spec"]["matchConditions"][0]["expression"]
+
+
+def test_the_operators_own_namespace_is_none_of_models(helm: Helm) -> None:
+    with pytest.raises(Refused, match="namespaces must not have modeldata-system in it"):
+        helm.objects({"namespaces": ["a", SYSTEM]})

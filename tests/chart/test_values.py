@@ -1,0 +1,63 @@
+"""Values that make no sense are refused with their name, and every one that there is, is in the schema and the docs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import typing
+
+import pytest
+import yaml
+
+from .conftest import CHART, REPOSITORY, Helm, Manifest, Refused
+
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+REFUSED: list[tuple[Manifest, str]] = [
+    ({"imagee": {}}, "imagee"),
+    ({"image.tagg": "1"}, "tagg"),
+    ({"image.pullPolicy": "Sometimes"}, "pullPolicy"),
+    ({"image.digest": "sha256:1"}, "digest"),
+    ({"webhook.replicas": 0}, "replicas"),
+    ({"webhook.namespaceSelector": [{"key": "a"}]}, "operator"),
+    ({"controller.sasLifetimeSeconds": 60}, "sasLifetimeSeconds"),
+    ({"controller.resyncSeconds": "30s"}, "resyncSeconds"),
+    ({"certificates.from": "nobody"}, "from"),
+    ({"namespaces": "models"}, "namespaces"),
+    ({"namespaces": ["Models"]}, "namespaces"),
+    ({"networkPolicy.apiServerPorts": []}, "apiServerPorts"),
+    ({"monitoring.serviceMonitor.interval": "often"}, "interval"),
+    ({"logLevel": "LOUD"}, "logLevel"),
+    ({"crds.enabled": "yes"}, "enabled"),
+    ({"test.namespace": "No_Name"}, "namespace"),
+]
+
+
+@pytest.mark.parametrize(("values", "name"), REFUSED, ids=lambda given: given if isinstance(given, str) else "")
+def test_what_makes_no_sense_is_refused_by_its_name(helm: Helm, values: Manifest, name: str) -> None:
+    with pytest.raises(Refused, match=name):
+        helm.text(values)
+
+
+def paths(values: Manifest, schema: Manifest, before: str = "") -> typing.Iterator[tuple[str, bool]]:
+    """Yield each value's path, and whether the schema knows it."""
+    for name, value in values.items():
+        known = schema.get("properties", {}).get(name)
+        yield before + name, known is not None
+        if isinstance(value, dict) and known is not None and "properties" in known:
+            yield from paths(value, known, f"{before}{name}.")
+
+
+def test_every_value_is_in_the_schema() -> None:
+    assert [path for path, known in paths(VALUES, SCHEMA) if not known] == []
+
+
+def test_what_is_made_of_the_chart_is_current(helm: Helm) -> None:
+    spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "manifests/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for path, text in generate.made(helm.program).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.relative_to(REPOSITORY)}: make manifests"
