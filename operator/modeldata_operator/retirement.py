@@ -53,6 +53,7 @@ async def retire(config: Configuration) -> None:
         for collection in collections:
             namespaces = {collection.key.namespace, *collection.status.credential.namespaces}
             await minting.withdraw(api, collection.key, namespaces)
+        await _delete_certificate(api, config)
     finally:
         await api.close()
 
@@ -73,6 +74,17 @@ async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollectio
         await asyncio.gather(task, return_exceptions=True)
     collected = [pod for pod in _records(pods) if pod.injection is not None and pod.injection.enabled and not pod.gone]
     return list(_records(collections)), collected
+
+
+async def _delete_certificate(api: Cluster, config: Configuration) -> None:
+    """Delete the webhook's certificate if the controller made it."""
+    key = ObjectKey(config.namespace, names.CERTIFICATE_SECRET)
+    secret = await api.get_secret(key)
+    if secret is None:
+        return
+    metadata = secret["metadata"]
+    if (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.FIELD_MANAGER:
+        await api.delete_secret(key, metadata["resourceVersion"])
 
 
 def _records(store: Store[watching.R]) -> Iterable[watching.R]:

@@ -59,6 +59,7 @@ def test_models_go_on_uncollected_and_nothing_stays(
         assert settings["generation"] > generation
     assert not any(world.secret(*secret) for secret in secrets)
     assert world.secret("account", "models")
+    assert not world.secret("modeldata-webhook-tls", server.NAMESPACE)
     assert gone(own_api, CONTROLLER)
     assert gone(own_api, installation.WEBHOOK_CONFIGURATION)
     assert own_api.get(COLLECTION)["spec"]["enabled"] is True
@@ -73,7 +74,9 @@ def test_a_secret_of_somebody_else_stays(own_api: ApiServer, start_operator: Sta
     own_api.namespace("models")
     world = World(own_api, eventually)
     world.collect("churn", "models")
-    own_api.create("/api/v1/namespaces/models/secrets", {"metadata": {"name": "modeldata-churn"}})
+    others = [("modeldata-churn", "models"), ("modeldata-webhook-tls", server.NAMESPACE)]
+    for name, namespace in others:
+        own_api.create(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}})
     retiring = start_operator("retire", own_api.kubeconfig)
     assert retiring.process.wait(60) == 0, retiring.said()
-    assert world.secret("modeldata-churn", "models")
+    assert all(world.secret(name, namespace) for name, namespace in others)

@@ -117,6 +117,13 @@ def test_with_each_value_it_is_accepted(helm: Helm, strict: server.ApiServer, pa
             strict.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
 
 
+def test_the_kustomize_base_is_accepted(strict: server.ApiServer) -> None:
+    text = strict.kubectl("kustomize", str(CHART.parent))
+    kinds = {item["kind"] for item in yaml.safe_load_all(text)}
+    assert {"CustomResourceDefinition", "Namespace", "Deployment", "MutatingWebhookConfiguration"} <= kinds
+    strict.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-", input=text)
+
+
 def test_two_for_some_namespaces_stand_side_by_side(helm: Helm, strict: server.ApiServer) -> None:
     for namespace, models in (("ops-a", "models"), ("ops-b", "more-models")):
         strict.namespace(namespace)

@@ -19,9 +19,9 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
-def localcluster(*arguments: str) -> str:
+def localcluster(*arguments: str, root: pathlib.Path = REPOSITORY) -> str:
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "localcluster"), *arguments], capture_output=True, text=True, check=False
+        [sys.executable, str(root / "localcluster"), *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
         pytest.fail(
@@ -66,8 +66,13 @@ def cluster() -> typing.Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster) -> None:
     """The operator, installed as a user would, and ready."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
-    cluster.kubectl("apply", "-f", str(REPOSITORY / "manifests/install.yaml"))
+    install(cluster, REPOSITORY)
+
+
+def install(cluster: Cluster, root: pathlib.Path) -> None:
+    """Install the operator of a checkout; its image has been brought into the cluster."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
+    cluster.kubectl("apply", "-f", str(root / "manifests/install.yaml"))
     # Looking at the unwatched Secrets more often than every 30 s makes their tests shorter, and changes nothing else.
     cluster.kubectl(
         "-n", "modeldata-system", "set", "env", "deploy/modeldata-operator-controller", "MODELDATA_RESYNC=5"
