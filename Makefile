@@ -48,6 +48,7 @@ lint: .venv/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.14 client/modeldata
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
 	MYPYPATH=benchmarks:benchmarks/operating:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/operating/*.py
@@ -56,6 +57,9 @@ lint: .venv/ready ## Formatting, style, types, and who may import whom
 format: .venv/ready ## Format the code, and fix what can be fixed by itself
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+dist: .venv/ready ## Wheels, source archives and bills of materials, in dist/: the same bytes from the same commit
+	$(BIN)/python release
 
 manifests: ## Write what is made of the Helm chart: the plain manifests, the table of its values
 	@$(PYTHON) localcluster programs >/dev/null
@@ -81,7 +85,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf .venv .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help dist manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }

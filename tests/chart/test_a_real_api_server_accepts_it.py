@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import typing
 
 import pytest
@@ -49,45 +48,6 @@ VALUES: dict[str, typing.Any] = {
     "logLevel": "DEBUG",
     "test.namespace": "models",
 }
-# Of others: what they accept is theirs, that they are asked for is ours.
-FOREIGN = {
-    "cert-manager.io": [("v1", "Issuer", "issuers"), ("v1", "Certificate", "certificates")],
-    "monitoring.coreos.com": [("v1", "ServiceMonitor", "servicemonitors"), ("v1", "PrometheusRule", "prometheusrules")],
-}
-
-
-def foreign(group: str, version: str, kind: str, plural: str) -> Manifest:
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
-        },
-    }
-
-
-@pytest.fixture(scope="module")
-def strict() -> typing.Iterator[server.ApiServer]:
-    """A cluster with strict namespaces, cert-manager's resources and those of the Prometheus operator."""
-    api = server.ApiServer()
-    try:
-        api.start()
-        server.install(api)
-        for name in (SYSTEM, "models", "more-models"):
-            api.namespace(name)
-            api.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-        for group, kinds in FOREIGN.items():
-            for version, kind, plural in kinds:
-                api.kubectl("apply", "-f", "-", input=json.dumps(foreign(group, version, kind, plural)))
-                api.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}", "--timeout=60s")
-        yield api
-    finally:
-        api.close()
 
 
 def leaves(values: Manifest, before: str = "") -> typing.Iterator[str]:
