@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NO_PODS = "NoPods"
     ALL_INJECTED = "AllInjected"
     PUSHING_SETTINGS = "PushingSettings"
+    SETTINGS_REFUSED = "SettingsRefused"
     WAITING_FOR_RESTART = "WaitingForRestart"
     WAITING_FOR_TURN = "WaitingForTurn"
     RESTART_NEEDED = "RestartNeeded"

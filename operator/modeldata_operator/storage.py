@@ -88,6 +88,11 @@ class ContainerWatch:
             target.task = asyncio.create_task(self._run(place, target))
         return target.look
 
+    def first_look(self, key: ObjectKey) -> bool:
+        """Tell whether it is still being found out for the first time how a collection's container is."""
+        place = self._places.get(key)
+        return place is not None and self._targets[place].look is None
+
     def forget(self, key: ObjectKey) -> None:
         """Drop what is known of a collection."""
         place = self._places.pop(key, None)
