@@ -22,6 +22,7 @@ class Reason(StrEnum):
     CONTAINER_NOT_FOUND = "ContainerNotFound"
     NAME_TAKEN = "NameTaken"
     PATH_TAKEN = "PathTaken"
+    NO_ROOM = "NoRoom"
 
     # Whether the pods can get at the storage.
     CREDENTIALS_VALID = "CredentialsValid"
