@@ -218,12 +218,12 @@ class Reconciler:
                 Reason.CREDENTIALS_UNKNOWN, "the API server did not let the operator look: it tries again"
             )
             minted = Minted(known.minted.source if known else None, remembered, finding, ready=False)
+        if not minted.ready:
+            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         self._credentials[collection.key] = _Credential(minted, collection.storage, collection.uid, namespaces, look)
         return minted
 
     def _judge_credential(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:
-        if not minted.ready:
-            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
         if isinstance(minted.source, WorkloadIdentity):
@@ -364,6 +364,7 @@ class Reconciler:
         )
         if wanted != collection.status:
             await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
+        metrics.COLLECTIONS.show(collection.key, wanted)
         subject = events.about_collection(collection.key, collection.uid)
         await self._recorder.record(subject, Reason.INVALID, collection.problem, warning=True)
 
