@@ -39,6 +39,11 @@ class ApiError(Exception):
         return self.status == 404
 
     @property
+    def refused(self) -> bool:
+        """Tell whether somebody does not let this be done: a right is missing, a policy or a webhook says no."""
+        return self.status in (400, 403, 422)
+
+    @property
     def conflict(self) -> bool:
         """Tell whether somebody else was faster; the next reconcile sees what they did."""
         return self.status == 409

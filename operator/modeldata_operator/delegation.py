@@ -19,6 +19,7 @@ from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCreden
 from azure.storage.blob import UserDelegationKey
 from azure.storage.blob.aio import BlobServiceClient
 
+from . import metrics
 from .credentials import CLOCK_SKEW, CredentialError, Delegation
 from .reasons import Reason
 from .resources import ObjectKey, Storage
@@ -160,6 +161,9 @@ class Delegations:
             target.failure = CredentialError(Reason.STORAGE_UNREACHABLE, f"{target.endpoint} did not answer in time")
         finally:
             target.tried, target.task = self._clock(), None
+        if target.failure is not None and target.signer is not None:
+            # The key before it still signs, so that no look at the credential finds anything wrong yet.
+            metrics.CREDENTIAL_FAILURES.labels(target.failure.reason.value).inc()
         if target.failure is None or str(target.failure) != str(before):
             logger.info("delegation collection=%s found=%s", key, target.failure.reason if target.failure else "ok")
             self._changed(key)

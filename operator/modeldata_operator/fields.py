@@ -20,6 +20,13 @@ def mapping(value: object, path: str) -> Mapping[str, Any]:
     return value
 
 
+def string(value: object, path: str) -> str:
+    """Read a text, which may be empty."""
+    if not isinstance(value, str):
+        raise ResourceError(f"{path} must be a string")
+    return value
+
+
 def text(value: object, path: str) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str) or not value:

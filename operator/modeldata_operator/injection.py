@@ -16,6 +16,11 @@ EPHEMERAL_SHARE = 4
 # The kubelet evicts a pod whose emptyDir outgrows its sizeLimit, so that limit is never what holds the client back.
 # Beside the spool's own bytes the client keeps its journal there, some 9 MiB or an eighth of the bound.
 SIZE_LIMIT_FACTOR = 2
+LEAST_SPOOL_BYTES = 1024**2
+"""As the CRD's least spool.size. The client's journal takes a quarter of a MiB however small the spool is: with less
+than this the kubelet would evict the pod for it."""
+ANNOTATION_BYTES = 256 * 1024
+"""All annotations of an object together, names and values: the API server refuses a pod with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,13 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
     )
     if pod.injection is None and pod.credential_secret not in (None, secret):
         return Refusal(Reason.NAME_TAKEN, f"the pod already has a volume {names.CREDENTIAL_VOLUME} of another Secret")
+    room = spool_bytes(collection, pod)
+    if room < LEAST_SPOOL_BYTES:
+        message = (
+            f"the pod may write too little to disk: its ephemeral-storage limits leave a spool of {room} bytes, and "
+            f"{LEAST_SPOOL_BYTES} is the least; limits of {LEAST_SPOOL_BYTES * EPHEMERAL_SHARE} bytes are enough"
+        )
+        return Refusal(Reason.NO_ROOM, message)
     labels = {names.COLLECTION_LABEL: key.name}
     if key.namespace != pod.key.namespace:
         labels[names.COLLECTION_NAMESPACE_LABEL] = key.namespace
@@ -112,9 +124,17 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
         collection=collection,
         containers=containers,
         secret=secret,
-        spool_bytes=spool_bytes(collection, pod),
+        spool_bytes=room,
         labels=labels,
     )
+
+
+def fits(manifest: Mapping[str, Any], settings: str) -> bool:
+    """Tell whether a pod's annotations leave room for ours: with too many, the API server would refuse the pod."""
+    present = (manifest.get("metadata") or {}).get("annotations") or {}
+    ours = {names.INJECTED_ANNOTATION: "0" * 16, names.SETTINGS_ANNOTATION: settings}
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in {**present, **ours}.items())
+    return size <= ANNOTATION_BYTES
 
 
 def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:

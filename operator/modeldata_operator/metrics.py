@@ -51,7 +51,7 @@ ROTATIONS = prometheus_client.Counter(
 )
 CREDENTIAL_FAILURES = prometheus_client.Counter(
     "modeldata_operator_credential_failures",
-    "Looks at a credential that found it missing or wrong, by the reason that the status gives.",
+    "Looks at a credential or its storage that found something wrong, and keys that could not be renewed, by reason.",
     ["reason"],
     registry=REGISTRY,
 )

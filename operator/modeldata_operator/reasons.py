@@ -22,6 +22,7 @@ class Reason(StrEnum):
     CONTAINER_NOT_FOUND = "ContainerNotFound"
     NAME_TAKEN = "NameTaken"
     PATH_TAKEN = "PathTaken"
+    NO_ROOM = "NoRoom"
 
     # Whether the pods can get at the storage.
     CREDENTIALS_VALID = "CredentialsValid"
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     NO_PODS = "NoPods"
     ALL_INJECTED = "AllInjected"
     PUSHING_SETTINGS = "PushingSettings"
+    SETTINGS_REFUSED = "SettingsRefused"
     WAITING_FOR_RESTART = "WaitingForRestart"
     WAITING_FOR_TURN = "WaitingForTurn"
     RESTART_NEEDED = "RestartNeeded"

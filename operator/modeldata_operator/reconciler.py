@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -118,16 +118,22 @@ class Reconciler:
         """Bring one collection into line; returns the seconds after which it wants another look."""
         collection = self._inventory.collection(key)
         concerned = self._pods.concerning(key)
-        again = None if await self._switch_off(key, concerned) else UNTAKEN_AGAIN
+        failures: list[Exception] = []
+        again = None if await self._switch_off(key, concerned, failures) else UNTAKEN_AGAIN
         if collection is None:
             await self._clean_up(key, concerned)
         elif isinstance(collection, UnreadableCollection):
             await self._report_unreadable(collection)
         else:
-            again = _sooner(again, await self._serve(collection, concerned))
+            again = _sooner(again, await self._serve(collection, concerned, failures))
+        if failures:
+            # Only now: a pod that somebody does not let us write to must not keep the others' state from being told.
+            raise failures[0]
         return again
 
-    async def _serve(self, collection: DataCollection, concerned: Sequence[Matched]) -> float | None:
+    async def _serve(
+        self, collection: DataCollection, concerned: Sequence[Matched], failures: list[Exception]
+    ) -> float | None:
         served = [
             item
             for item in concerned
@@ -136,14 +142,16 @@ class Reconciler:
         namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
         minted = await self._credential(collection, namespaces, _without_token(collection.key, concerned))
         compared = verification.compare(collection, served, rotation=minted.status.rotation)
-        taken = await self._push(collection.key, compared.pushes)
+        taken = await self._push(collection.key, compared.pushes, failures)
         compared.current += taken
         credential_finding, credential_ready = self._judge_credential(collection, minted)
         verdicts = verification.unserved(collection, concerned) + rollout.decide(
             collection,
             compared.states,
             elsewhere=self._elsewhere(collection, compared.states),
-            credentials_ready=minted.ready,
+            credentials_ready=minted.ready
+            and credential_ready is not False
+            and not self._containers.first_look(collection.key),
             webhook_ready=self._inventory.webhook_ready,
         )
         again = await self._restart(collection, verdicts)
@@ -156,6 +164,7 @@ class Reconciler:
             pods=PodCounts(compared.matched, compared.injected, compared.current),
             verdicts=verdicts,
             notes=_notes(compared),
+            refusal=_refusal(failures),
         )
         await self._report(collection, observed, compared.states)
         return again if taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
@@ -209,12 +218,12 @@ class Reconciler:
                 Reason.CREDENTIALS_UNKNOWN, "the API server did not let the operator look: it tries again"
             )
             minted = Minted(known.minted.source if known else None, remembered, finding, ready=False)
+        if not minted.ready:
+            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         self._credentials[collection.key] = _Credential(minted, collection.storage, collection.uid, namespaces, look)
         return minted
 
     def _judge_credential(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:
-        if not minted.ready:
-            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
         if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
         if isinstance(minted.source, WorkloadIdentity):
@@ -228,16 +237,16 @@ class Reconciler:
         ready = None if look.reason is Reason.STORAGE_UNREACHABLE else False
         return Finding(look.reason, look.message + note), ready
 
-    async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]]) -> int:
+    async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]], failures: list[Exception]) -> int:
         """Write settings to running pods, many at once; returns how many took them."""
         started = self._clock()
-        taken = await self._all(self._pusher.push(pod, settings) for pod, settings in pushes)
+        taken = await self._all((self._pusher.push(pod, settings) for pod, settings in pushes), failures)
         if pushes:
             seconds = self._clock() - started
             logger.info("pushed collection=%s pods=%d taken=%d seconds=%.3f", key, len(pushes), sum(taken), seconds)
         return sum(taken)
 
-    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched]) -> bool:
+    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched], failures: list[Exception]) -> bool:
         """Tell pods that carry this collection's injection and are not served by it any more to stop.
 
         Returns whether all of them took it.
@@ -251,23 +260,21 @@ class Reconciler:
             and not item.pod.gone
             and (item.choice.collection is None or item.choice.collection.key != key)
         ]
-        taken = await self._all(self._pusher.switch_off(pod, key) for pod in orphans)
+        taken = await self._all((self._pusher.switch_off(pod, key) for pod in orphans), failures)
         if orphans:
             logger.info("switched off collection=%s pods=%d taken=%d", key, len(orphans), sum(taken))
         return all(taken)
 
-    async def _all(self, calls: Any) -> list[bool]:
-        """Run calls side by side, within the bound. One failure fails the reconcile, after the others were tried."""
+    async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]], failures: list[Exception]) -> list[bool]:
+        """Run calls side by side, within the bound; what goes wrong is added to the failures, and counts as untaken."""
 
         async def bounded(call: Coroutine[Any, Any, bool]) -> bool:
             async with self._slots:
                 return await call
 
         results = await asyncio.gather(*(bounded(call) for call in calls), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if isinstance(result, bool)]
+        failures += [result for result in results if isinstance(result, Exception)]
+        return [result is True for result in results]
 
     async def _restart(self, collection: DataCollection, verdicts: Sequence[Verdict]) -> float | None:
         """Restart the one Deployment that is to be, after it was seen un-injected for a moment."""
@@ -329,6 +336,8 @@ class Reconciler:
         for verdict in told[:1]:
             if verdict.reason is not Reason.OPTED_OUT:
                 await self._recorder.record(subject, verdict.reason, verdict.message, warning=True)
+        if observed.refusal is not None:
+            await self._recorder.record(subject, observed.refusal.reason, observed.refusal.message, warning=True)
         if observed.credential_ready is False or observed.credential_finding.reason is Reason.SAS_EXPIRES_SOON:
             finding = observed.credential_finding
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
@@ -355,6 +364,7 @@ class Reconciler:
         )
         if wanted != collection.status:
             await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
+        metrics.COLLECTIONS.show(collection.key, wanted)
         subject = events.about_collection(collection.key, collection.uid)
         await self._recorder.record(subject, Reason.INVALID, collection.problem, warning=True)
 
@@ -374,6 +384,14 @@ class Reconciler:
 
 def _sooner(one: float | None, other: float | None) -> float | None:
     return min((each for each in (one, other) if each is not None), default=None)
+
+
+def _refusal(failures: Sequence[Exception]) -> Finding | None:
+    """Say who does not let the operator write to pods, if that is what went wrong; nothing of it passes by itself."""
+    for failure in failures:
+        if isinstance(failure, ApiError) and failure.refused:
+            return Finding(Reason.SETTINGS_REFUSED, f"the operator may not write the settings of some pods: {failure}")
+    return None
 
 
 def _notes(compared: Comparison) -> list[str]:

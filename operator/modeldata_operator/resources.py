@@ -283,8 +283,9 @@ def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection
 def label_selector(value: object, path: str) -> LabelSelector:
     """Parse a label selector."""
     selector = fields.mapping(value, path)
+    # A label's value may be empty: those that only have to be there often are.
     requirements = [
-        Requirement(key, "In", frozenset((fields.text(label, f"{path}.matchLabels"),)))
+        Requirement(key, "In", frozenset((fields.string(label, f"{path}.matchLabels.{key}"),)))
         for key, label in sorted(fields.mapping(selector.get("matchLabels"), f"{path}.matchLabels").items())
     ]
     for where, expression in fields.items(selector.get("matchExpressions"), f"{path}.matchExpressions"):

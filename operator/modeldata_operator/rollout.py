@@ -177,7 +177,7 @@ def _of_deployment(
     if collection.rollout is Mode.MANUAL:
         return Reason.RESTART_NEEDED, _please_restart(state)
     if not credentials_ready:
-        return Reason.CREDENTIALS_UNKNOWN, f"{state.workload} is restarted once there is a SAS"
+        return Reason.CREDENTIALS_UNKNOWN, f"{state.workload} is restarted once the credential is known to be good"
     return Reason.WAITING_FOR_RESTART, f"{state.workload} is being restarted"
 
 

@@ -54,6 +54,8 @@ class Observation:
     verdicts: Sequence[Verdict]
     notes: Sequence[str] = ()
     """What is worth knowing about the pods, and nothing to worry about."""
+    refusal: Finding | None = None
+    """Who does not let settings be written to pods."""
 
 
 def from_observation(observed: Observation, *, previous: Status, now: str) -> Status:
@@ -221,6 +223,8 @@ def _stalled(observed: Observation, injected: tuple[str, str, Finding]) -> tuple
     """Stalled: it will stay so until a person does something."""
     if observed.credential_ready is False:
         return STALLED, "True", observed.credential_finding
+    if observed.refusal is not None:
+        return STALLED, "True", observed.refusal
     if injected[1] == "False" and injected[2].reason not in _PASSING and not _only_switched_off(injected):
         return STALLED, "True", injected[2]
     return STALLED, "False", Finding(Reason.SETTLED, "nothing waits for a person")

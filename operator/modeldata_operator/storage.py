@@ -21,7 +21,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob.aio import ContainerClient
 
-from . import credentials
+from . import credentials, metrics
 from .credentials import Account, Delegation, GivenSas, Source
 from .reasons import Reason
 from .resources import ObjectKey, Storage
@@ -88,6 +88,11 @@ class ContainerWatch:
             target.task = asyncio.create_task(self._run(place, target))
         return target.look
 
+    def first_look(self, key: ObjectKey) -> bool:
+        """Tell whether it is still being found out for the first time how a collection's container is."""
+        place = self._places.get(key)
+        return place is not None and self._targets[place].look is None
+
     def forget(self, key: ObjectKey) -> None:
         """Drop what is known of a collection."""
         place = self._places.pop(key, None)
@@ -109,6 +114,8 @@ class ContainerWatch:
             target.look = Look(Reason.STORAGE_UNREACHABLE, f"{place.endpoint} did not answer in time")
         finally:
             target.looked, target.task = self._clock(), None
+        if target.look.reason is not None:
+            metrics.CREDENTIAL_FAILURES.labels(target.look.reason.value).inc()
         if target.look != before:
             for key in sorted(target.collections):
                 logger.info("container collection=%s found=%s", key, target.look.reason or "ok")

@@ -187,6 +187,9 @@ class Webhook:
             return "refused"
         rotation = collection.status.credential.rotation
         settings = document.settings(collection, pod, deployment, rotation=rotation)
+        if not injection.fits(manifest, settings):
+            logger.warning("not injected pod=%s collection=%s: too many annotations", _named(pod), collection.key)
+            return "refused"
         injection.inject(manifest, plan, settings)
         logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
         return "injected"

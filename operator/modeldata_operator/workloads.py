@@ -376,6 +376,8 @@ def _obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
     ):
         if name in volumes and kind not in volumes[name]:
             yield Obstacle(None, False, f"the pod already has a volume {name} of another kind")
+    if "downwardAPI" in volumes.get(names.SETTINGS_VOLUME, {}) and not _has_settings(volumes[names.SETTINGS_VOLUME]):
+        yield Obstacle(None, False, f"the pod already has a volume {names.SETTINGS_VOLUME} without our settings")
     if names.IDENTITY_VOLUME in volumes and not identity.is_token(volumes[names.IDENTITY_VOLUME]):
         message = f"the pod already has a volume {names.IDENTITY_VOLUME} without a service account token"
         yield Obstacle(None, False, message, of_token=True)
@@ -384,6 +386,15 @@ def _obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
         yield Obstacle(None, False, "the pod has no service account to sign in with", of_token=True)
     for container in (*(spec.get("containers") or ()), *_sidecars(spec)):
         yield from _container_obstacles(container, volumes)
+
+
+def _has_settings(volume: Mapping[str, Any]) -> bool:
+    """Tell whether a volume shows our annotation in the file that the client looks for."""
+    annotation = f"metadata.annotations['{names.SETTINGS_ANNOTATION}']"
+    return any(
+        item.get("path") == names.SETTINGS_FILE and (item.get("fieldRef") or {}).get("fieldPath") == annotation
+        for item in (volume.get("downwardAPI") or {}).get("items") or ()
+    )
 
 
 def _container_obstacles(container: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]) -> Iterable[Obstacle]:

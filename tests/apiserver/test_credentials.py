@@ -19,6 +19,7 @@ from modeldata_operator import injection, resources, workloads
 
 from ..conftest import Azurite, Eventually
 from . import server
+from .actors import Actors, webhook_replicas
 from .conftest import Start
 from .server import ApiServer, Refused
 
@@ -293,6 +294,20 @@ def test_a_wrong_key_and_then_a_rotated_one_are_found_and_heal(world: World) -> 
     world.reaches("True", "CredentialsValid")
     world.write_with_the_pods_sas("after")
     assert world.held()["hash-key"] == key
+
+
+def test_nothing_is_restarted_for_a_key_that_storage_rejects(world: World) -> None:
+    world.account(key=OTHER_KEY)
+    people = Actors(world.api, world.namespace)
+    webhook_replicas(world.api, 1)
+    people.deployment("scoring")
+    world.collection()
+    world.reaches("False", "KeyRejected")
+    world.eventually(lambda: people.told("scoring")[0] == "CredentialsUnknown")
+    assert people.mark("scoring") is None
+    world.account()
+    world.reaches("True", "CredentialsValid")
+    world.eventually(lambda: people.mark("scoring"))
 
 
 def test_a_given_sas_is_judged_handed_on_and_renewed(world: World) -> None:

@@ -49,5 +49,8 @@ def test_what_was_done_is_counted(own_api: server.ApiServer, start_operator: Sta
     assert found["modeldata_operator_credential_rotations_total", ()] == 1
     assert found["modeldata_operator_watch_silence_seconds", ()] < 300
     assert scrape(ports[1])["modeldata_operator_admission_seconds_count", ()] >= 2
+    people.api.delete("/api/v1/namespaces/models/secrets/account")
+    eventually(of(ports[0], "modeldata_operator_credential_failures_total", reason="SecretNotFound"))
+    eventually(lambda: of(ports[0], "modeldata_operator_condition", type="Stalled", **where)() == 1)
     people.delete_collection("churn")
     eventually(lambda: of(ports[0], "modeldata_operator_pods", state="injected", **where)() is None)

@@ -176,6 +176,7 @@ def test_of_many_containers_the_named_ones_are_collected_a_sidecar_too(actors: A
             "PathTaken",
         ),
         ({"containers": [{"name": "other", "image": "x"}], "initContainers": [CONTAINER]}, "ContainerNotFound"),
+        ({"containers": [{**CONTAINER, "resources": {"limits": {"ephemeral-storage": "3Mi"}}}]}, "NoRoom"),
     ],
 )
 def test_a_pod_that_uses_what_is_ours_runs_unchanged_and_is_told(
@@ -189,6 +190,22 @@ def test_a_pod_that_uses_what_is_ours_runs_unchanged_and_is_told(
     assert "modeldata.dev/settings" not in stored["metadata"].get("annotations", {})
     eventually(lambda: actors.told("taken")[0] == reason)
     eventually(lambda: reason in actors.events("Pod", "taken"))
+
+
+def test_a_pod_with_as_many_annotations_as_there_may_be_is_admitted(actors: Actors, eventually: Eventually) -> None:
+    actors.collection()
+    eventually(lambda: actors.start({"name": "good", "labels": labels()}) == "churn")
+    most = 256 * 1024
+    annotations = {"note": "x" * (most - len("note"))}
+    assert actors.start({"name": "crowded", "labels": labels(), "annotations": annotations}) == ""
+
+
+def test_a_label_without_a_value_selects(actors: Actors, eventually: Eventually) -> None:
+    actors.collection(selector={"matchLabels": {"scored": ""}})
+    eventually(lambda: actors.start({"name": "good", "labels": labels(scored="")}) == "churn")
+    assert actors.start({"name": "other", "labels": labels(scored="no")}) == ""
+    actors.deployment("a", app="", annotations={"collect_model_data": "yes"})
+    eventually(lambda: "InvalidAnnotation" in actors.events("Deployment", "a"))
 
 
 def test_a_small_disk_limit_makes_a_small_spool(actors: Actors, eventually: Eventually) -> None:

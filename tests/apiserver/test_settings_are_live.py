@@ -12,7 +12,7 @@ from modeldata_operator import document, injection, resources, workloads
 
 from ..conftest import Eventually
 from .conftest import Start
-from .server import ApiServer
+from .server import ApiServer, Refused
 
 Manifest = dict[str, typing.Any]
 MIB = 1024**2
@@ -36,7 +36,12 @@ class World:
         created: Manifest = self.api.create(self.path, {**kind, "metadata": {"name": "churn"}, "spec": spec})
         return created
 
-    def pod(self, *, limits: Manifest | None = None) -> None:
+    def account(self) -> None:
+        values = {"accountName": "account", "accountKey": "eA=="}
+        path = f"/api/v1/namespaces/{self.namespace}/secrets"
+        self.api.create(path, {"metadata": {"name": "account"}, "stringData": values})
+
+    def pod(self, name: str = "scoring", *, limits: Manifest | None = None, **labels: str) -> None:
         """Create a pod as the webhook would have injected it."""
         collection = resources.collection(self.api.get(f"{self.path}/churn"))
         assert isinstance(collection, resources.DataCollection)
@@ -44,7 +49,7 @@ class World:
         manifest: Manifest = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "scoring", "namespace": self.namespace, "labels": {"app": "churn"}},
+            "metadata": {"name": name, "namespace": self.namespace, "labels": {"app": "churn", **labels}},
             "spec": {"containers": [container]},
         }
         pod = workloads.pod(manifest)
@@ -56,14 +61,17 @@ class World:
     def spec(self, **changes: typing.Any) -> None:
         self.api.merge(f"{self.path}/churn", {"spec": changes})
 
-    def settings(self) -> Manifest:
-        pod = self.api.get(f"{self.pods}/scoring")
+    def settings(self, name: str = "scoring") -> Manifest:
+        pod = self.api.get(f"{self.pods}/{name}")
         told: Manifest = json.loads(pod["metadata"]["annotations"]["modeldata.dev/settings"])
         return told
 
-    def message(self, kind: str) -> str:
+    def condition(self, kind: str) -> Manifest:
         conditions = self.api.get(f"{self.path}/churn").get("status", {}).get("conditions", ())
-        return next((each["message"] for each in conditions if each["type"] == kind), "")
+        return next((each for each in conditions if each["type"] == kind), {})
+
+    def message(self, kind: str) -> str:
+        return str(self.condition(kind).get("message", ""))
 
 
 @pytest.fixture
@@ -128,3 +136,63 @@ def test_a_pod_that_may_write_little_gets_a_quarter_of_that(world: World) -> Non
     world.eventually(lambda: world.settings()["generation"] == 2)
     assert world.settings()["spool"]["bytes"] == 10 * MIB
     assert "smaller spool" not in world.message("PodsInjected")
+
+
+@pytest.fixture
+def frozen(api: ApiServer, world: World) -> typing.Iterator[typing.Callable[[bool], None]]:
+    """Somebody else's policy, which lets nobody change pods that are labelled so; and what takes it back."""
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1"}
+    name, root = f"frozen-{world.namespace}", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": here},
+        "validations": [{"expression": "!('frozen' in object.metadata.labels)", "message": "frozen pods stay"}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+
+    def freeze(on: bool) -> None:
+        path = f"{root}ybindings"
+        if on:
+            body = {**kind, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name}, "spec": binding}
+            api.create(path, body)
+        else:
+            api.delete(f"{path}/{name}")
+
+    api.create(f"{root}ies", {**kind, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec})
+    yield freeze
+    api.delete(f"{root}ies/{name}")
+
+
+def test_pods_that_may_not_be_written_to_are_told_and_hold_nothing_up(
+    world: World, frozen: typing.Callable[[bool], None]
+) -> None:
+    world.account()
+    world.spec(storage={"endpoint": "http://127.0.0.1:9"})
+    world.pod()
+    world.pod("kept", frozen="yes")
+    world.eventually(lambda: world.condition("Ready").get("observedGeneration") == 2)
+    frozen(True)
+
+    def refused() -> bool:
+        try:
+            world.api.merge(f"{world.pods}/kept", {"metadata": {"annotations": {"tried": "1"}}})
+        except Refused as refusal:
+            return refusal.status == 422
+        return False
+
+    world.eventually(refused)  # the API server compiles a policy a moment after it was made
+    world.spec(sampling={"percent": 5})
+    world.eventually(lambda: world.settings()["sampling"]["percent"] == 5)
+    world.eventually(lambda: world.condition("Stalled").get("reason") == "SettingsRefused")
+    assert "frozen pods stay" in world.message("Stalled")
+    status = world.api.get(f"{world.path}/churn")["status"]
+    assert status["observedGeneration"] == 3
+    assert status["pods"] == {"matched": 2, "injected": 2, "current": 1}
+    events = world.api.get(f"/api/v1/namespaces/{world.namespace}/events")["items"]
+    assert [each["reason"] for each in events].count("SettingsRefused") == 1
+    assert world.settings("kept")["sampling"]["percent"] == 100
+
+    frozen(False)
+    world.eventually(lambda: world.settings("kept")["sampling"]["percent"] == 5)
+    world.eventually(lambda: world.condition("Stalled").get("status") == "False")

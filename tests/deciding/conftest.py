@@ -7,7 +7,8 @@ import typing
 
 import pytest
 
-from modeldata_operator import resources, workloads
+from modeldata_operator import metrics, resources, workloads
+from modeldata_operator.reasons import Reason
 
 Manifest = dict[str, typing.Any]
 
@@ -99,3 +100,15 @@ class Builder:
 @pytest.fixture
 def build() -> Builder:
     return Builder()
+
+
+@pytest.fixture
+def failures() -> typing.Callable[[str], float]:
+    """How often the metrics say that a credential failed for a reason, since the test began."""
+    name = "modeldata_operator_credential_failures_total"
+
+    def counted(reason: str) -> float:
+        return metrics.REGISTRY.get_sample_value(name, {"reason": reason}) or 0.0
+
+    before: dict[str, float] = {reason.value: counted(reason.value) for reason in Reason}
+    return lambda reason: counted(reason) - before[reason]

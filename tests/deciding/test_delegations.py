@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import typing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,7 +89,9 @@ async def test_a_key_is_renewed_at_half_its_life_and_used_until_the_next_is_ther
     assert world.changed == [KEY, KEY]
 
 
-async def test_a_key_that_can_not_be_renewed_is_used_to_its_end_and_the_reason_is_told() -> None:
+async def test_a_key_that_can_not_be_renewed_is_used_to_its_end_and_the_reason_is_told(
+    failures: typing.Callable[[str], float],
+) -> None:
     world = World()
     first = await world.first()
     world.keys.failure = CredentialError(Reason.IDENTITY_REJECTED, "no such role")
@@ -96,6 +99,7 @@ async def test_a_key_that_can_not_be_renewed_is_used_to_its_end_and_the_reason_i
     world.signer()
     await world.settled()
     assert world.signer().note == "not renewed: no such role"
+    assert failures("IdentityRejected") == 1
     world.now = first.end
     with pytest.raises(CredentialError) as ended:
         world.signer()

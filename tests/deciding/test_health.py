@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import kopf
 import pytest
 
 from modeldata_operator import controller, watching
 from modeldata_operator.configuration import Configuration
+from modeldata_operator.resources import ObjectKey
 
 
 @pytest.fixture
@@ -26,6 +28,18 @@ async def test_a_controller_that_hears_and_reconciles_is_healthy(running):
 async def test_an_api_server_that_is_silent_for_long_is_said(running, monkeypatch):
     monkeypatch.setattr(controller, "SILENT_AFTER", -1.0)
     with pytest.raises(kopf.PermanentError, match="silent=pods"):
+        await running._probe()
+
+
+async def test_a_reconcile_that_does_not_end_is_said(running):
+    running._started[ObjectKey("models", "churn")] = time.monotonic() - controller.STUCK_AFTER - 1
+    with pytest.raises(kopf.PermanentError, match=r"stuck=\['models/churn'\]"):
+        await running._probe()
+
+
+async def test_a_resync_that_is_overdue_is_said(running):
+    running._ticked = time.monotonic() - 3600
+    with pytest.raises(kopf.PermanentError, match="late=True"):
         await running._probe()
 
 

@@ -164,6 +164,17 @@ def test_the_users_own_switch_is_left_alone(build):
         ),
         ({"volumes": [{"name": "modeldata-spool", "hostPath": {"path": "/"}}]}, Reason.NAME_TAKEN),
         ({"volumes": [{"name": "modeldata-settings", "configMap": {"name": "x"}}]}, Reason.NAME_TAKEN),
+        (
+            {
+                "volumes": [
+                    {
+                        "name": "modeldata-settings",
+                        "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+                    }
+                ]
+            },
+            Reason.NAME_TAKEN,
+        ),
         ({"volumes": [{"name": "modeldata-credential", "secret": {"secretName": "mine"}}]}, Reason.NAME_TAKEN),
         (
             {
@@ -304,8 +315,7 @@ def limited(*limits, init=()):
             },
             10 * 1024**2,
         ),
-        (limited("1e6"), 250_000),
-        (limited("nonsense"), 0),
+        (limited("4Mi"), 1024**2),
     ],
 )
 def test_the_spool_never_gets_a_pod_evicted(build, spec, expected):
@@ -314,6 +324,22 @@ def test_the_spool_never_gets_a_pod_evicted(build, spec, expected):
     if pod.ephemeral_storage is not None:
         plan = injection.plan(build.collection(), pod)
         assert plan.spool_bytes * injection.SIZE_LIMIT_FACTOR <= pod.ephemeral_storage
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        limited("4194303"),
+        limited("1e6"),
+        limited("nonsense"),
+        limited("0"),
+        {"volumes": [{"name": "modeldata-spool", "emptyDir": {"sizeLimit": "1Mi"}}]},
+    ],
+)
+def test_a_pod_without_room_for_a_spool_is_left_alone(build, spec):
+    refusal = injection.plan(build.collection(), build.pod(spec=spec))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.NO_ROOM
 
 
 SPOOL = {"name": "modeldata-spool", "emptyDir": {"sizeLimit": "512Mi"}}

@@ -178,7 +178,7 @@ async def changes(queue, count):
     return {await asyncio.wait_for(queue.get(), 30) for _ in range(count)}
 
 
-async def test_collections_that_share_a_container_and_a_key_share_the_look(place, account):
+async def test_collections_that_share_a_container_and_a_key_share_the_look(place, account, failures):
     changed = asyncio.Queue()
     watch = storage.ContainerWatch(changed.put_nowait)
     churn, ranker = ObjectKey("models", "churn"), ObjectKey("models", "ranker")
@@ -194,6 +194,7 @@ async def test_collections_that_share_a_container_and_a_key_share_the_look(place
     assert found is not None
     assert found.reason is Reason.KEY_REJECTED
     assert watch.look(ranker, account, place) == storage.Look(None, "")
+    assert failures("KeyRejected") == 1
 
 
 async def test_what_was_well_is_looked_at_again_at_the_next_resync(place, account, set_clock):

@@ -48,6 +48,13 @@ def test_expressions_match_as_in_kubernetes(build, operator, values, matches):
     assert (choice.collection is not None) is matches
 
 
+def test_a_label_may_have_an_empty_value(build):
+    marked = build.pod(metadata={"labels": {"app": "churn", "models.example/scored": ""}})
+    collections = Collections.of([named(build, "x", selector={"matchLabels": {"models.example/scored": ""}})])
+    assert choose(marked, None, collections).collection is not None
+    assert choose(build.pod(), None, collections).collection is None
+
+
 @pytest.mark.parametrize("operator", ["NotIn", "DoesNotExist"])
 def test_a_label_that_is_not_there_is_not_in_anything(build, operator):
     expression = {"key": "missing", "operator": operator, "values": ["x"] if operator == "NotIn" else []}
