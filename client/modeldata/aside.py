@@ -23,12 +23,21 @@ class Aside:
     """The blocks set aside. Used by the one process that holds the shipper's lock."""
 
     def __init__(self, directory: pathlib.Path) -> None:
+        """Find what is there.
+
+        Raises:
+            OSError: it can't be read.
+
+        """
         self._directory = directory
         self.sizes: dict[str, int] = {}
         """Bytes of each, by name; those set aside first come first."""
-        with contextlib.suppress(OSError):
-            names = sorted(path.name for path in directory.iterdir() if not path.name.endswith(".new"))
-            self.sizes = {name: (directory / name).stat().st_size for name in names}
+        with contextlib.suppress(FileNotFoundError):
+            for path in sorted(directory.iterdir()):
+                if path.name.endswith(".new"):  # of a process that was killed: it would take the spool's room for good
+                    path.unlink()
+                else:
+                    self.sizes[path.name] = path.stat().st_size
 
     @property
     def bytes(self) -> int:
@@ -64,7 +73,12 @@ class Aside:
         self.sizes[name] = sum(map(len, parts))
 
     def get(self, name: str) -> tuple[journal.Batch, journal.Intent | None] | None:
-        """Return a block as a batch, and the append of it that may have been applied; None if it can't be read."""
+        """Return a block as a batch, and the append of it that may have been applied; None if it is damaged.
+
+        Raises:
+            OSError: it can't be read at this time.
+
+        """
         try:
             doubt, _, content = (self._directory / name).read_bytes().partition(b"\n")
             batch, document = journal.decode(content), orjson.loads(doubt)
@@ -72,6 +86,8 @@ class Aside:
                 return batch, None
             return batch, journal.Intent(**{**document, "batch": name, "block": 0})
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError) and error.errno not in journal.DAMAGED:
+                raise
             logger.warning("modeldata: a block that was set aside can't be read: %s", type(error).__name__)
             self.sizes.pop(name, None)
             return None

@@ -59,21 +59,35 @@ def rows(frame: typing.Any) -> list[tuple[object, ...]]:
 
 
 def column(values: typing.Any) -> list[object]:
-    """Return the cells of a Series or an Index; floats with the digits of their own width."""
+    """Return the cells of a Series or an Index; floats with the digits of their own width.
+
+    Raises:
+        cells.Refused: a value is none that Python can hold, such as a date of the year 29349.
+
+    """
     if loaded(values, "polars", "Series"):
         polars = sys.modules["polars"]
         if values.dtype == polars.Float32:
             return [None if text is None else float(text) for text in values.cast(polars.String).to_list()]
-        return list(values.to_list())
+        return _listed(values)
     if loaded(values, "pandas", "MultiIndex"):
-        return list(values.tolist())
+        return _listed(values)
     dtype = values.dtype
     if loaded(dtype, "numpy", "dtype") and dtype.kind in "iufb":
         return list(cells.listed(values.to_numpy()))
     gaps = values.isna().tolist()
-    found = values.tolist()
+    found = _listed(values)
     if getattr(dtype, "kind", "") == "f" and str(dtype).lower().startswith(
         ("float32", "float[", "halffloat", "sparse")
     ):
         found = cells.listed(values.to_numpy(dtype="f4", na_value=float("nan")))
     return [None if gap else value for value, gap in zip(found, gaps)] if any(gaps) else found
+
+
+def _listed(values: typing.Any) -> list[object]:
+    # polars panics at some times beyond Python's years, which is no Exception: nothing would keep it from the model.
+    panic = getattr(getattr(sys.modules.get("polars"), "exceptions", None), "PanicException", OverflowError)
+    try:
+        return list(values.to_list())
+    except (ValueError, OverflowError, panic):
+        raise cells.Refused(f"a column of {values.dtype} with values that Python can't hold is not collected") from None

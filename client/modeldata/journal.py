@@ -40,6 +40,8 @@ _MOST_FILES = 100
 """Own files whose end is remembered. A pod writes a few a day; one that is forgotten is followed by its next number."""
 
 _SLOT = struct.Struct("<QII")
+DAMAGED = (errno.ENOENT, errno.EIO)
+"""Errors that will not pass. Others may, as where a process has no descriptor left: nothing is lost by waiting."""
 _NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -118,6 +120,9 @@ class Journal:
         Args:
             directory: where the files are.
             batch_bytes: room for a usual batch: less than ``BATCH_BYTES`` where the pod may use little disk.
+
+        Raises:
+            OSError: what is there can't be read at this time.
 
         """
         sharing.make(directory)
@@ -273,7 +278,12 @@ class Journal:
 
 
 def load(directory: pathlib.Path) -> Saved:
-    """Return what a journal's files say; an onlooker may ask at any time."""
+    """Return what a journal's files say; an onlooker may ask at any time.
+
+    Raises:
+        OSError: they can't be read at this time, as where a process has no descriptor left.
+
+    """
     saved = Saved()
     try:
         found = _newest(directory / "journal")
@@ -294,6 +304,8 @@ def load(directory: pathlib.Path) -> Saved:
             raise ValueError("another batch")
         return dataclasses.replace(saved, batch=batch, area=area, intent=Intent(**intent) if intent else None)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno not in DAMAGED:
+            raise  # taken for damage, it would send again what is delivered
         if (directory / "journal").exists():
             # They bear a kill at any moment, so only a power cut does this: go on, rather than never deliver again.
             logger.warning("modeldata: the shipper's journal is damaged (%s): rows may be sent again", error)

@@ -125,9 +125,14 @@ class Writer:
             return f"{self._directory.name}/{self._sequence:09d}.seg", self._size
 
     def leave_if_removed(self) -> None:
-        """Begin a new directory if somebody removed ours: what is written to a removed file is lost."""
+        """Begin a new directory if somebody removed ours, or a file of it: what is written to a removed file is lost.
+
+        Raises:
+            OSError: it can't be told.
+
+        """
         with self._lock:
-            if self._directory is not None and not self._writing and not self._directory.exists():
+            if self._directory is not None and not self._writing and not self._is_there(self._directory):
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
@@ -145,6 +150,12 @@ class Writer:
             self._open_next()
         self._room = max(0, min(self._full_at - self.written, SEGMENT_BYTES - self._size))
         return line if stream.number in self._defined else stream.to_line() + line
+
+    def _is_there(self, directory: pathlib.Path) -> bool:
+        ours = [self._descriptor] if self._descriptor >= 0 else []
+        if self._life is not None:
+            ours.append(self._life.fileno())
+        return directory.exists() and all(os.fstat(each).st_nlink for each in ours)
 
     def _fail(
         self, error: OSError, stream: record.Stream, line: bytes, rows: int, array: bytes, *, again: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import resource
 
 import pytest
 
@@ -48,3 +49,22 @@ def test_where_nothing_was_set_aside_nothing_is_used(tmp_path: pathlib.Path) -> 
 def test_a_damaged_block_is_passed_over(tmp_path: pathlib.Path, content: bytes) -> None:
     (tmp_path / "b1-0").write_bytes(content)
     assert aside.Aside(tmp_path).get("b1-0") is None
+
+
+def test_a_block_that_can_not_be_opened_at_this_time_is_not_passed_over(tmp_path: pathlib.Path) -> None:
+    apart = aside.Aside(tmp_path)
+    apart.put("b1-0", BLOCK, None)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        for look in (lambda: apart.get("b1-0"), lambda: aside.Aside(tmp_path)):
+            with pytest.raises(OSError, match="Too many open files"):
+                look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert apart.get("b1-0") is not None
+
+
+def test_what_a_killed_process_left_half_written_takes_no_room(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "b1-0.new").write_bytes(b"half")
+    assert aside.Aside(tmp_path).bytes == waiting.set_aside_bytes(tmp_path) == 0

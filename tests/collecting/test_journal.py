@@ -144,6 +144,20 @@ def test_damage_to_what_is_needed_is_logged(
     assert "may be sent again" in caplog.text
 
 
+def test_a_journal_that_can_not_be_opened_at_this_time_is_not_taken_for_a_damaged_one(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path)
+    one.begin(BATCH)
+    one.intend(INTENT)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            journal.Journal(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert saved(tmp_path) == ({}, BATCH, INTENT)
+
+
 @contextlib.contextmanager
 def full_disk() -> typing.Iterator[None]:
     """No file can grow; what has its room can be written."""

@@ -530,6 +530,10 @@ def test_no_rows_are_nothing_to_collect(nothing: object) -> None:
         pandas.DataFrame({"image": [b"bytes"], "n": [1]}),
         polars.DataFrame({"image": [b"bytes"]}),
         polars.LazyFrame({"a": [1]}),
+        # Beyond Python's years; at the second one polars panics.
+        polars.DataFrame({"day": polars.Series([10_000_000]).cast(polars.Date)}),
+        polars.DataFrame({"time": polars.Series([2**62]).cast(polars.Datetime("ms"))}),
+        pandas.DataFrame({"day": pandas.Series([10_000_000], dtype="int32").astype("date32[pyarrow]"), "n": [1]}),
         itself(),
         [[itself()]],
         [[deep(300)]],

@@ -291,6 +291,23 @@ def test_a_spool_that_is_removed_is_made_anew(
     assert path.parent != before.parent
 
 
+@pytest.mark.parametrize("name", ["000000001.seg", "alive"])
+def test_a_file_that_is_removed_alone_is_noticed(
+    collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path, name: str
+) -> None:
+    ours = collected()
+    collect(ours, row(1))
+    (path,) = segments(tmp_path / "spool")
+    ours.writer.leave_if_removed()
+    collect(ours, row(2))
+    assert segments(tmp_path / "spool") == [path]
+    (path.parent / name).unlink()
+    ours.writer.leave_if_removed()
+    collect(ours, row(3))
+    (new,) = (each for each in segments(tmp_path / "spool") if each.parent != path.parent)
+    assert read(new) == [row(3)]
+
+
 def test_beyond_the_limit_the_newest_rows_are_dropped(
     collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
 ) -> None:
