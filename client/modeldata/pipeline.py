@@ -114,7 +114,8 @@ class Pipeline:
     def _ticked(self) -> None:
         used, written = self.shipper.used_bytes
         self.writer.full_at = self.live.latest.spool_bytes - used + written
-        self.writer.leave_if_removed()
+        with contextlib.suppress(OSError):  # it can't be told at this time: the next look is a quarter of a second away
+            self.writer.leave_if_removed()
         metrics.follow(self)
 
 
