@@ -87,7 +87,7 @@ class Shipper:
         self.written: typing.Callable[[], int] = lambda: 0
         """How much this process has written so far."""
         self.ticked: typing.Callable[[], None] = lambda: None
-        """Called by the thread each time it has looked after everything; must not raise."""
+        """Called by the thread each time it has looked after everything."""
 
     def start(self) -> bool:
         """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
@@ -143,18 +143,22 @@ class Shipper:
                 try:
                     self._tick()
                 except Exception as error:  # the one place where a fault of ours must not end delivery
-                    # The error's text stays out of the log: it may hold rows, or a URL with its signature.
-                    self._counters.complain(
-                        "shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error)
-                    )
+                    self._complain(error)
                     self._back_off(0.0, None)
                 self.ticks += 1
-                self.ticked()
+                try:
+                    self.ticked()
+                except Exception as error:  # as above
+                    self._complain(error)
                 hurried = time.monotonic() < self.hurry_until
                 self._asleep.acquire(timeout=HURRIED_TICK_SECONDS if hurried else TICK_SECONDS)
             self._resign()
         finally:
             self.running = False
+
+    def _complain(self, error: Exception) -> None:
+        # The error's text stays out of the log: it may hold rows, or a URL with its signature.
+        self._counters.complain("shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -164,7 +168,10 @@ class Shipper:
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
             if not self._is_elected():
-                self._elect()
+                try:
+                    self._elect()
+                except OSError as error:
+                    self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
             self._look()
             if not self._owed_bytes:
                 self._waiting_since = now
