@@ -70,6 +70,8 @@ class Shipper:
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
         self._asleep.acquire()
+        self._only = threading.Lock()
+        """Held by the thread: two of them would send the same rows."""
         self.hurry_until = 0.0
         """Until this time (monotonic), ship at once: the process is about to end."""
         self.stop = False
@@ -96,11 +98,14 @@ class Shipper:
         now = time.monotonic()
         if now < self._next_start:
             return False
+        if not self._only.acquire(blocking=False):  # another thread has come first, or a signal handler in between
+            return True
         self.stop, self.running = False, True
         try:
             threading.Thread(target=self._run, name=storage.SHIPPER_THREAD, daemon=True).start()
         except RuntimeError as error:
             self.running, self._next_start = False, now + 1.0
+            self._only.release()
             self._counters.complain("thread", "no shipper thread, rows wait in the spool: %s", error)
         return self.running
 
@@ -155,6 +160,7 @@ class Shipper:
             self._resign()
         finally:
             self.running = False
+            self._only.release()
 
     def _complain(self, error: Exception) -> None:
         # The error's text stays out of the log: it may hold rows, or a URL with its signature.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 import typing
 
 import pytest
 
-from modeldata import pipeline
+from modeldata import pipeline, shipper, storage
 
 
 @pytest.fixture
@@ -43,3 +44,52 @@ def test_a_journal_that_can_not_be_made_is_said_and_what_waits_is_looked_at(
     eventually(lambda: ours.shipper.waiting_bytes == 3, seconds=30)
     assert "rows wait, as the spool can't be changed: Not a directory" in caplog.text
     assert "shipping failed" not in caplog.text
+
+
+def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(
+    ours: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, again = shipper.time.monotonic, [True]
+
+    def in_between() -> float:  # a signal handler, or another thread
+        if again and threading.current_thread() is threading.main_thread():
+            again.clear()
+            ours.shipper.start()
+        return now()
+
+    def threads() -> int:
+        return sum(each.name == storage.SHIPPER_THREAD for each in threading.enumerate())
+
+    before = threads()
+    monkeypatch.setattr(shipper.time, "monotonic", in_between)
+    assert ours.shipper.start()
+    assert not again
+    assert threads() == before + 1
+
+
+def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    class Interrupted(pipeline.Pipeline):
+        def __init__(self, directory: pathlib.Path) -> None:
+            super().__init__(directory)
+            if not made:
+                made.append(None)
+                made.append(pipeline.current())
+
+    def make() -> None:
+        made.append(pipeline.current())
+
+    monkeypatch.setenv(pipeline.DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(pipeline, "mine", None)
+    monkeypatch.setattr(pipeline, "_making", type(pipeline._making)())
+    monkeypatch.setattr(pipeline, "Pipeline", Interrupted)
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    _, inner, outer = made
+    assert inner is outer is pipeline.existing()
+    inner.close(0)  # type: ignore[union-attr]
