@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -157,7 +158,8 @@ class ModelDataCollector:
             current.input_rows = count
             return self._correlations(current, microseconds)
         except Exception as error:  # scoring must go on whatever is wrong here
-            self._complain(error)
+            with contextlib.suppress(Exception):  # a handler of the model's own log, or its deepest recursion
+                self._complain(error)
             return None
 
     def add_correlations(self, input_data: typing.Any, correlations: dict[str, object] | None) -> typing.Any:

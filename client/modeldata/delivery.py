@@ -222,6 +222,7 @@ class Delivery:
             try:
                 self._appender_for(block).deliver(taken, self._block)
             except storage.Later as later:
+                self._note_delivered(taken)
                 answer = later.reply.answer
                 if moved:  # tried there before, perhaps applied: asked again, as far as the credential reaches
                     if answer is storage.Answer.AMBIGUOUS and self._failing_for(taken) < MOVED_SECONDS:
@@ -278,6 +279,16 @@ class Delivery:
             return
         self._appender_for(block).set_aside(taken, self._block)
         self._counters.drop(counters.Drop.STORAGE, f"storage refuses {block.path}: {later}", block.rows)
+
+    def _note_delivered(self, taken: journal.Batch) -> None:
+        """Write down which blocks are delivered, where no intent of the present one says it.
+
+        The present one may wait for long. Who goes on then might find storage moved, and the old one, which alone
+        could tell of the block before it, gone.
+        """
+        intent = self.journal.intent
+        if intent is not None and intent.block < self._block:
+            self.journal.intend(journal.Intent(taken.id, self._block, "", 0))
 
     def _failing_for(self, taken: journal.Batch) -> float:
         """Return for how many seconds the present block has been failing."""

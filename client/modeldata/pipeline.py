@@ -122,7 +122,7 @@ class Pipeline:
 mine: Pipeline | None = None
 """This process's pipeline, once it is made."""
 
-_making = threading.Lock()
+_making = threading.RLock()  # re-entrant: a signal handler may collect while its thread is in ``current``
 
 
 def current() -> Pipeline | None:
@@ -136,15 +136,16 @@ def current() -> Pipeline | None:
     with _making:
         if mine is None:
             made = Pipeline(pathlib.Path(directory))
-            made.shipper.start()
-            mine = made
+            if mine is None:  # else a signal handler has made it meanwhile
+                mine = made
+                mine.shipper.start()
         return mine
 
 
 def forget_in_child() -> None:
     """Give a forked child a pipeline of its own, and a lock that nobody holds."""
     global mine, _making
-    mine, _making = None, threading.Lock()
+    mine, _making = None, threading.RLock()
 
 
 def existing() -> Pipeline | None:

@@ -70,6 +70,8 @@ class Shipper:
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
         self._asleep.acquire()
+        self._only = threading.Lock()
+        """Held by the thread: two of them would send the same rows."""
         self.hurry_until = 0.0
         """Until this time (monotonic), ship at once: the process is about to end."""
         self.stop = False
@@ -87,7 +89,7 @@ class Shipper:
         self.written: typing.Callable[[], int] = lambda: 0
         """How much this process has written so far."""
         self.ticked: typing.Callable[[], None] = lambda: None
-        """Called by the thread each time it has looked after everything; must not raise."""
+        """Called by the thread each time it has looked after everything."""
 
     def start(self) -> bool:
         """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
@@ -96,11 +98,14 @@ class Shipper:
         now = time.monotonic()
         if now < self._next_start:
             return False
+        if not self._only.acquire(blocking=False):  # another thread has come first, or a signal handler in between
+            return True
         self.stop, self.running = False, True
         try:
             threading.Thread(target=self._run, name=storage.SHIPPER_THREAD, daemon=True).start()
         except RuntimeError as error:
             self.running, self._next_start = False, now + 1.0
+            self._only.release()
             self._counters.complain("thread", "no shipper thread, rows wait in the spool: %s", error)
         return self.running
 
@@ -143,18 +148,23 @@ class Shipper:
                 try:
                     self._tick()
                 except Exception as error:  # the one place where a fault of ours must not end delivery
-                    # The error's text stays out of the log: it may hold rows, or a URL with its signature.
-                    self._counters.complain(
-                        "shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error)
-                    )
+                    self._complain(error)
                     self._back_off(0.0, None)
                 self.ticks += 1
-                self.ticked()
+                try:
+                    self.ticked()
+                except Exception as error:  # as above
+                    self._complain(error)
                 hurried = time.monotonic() < self.hurry_until
                 self._asleep.acquire(timeout=HURRIED_TICK_SECONDS if hurried else TICK_SECONDS)
             self._resign()
         finally:
             self.running = False
+            self._only.release()
+
+    def _complain(self, error: Exception) -> None:
+        # The error's text stays out of the log: it may hold rows, or a URL with its signature.
+        self._counters.complain("shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -164,7 +174,10 @@ class Shipper:
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
             if not self._is_elected():
-                self._elect()
+                try:
+                    self._elect()
+                except OSError as error:
+                    self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
             self._look()
             if not self._owed_bytes:
                 self._waiting_since = now

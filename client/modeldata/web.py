@@ -122,7 +122,8 @@ def follow_flask() -> None:
     """
     global _follows_flask
     signals = sys.modules.get("flask.signals")
-    if _follows_flask or signals is None:
+    # While another thread imports Flask, the module is there without its signals.
+    if _follows_flask or signals is None or not hasattr(signals, "request_tearing_down"):
         return
     _follows_flask = True
     try:

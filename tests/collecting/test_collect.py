@@ -11,6 +11,7 @@ import typing
 
 import pytest
 
+import modeldata
 from modeldata import ModelDataCollector, pipeline, record, redaction, rows, text
 
 from .conftest import Spooled
@@ -124,3 +125,17 @@ def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
     monkeypatch.setattr("modeldata.collector._plain", make_slowly)
     collector.collect([[1, 2]])
     assert sorted(cells(spooled())) == ["1,2", "3,4"]
+
+
+def test_a_log_that_raises_costs_the_row_and_nothing_else(
+    spooled: Spooled, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: logging.LogRecord) -> typing.NoReturn:
+        raise RuntimeError("as the test wants it")
+
+    monkeypatch.setattr(caplog.handler, "emit", fail)
+    collector = ModelDataCollector("m", "inputs")
+    assert collector.collect(b"image") is None
+    collector.collect([[1]])
+    assert len(spooled()) == 1
+    assert modeldata.stats().dropped == {"refused": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import typing
 
@@ -44,16 +45,16 @@ def spool_with_rows(directory: pathlib.Path) -> pathlib.Path:
     return directory / "spool"
 
 
-def life(spool: pathlib.Path, service: Service, *, ticks: int = 6) -> delivery.Delivery:
+def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: int = 6) -> delivery.Delivery:
     """Deliver what there is, as one process does until it ends."""
     ours = delivery.Delivery(
         spool, own=str, sas_file=pathlib.Path("sas"), pod="pod", spool_bytes=2**28, tally=counters.Counters()
     )
     for _ in range(ticks):
         try:
-            while ours.ship(CURRENT):
+            while ours.ship(current):
                 pass
-            while ours.ship_aside(CURRENT):
+            while ours.ship_aside(current):
                 pass
         except storage.Later:
             pass
@@ -96,12 +97,30 @@ def test_each_row_is_there_once(
         for name in ("put", "remove"):
             killing.setattr(delivery.aside.Aside, name, counted(getattr(delivery.aside.Aside, name)))
         with contextlib.suppress(Killed):
-            life(spool, service)
+            life(spool)
     if heals:
         service.refused.clear()
-    life(spool, service)
+    life(spool)
     service.refused.clear()
-    ours = life(spool, service)
+    ours = life(spool)
     assert not ours.tries_again()
+    assert rows_in(service) == ["0", "1", "2", "3"]
+
+
+def test_what_is_delivered_does_not_move_with_the_rest(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, service: Service
+) -> None:
+    spool, new = spool_with_rows(tmp_path), Service()
+    places = {"http://x": service, "http://y": new}
+    monkeypatch.setattr(storage, "Blobs", lambda account: Account(places[account.endpoint]))
+    service.refused = dict.fromkeys(("refused/data.csv", "better/data.csv"), storage.Answer.AMBIGUOUS)
+    life(spool)  # the first of three files gets its row
+    service.refused = dict.fromkeys(("good/data.csv", *service.refused), storage.Answer.DENIED)
+    life(spool, dataclasses.replace(CURRENT, storage=settings.Storage("http://y", "c", "{designation}/{file}")))
+    assert rows_in(service) == ["0"]
+    assert rows_in(new) == ["1", "2", "3"]
+
+
+def rows_in(service: Service) -> list[str]:
     there = [row for content in service.blobs.values() for row in content.decode().split("\r\n")[1:-1]]
-    assert sorted(row.rpartition(",")[2] for row in there) == ["0", "1", "2", "3"]
+    return sorted(row.rpartition(",")[2] for row in there)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+import types
 import typing
 import wsgiref.util
 
@@ -160,6 +162,16 @@ def application() -> flask.Flask:
         return [before, inner, request.enter("predictions", "", 0).id]
 
     return made
+
+
+def test_a_flask_that_is_still_being_imported_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_follows_flask", False)
+    with monkeypatch.context() as importing:
+        importing.setitem(sys.modules, "flask.signals", types.ModuleType("flask.signals"))
+        web.follow_flask()
+    assert not web._follows_flask
+    web.follow_flask()
+    assert web._follows_flask
 
 
 def test_flask_requests_have_their_ids_one_after_the_other(application: flask.Flask) -> None:

@@ -1,0 +1,95 @@
+"""The shipper's thread, where something is wrong that is none of storage's doing."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+import typing
+
+import pytest
+
+from modeldata import pipeline, shipper, storage
+
+
+@pytest.fixture
+def ours(collected: typing.Callable[..., pipeline.Pipeline]) -> typing.Iterator[pipeline.Pipeline]:
+    made = collected()
+    made.shipper.running = False
+    yield made
+    made.close(0)
+
+
+def test_a_fault_in_what_people_see_does_not_end_delivery(
+    ours: pipeline.Pipeline, eventually: typing.Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> typing.NoReturn:
+        raise RuntimeError("a value that was collected")
+
+    ours.shipper.ticked = fail
+    ours.shipper.start()
+    eventually(lambda: ours.shipper.ticks >= 3, seconds=30)
+    assert ours.shipper.running
+    assert caplog.text.count("shipping failed and goes on: RuntimeError in test_shipper.py") == 1
+    assert "collected" not in caplog.text
+
+
+def test_a_journal_that_can_not_be_made_is_said_and_what_waits_is_looked_at(
+    ours: pipeline.Pipeline, eventually: typing.Any, caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path
+) -> None:
+    segment = tmp_path / "spool/pod-1-dead/000000001.seg"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(b"123")
+    (tmp_path / "spool/.shipper").write_text("in the way")
+    ours.shipper.start()
+    eventually(lambda: ours.shipper.waiting_bytes == 3, seconds=30)
+    assert "rows wait, as the spool can't be changed: Not a directory" in caplog.text
+    assert "shipping failed" not in caplog.text
+
+
+def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(
+    ours: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, again = shipper.time.monotonic, [True]
+
+    def in_between() -> float:  # a signal handler, or another thread
+        if again and threading.current_thread() is threading.main_thread():
+            again.clear()
+            ours.shipper.start()
+        return now()
+
+    def threads() -> int:
+        return sum(each.name == storage.SHIPPER_THREAD for each in threading.enumerate())
+
+    before = threads()
+    monkeypatch.setattr(shipper.time, "monotonic", in_between)
+    assert ours.shipper.start()
+    assert not again
+    assert threads() == before + 1
+
+
+def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    class Interrupted(pipeline.Pipeline):
+        def __init__(self, directory: pathlib.Path) -> None:
+            super().__init__(directory)
+            if not made:
+                made.append(None)
+                made.append(pipeline.current())
+
+    def make() -> None:
+        made.append(pipeline.current())
+
+    monkeypatch.setenv(pipeline.DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(pipeline, "mine", None)
+    monkeypatch.setattr(pipeline, "_making", type(pipeline._making)())
+    monkeypatch.setattr(pipeline, "Pipeline", Interrupted)
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    _, inner, outer = made
+    assert inner is outer is pipeline.existing()
+    inner.close(0)  # type: ignore[union-attr]
