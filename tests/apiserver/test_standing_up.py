@@ -227,3 +227,31 @@ def test_conflicts_without_end_delay_a_switch_and_no_more(
         eventually(lambda: people.enabled("") == {True})
     finally:
         proxy.close()
+
+
+def test_a_withdrawal_that_fails_is_tried_again(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    proxy = proxies.Proxy(own_api)
+    try:
+        controller = start_operator("controller", proxy.kubeconfig, environment={"MODELDATA_RESYNC": "600"})
+        eventually(lambda: healthy(controller.health_port))
+        own_api.namespace("models")
+        operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
+        operators.account()
+        operators.collection("default", selector=None)
+        people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
+        copy = "modeldata-operator-default"
+        eventually(lambda: people.secret(copy))
+        # No pod is left that would remind of the namespace.
+        people.delete_pod("annotated")
+        eventually(lambda: operators.status("default")["pods"]["matched"] == 0)
+        proxy.refuse(503, f"/secrets/{copy}")
+        asked = proxy.asked(f"/secrets/{copy}")
+        operators.delete_collection("default")
+        eventually(lambda: proxy.asked(f"/secrets/{copy}") >= asked + 2)
+        assert people.secret(copy)
+        proxy.heal()
+        eventually(lambda: people.secret(copy) is None)
+    finally:
+        proxy.close()
