@@ -63,13 +63,22 @@ async def _namespaces(config: configuration.Configuration) -> AsyncIterator[tupl
         await api.close()
 
 
+class OneLine(logging.Formatter):
+    """A line for each message: what an API server or somebody's webhook says of itself may have several."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102, N802 (logging's)
+        return super().formatMessage(record).replace("\r", "").replace("\n", "\\n")
+
+
 def main() -> None:
     """Read the role and the environment."""
     role = sys.argv[1] if len(sys.argv) == 2 else ""
     if role not in ("webhook", "controller", "retire"):
         raise SystemExit(USAGE)
     config = configuration.from_environment(os.environ)
-    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=config.log_level, handlers=[handler], force=True)
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # What the SDK warns about is told by a condition, in words that a user understands.

@@ -64,6 +64,9 @@ class Cluster:
         self._client = client
         # Looking for proxies and passwords in the environment takes two threads' help in each request, a tenth of it.
         client.configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
+        # Each watch keeps a connection: with three for each of some dozen namespaces, a hundred connections would be
+        # taken, and no request would ever be sent again.
+        client.rest_client.maxsize = 0
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 4
 """So that one collection of thousands of pods does not keep the others waiting."""
+
+EXPECTED = (cluster.ApiError, aiohttp.ClientError, TimeoutError)
+"""What an API server that is away, or says no, raises."""
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
 REST = 3.0
@@ -184,7 +188,12 @@ class Controller:
             except Exception as error:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
-                logger.warning("reconcile failed collection=%s again=%.1fs", key, delay, exc_info=error)
+                # What is no mistake of this program needs no traceback.
+                trace = None if isinstance(error, EXPECTED) else error
+                kind = type(error).__name__
+                logger.warning(
+                    "reconcile failed collection=%s again=%.1fs error=%s: %s", key, delay, kind, error, exc_info=trace
+                )
                 self._queue.add_later(key, delay)
             finally:
                 self._started.pop(key, None)
@@ -247,6 +256,8 @@ class Controller:
     async def _authority_once(self) -> None:
         try:
             await self._authority.ensure()
+        except EXPECTED as error:
+            logger.warning("webhook certificate not ensured, tried again at the next resync: %s", error)
         except Exception:
             logger.exception("webhook certificate not ensured, tried again at the next resync")
 

@@ -73,11 +73,13 @@ class Recorder:
             await self._cluster.create_event(event(subject, reason, message, warning=warning, now=datetime.now(UTC)))
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("event not posted object=%s reason=%s error=%s", subject.key, reason, error)
+            if not (isinstance(error, ApiError) and (error.absent or error.refused)):
+                # The API server was away: at the next look it is news still.
+                self._said.pop(_said(subject, reason, message), None)
 
     def due(self, subject: Subject, reason: Reason, message: str) -> bool:
         """Tell whether this is news and there is room for it, and remember that it was told."""
-        # "3 pods" after "2 pods" is no news.
-        said, now = (subject.uid, reason, re.sub(r"\d+", "#", message)), self._clock()
+        said, now = _said(subject, reason, message), self._clock()
         before = self._said.pop(said, None)
         if before is not None and now - before < REPEAT_SECONDS:
             self._said[said] = before
@@ -91,6 +93,11 @@ class Recorder:
         while len(self._said) > MEMORY:
             self._said.popitem(last=False)
         return True
+
+
+def _said(subject: Subject, reason: Reason, message: str) -> tuple[str, Reason, str]:
+    # "3 pods" after "2 pods" is no news.
+    return subject.uid, reason, re.sub(r"\d+", "#", message)
 
 
 def event(subject: Subject, reason: Reason, message: str, *, warning: bool, now: datetime) -> dict[str, Any]:

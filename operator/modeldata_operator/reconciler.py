@@ -370,7 +370,7 @@ class Reconciler:
 
     async def _clean_up(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
         """Take back what a deleted collection left where garbage collection does not reach."""
-        known = self._credentials.pop(key, None)
+        known = self._credentials.get(key)
         self._about_to_restart.pop(key, None)
         self._restarted.pop(key, None)
         self._containers.forget(key)
@@ -380,6 +380,8 @@ class Reconciler:
             known.minted.status.namespaces if known else ()
         )
         await minting.withdraw(self._cluster, key, namespaces - {key.namespace})
+        # Only now: where the API server did not let it, the next try must know the namespaces still.
+        self._credentials.pop(key, None)
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

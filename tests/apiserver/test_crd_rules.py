@@ -199,7 +199,7 @@ CASES = [
         "a SAS does not belong here",
     ),
     Case(
-        f"{STORAGE}.endpoint: endpoint must be https",
+        f"{STORAGE}: endpoint must be https: plain http",
         f"{STORAGE}.endpoint",
         "http://127.0.0.1:10000/devstoreaccount1",
         "http://account.blob.core.windows.net",
@@ -368,6 +368,20 @@ MORE = [
         "", f"{STORAGE}.endpoint", ENDPOINT, "https://user:key@account.blob.core.windows.net", "a SAS does not belong"
     ),
     Case("", f"{STORAGE}.endpoint", ENDPOINT, "account.blob.core.windows.net", "must be an http or https URL"),
+    Case(
+        "",
+        STORAGE,
+        {"endpoint": "http://10.0.0.1/x", "allowHttp": True, "credential": ACCOUNT},
+        {"endpoint": "http://10.0.0.1/x", "allowHttp": False, "credential": ACCOUNT},
+        "unless allowHttp is true",
+    ),
+    Case(
+        "",
+        STORAGE,
+        {"endpoint": ENDPOINT, "allowHttp": True, "credential": {"workloadIdentity": WHO}},
+        {"endpoint": "http://10.0.0.1/x", "allowHttp": True, "credential": {"workloadIdentity": WHO}},
+        "a token is not sent in plain text",
+    ),
     Case("", f"{STORAGE}.path", DEFAULT_PATH, f"/{DEFAULT_PATH}", "must not start with /"),
     Case("", f"{STORAGE}.path", DEFAULT_PATH, f"a//{DEFAULT_PATH}", "empty, . or .. parts"),
     Case("", f"{STORAGE}.container", "000", "-abc", "single hyphens"),
@@ -482,6 +496,7 @@ def test_all_defaults_stand_in_the_schema(api: ApiServer, namespace: str) -> Non
         "enabled": True,
         "storage": {
             "endpoint": ENDPOINT,
+            "allowHttp": False,
             "container": "modeldata",
             "credential": {"sasTokenSecretRef": {"name": "writer", "key": "sas"}},
             "path": "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/" + DEFAULT_PATH,

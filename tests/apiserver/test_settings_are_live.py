@@ -11,7 +11,7 @@ import pytest
 from modeldata_operator import document, injection, resources, workloads
 
 from ..conftest import Eventually
-from .conftest import Start
+from .conftest import Running, Start
 from .server import ApiServer, Refused
 
 Manifest = dict[str, typing.Any]
@@ -20,6 +20,8 @@ MIB = 1024**2
 
 class World:
     """A collection and its one running pod."""
+
+    controller: Running
 
     def __init__(self, api: ApiServer, namespace: str, eventually: Eventually) -> None:
         self.api, self.namespace, self.eventually = api, namespace, eventually
@@ -78,7 +80,7 @@ class World:
 def world(api: ApiServer, namespace: str, start_operator: Start, eventually: Eventually) -> World:
     made = World(api, namespace, eventually)
     made.collection()
-    start_operator("controller", api.kubeconfig)
+    made.controller = start_operator("controller", api.kubeconfig)
     return made
 
 
@@ -192,6 +194,9 @@ def test_pods_that_may_not_be_written_to_are_told_and_hold_nothing_up(
     events = world.api.get(f"/api/v1/namespaces/{world.namespace}/events")["items"]
     assert [each["reason"] for each in events].count("SettingsRefused") == 1
     assert world.settings("kept")["sampling"]["percent"] == 100
+    # Nobody's mistake has a traceback.
+    assert "reconcile failed" in world.controller.said()
+    assert "Traceback" not in world.controller.said()
 
     frozen(False)
     world.eventually(lambda: world.settings("kept")["sampling"]["percent"] == 5)

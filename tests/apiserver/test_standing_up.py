@@ -8,11 +8,14 @@ import os
 import random
 import signal
 import typing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from modeldata_operator import certificates
+
 from ..conftest import Eventually
-from . import actors, changes, server
+from . import actors, changes, installation, server
 from . import proxy as proxies
 from .conftest import Start, healthy
 
@@ -60,6 +63,7 @@ def test_the_operator_is_killed_and_the_api_server_goes_away(
     eventually(lambda: healthy(controller.health_port))
     eventually(lambda: healthy(webhook.health_port))
     eventually(lambda: actors.trusted(own_api))
+    started = [controller, webhook]
     kills = 0
     for number in range(STEPS):
         chance.choice(worlds).step(chance)
@@ -69,8 +73,14 @@ def test_the_operator_is_killed_and_the_api_server_goes_away(
             controller.stop(signal.SIGKILL)
             kills += 1
             controller = start_operator("controller", own_api.kubeconfig)
+            started.append(controller)
             if chance.random() < 0.5:
                 eventually(lambda: healthy(controller.health_port))  # noqa: B023 (called at once)
+        if chance.random() < 0.03:
+            webhook.stop(signal.SIGKILL)
+            webhook = start_operator("webhook", own_api.kubeconfig)
+            started.append(webhook)
+            actors.lead_to_webhook(own_api, webhook.webhook_port)
         if number in (STEPS // 3, STEPS * 2 // 3):
             own_api.stop()
             own_api.start()
@@ -78,7 +88,7 @@ def test_the_operator_is_killed_and_the_api_server_goes_away(
     for world in worlds:
         eventually(right(world))
     assert any("modeldata.dev/injected" in json.dumps(own_api.get(world.path(changes.PODS))) for world in worlds)
-    said = controller.said() + webhook.said()
+    said = "".join(each.said() for each in started)
     assert changes.KEY not in said
     assert "sig=" not in said
 
@@ -153,6 +163,32 @@ def test_a_certificate_that_is_deleted_or_expired_is_made_anew(
     eventually(injected, seconds=120)
 
 
+@pytest.mark.timeout(300)
+def test_an_expired_certificate_is_renewed_by_the_authority_that_is_trusted(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    # Nobody was there to renew it: the controller stood still for a year.
+    year_ago = datetime.now(UTC) - timedelta(days=365)
+    host = f"modeldata-operator-webhook.{server.NAMESPACE}.svc"
+    expired = certificates.renewed(None, host=host, now=year_ago)
+    own_api.create(CERTIFICATE.rpartition("/")[0], certificates.to_secret(expired, namespace=server.NAMESPACE))
+    webhook = start_operator("webhook", own_api.kubeconfig)
+    actors.lead_to_webhook(own_api, webhook.webhook_port)
+    operation = {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": expired.ca_bundle}
+    own_api.request("PATCH", installation.WEBHOOK_CONFIGURATION, [operation], content_type=installation.JSON_PATCH)
+    eventually(lambda: healthy(webhook.health_port))
+    people = actors.Actors(own_api, "models")
+    own_api.namespace("models")
+    people.account()
+    people.collection()
+    # It serves with what there is, which the API server does not believe: pods start all the same.
+    assert people.start({"name": "before", "labels": {"app": "churn"}}) == ""
+    start_operator("controller", own_api.kubeconfig)
+    eventually(lambda: people.start({"name": "after", "labels": {"app": "churn"}}) == "churn", seconds=120)
+    entry = own_api.get(installation.WEBHOOK_CONFIGURATION)["webhooks"][0]
+    assert entry["clientConfig"]["caBundle"] == expired.ca_bundle
+
+
 def test_conflicts_without_end_delay_a_switch_and_no_more(
     own_api: server.ApiServer, start_operator: Start, eventually: Eventually
 ) -> None:
@@ -189,5 +225,33 @@ def test_conflicts_without_end_delay_a_switch_and_no_more(
         # A pod that is gone is not asked for without end.
         people.start({"name": "next", "labels": {"app": "churn"}})
         eventually(lambda: people.enabled("") == {True})
+    finally:
+        proxy.close()
+
+
+def test_a_withdrawal_that_fails_is_tried_again(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    proxy = proxies.Proxy(own_api)
+    try:
+        controller = start_operator("controller", proxy.kubeconfig, environment={"MODELDATA_RESYNC": "600"})
+        eventually(lambda: healthy(controller.health_port))
+        own_api.namespace("models")
+        operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
+        operators.account()
+        operators.collection("default", selector=None)
+        people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
+        copy = "modeldata-operator-default"
+        eventually(lambda: people.secret(copy))
+        # No pod is left that would remind of the namespace.
+        people.delete_pod("annotated")
+        eventually(lambda: operators.status("default")["pods"]["matched"] == 0)
+        proxy.refuse(503, f"/secrets/{copy}")
+        asked = proxy.asked(f"/secrets/{copy}")
+        operators.delete_collection("default")
+        eventually(lambda: proxy.asked(f"/secrets/{copy}") >= asked + 2)
+        assert people.secret(copy)
+        proxy.heal()
+        eventually(lambda: people.secret(copy) is None)
     finally:
         proxy.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import contextlib
 import logging
 import threading
 import typing
 
+import aiohttp
 import pytest
 from kubernetes.aio import config
 
@@ -109,6 +111,23 @@ def change_everything(running: Watching) -> None:
     # The same name, and another pod.
     running.remove("kept")
     running.make("kept")
+
+
+def test_however_many_watches_there_are_requests_go_through(api: ApiServer, namespace: str) -> None:
+    async def ask() -> None:
+        cluster = Cluster(await config.new_client_from_config(str(api.kubeconfig)))
+        query, limits = [("watch", "true"), ("timeoutSeconds", "120")], aiohttp.ClientTimeout(total=120)
+        try:
+            async with contextlib.AsyncExitStack() as watches:
+                # Three for each of forty namespaces.
+                for _ in range(120):
+                    stream = cluster.stream(watching.PODS.path(namespace), query, limits=limits)
+                    await watches.enter_async_context(stream)
+                await cluster.get_list(watching.PODS.path(namespace), [("limit", "1")], seconds=30)
+        finally:
+            await cluster.close()
+
+    asyncio.run(asyncio.wait_for(ask(), 100))
 
 
 def test_changes_are_seen_as_they_come(running: Watching, eventually: Eventually) -> None:

@@ -4,7 +4,10 @@ import dataclasses
 import itertools
 from datetime import UTC, datetime
 
+import pytest
+
 from modeldata_operator import events
+from modeldata_operator.cluster import ApiError
 from modeldata_operator.reasons import Reason
 from modeldata_operator.resources import ObjectKey
 
@@ -14,8 +17,11 @@ SUBJECT = events.about_deployment(ObjectKey("models", "scoring"), "uid")
 class Cluster:
     def __init__(self) -> None:
         self.events = []
+        self.failure = None
 
     async def create_event(self, event):
+        if self.failure is not None:
+            raise self.failure
         self.events.append(event)
 
 
@@ -29,6 +35,19 @@ async def test_the_same_is_said_once_in_a_while():
     now[0] = events.REPEAT_SECONDS + 1
     await recorder.record(SUBJECT, Reason.CONFLICT, "one")
     assert len(cluster.events) == 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "posted"), [(TimeoutError(), 1), (ApiError(503, "away"), 1), (ApiError(403, "not allowed"), 0)]
+)
+async def test_what_an_api_server_that_was_away_did_not_take_is_told_at_the_next_look(failure, posted):
+    cluster = Cluster()
+    recorder = events.Recorder(cluster, clock=lambda: 0.0)
+    cluster.failure = failure
+    await recorder.record(SUBJECT, Reason.CONFLICT, "one")
+    cluster.failure = None
+    await recorder.record(SUBJECT, Reason.CONFLICT, "one")
+    assert len(cluster.events) == posted
 
 
 async def test_another_count_is_no_news():
