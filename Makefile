@@ -14,7 +14,7 @@ help: ## List the targets
 
 # Asks before something is done to a cluster that is not ours.
 ask = command -v helm >/dev/null && command -v kubectl >/dev/null || { echo "helm and kubectl are needed" >&2; exit 1; }; \
-	context=$$(kubectl config current-context) || exit 1; \
+	context=$$(kubectl config current-context) || exit 1; echo "kubectl's context is $$context"; \
 	[ "$(YES)" = 1 ] || { read -r -p "$(1) $$context? [y/N] " answer && [ "$$answer" = y ]; } || { echo "nothing was done" >&2; exit 1; }
 
 demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)

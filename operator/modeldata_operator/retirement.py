@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from kubernetes.aio.client.api_client import ApiClient
 
 from . import cluster, minting, names, watching
-from .cluster import Cluster
+from .cluster import ApiError, Cluster
 from .configuration import Configuration
 from .pushing import Pusher
 from .resources import DataCollection, ObjectKey, UnreadableCollection
@@ -33,7 +33,7 @@ async def retire(config: Configuration) -> None:
     """Stop injecting, stop the controller, switch every pod off, delete the SAS Secrets.
 
     Raises:
-        cluster.ApiError: something was refused; what was done before stays done.
+        ApiError: something was refused; what was done before stays done.
 
     """
     await cluster.load_configuration()
@@ -52,7 +52,13 @@ async def retire(config: Configuration) -> None:
             await asyncio.sleep(DELIVERY_SECONDS)
         for collection in collections:
             namespaces = {collection.key.namespace, *collection.status.credential.namespaces}
-            await minting.withdraw(api, collection.key, namespaces)
+            try:
+                await minting.withdraw(api, collection.key, namespaces)
+            except ApiError as error:
+                if error.status != 403:
+                    raise
+                # Where this account has no right on Secrets, the controller had none either, and made none.
+                logger.warning("no Secret withdrawn collection=%s: %s", collection.key, error)
         await _delete_certificate(api, config)
     finally:
         await api.close()

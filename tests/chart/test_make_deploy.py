@@ -28,5 +28,8 @@ def test_without_a_yes_nothing_is_done(strict: server.ApiServer, helm: Helm, tar
     )
     assert done.returncode != 0
     assert "nothing was done" in done.stderr
-    there = [item["metadata"]["name"] for item in strict.get("/apis/apps/v1/deployments")["items"]]
+    there = [
+        item["metadata"]["name"]
+        for item in strict.get(f"/apis/apps/v1/namespaces/{server.NAMESPACE}/deployments")["items"]
+    ]
     assert "modeldata-operator-webhook" not in there

@@ -257,6 +257,24 @@ def test_before_it_is_uninstalled_the_operator_retires(helm: Helm) -> None:
                 assert body["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete", key
 
 
+def test_where_the_right_on_secrets_is_limited_the_retirement_has_no_more_of_it(helm: Helm) -> None:
+    objects = helm.objects({"rbac.secretNamespaces": ["a"]})
+
+    def on_secrets(kind: str, namespace: str) -> bool:
+        rules = objects[kind, "modeldata-operator-retirement", namespace]["rules"]
+        return any("secrets" in each["resources"] for each in rules)
+
+    assert not on_secrets("ClusterRole", "")
+    assert on_secrets("Role", "a")
+    assert on_secrets("Role", SYSTEM)
+
+
+def test_a_single_replica_of_the_webhook_lets_its_node_be_drained(helm: Helm) -> None:
+    budget = helm.objects({"webhook.replicas": 1})["PodDisruptionBudget", WEBHOOK, SYSTEM]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
+
+
 def test_helm_test_looks_where_models_run(helm: Helm) -> None:
     for values, namespace in (
         ({}, "default"),

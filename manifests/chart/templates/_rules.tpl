@@ -43,6 +43,9 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]
+{{- end }}
+
+{{- define "modeldata.withdrawalRules" -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, delete]
