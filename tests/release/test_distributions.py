@@ -34,6 +34,8 @@ def test_built_elsewhere_from_newer_files_the_bytes_are_the_same(dist: pathlib.P
         # Copied without their times: each file is of now.
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / project, tmp_path / "source" / project, copy_function=shutil.copyfile, ignore=ignored)
+    # Part of an sdist too: it says what is left out.
+    shutil.copyfile(ROOT / ".gitignore", tmp_path / "source/.gitignore")
     again = built(tmp_path / "source", tmp_path / "dist")
 
     def sums(directory: pathlib.Path) -> dict[str, str]:
