@@ -12,7 +12,8 @@ The way of a row, module by module:
 - once, and no more: ``journal``, ``aside``; ``appender``, ``sharedfile``, ``podfile``, ``firstline``, ``pacing``;
   ``storage``
 
-Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline`` and ``lifecycle`` (processes), ``turns``.
+Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline``, ``lifecycle`` and ``forking`` (processes),
+``turns``.
 What a person sees: ``counters``, ``statistics``, ``waiting``, ``metrics``; ``doctor`` with ``finding``, ``credential``,
 ``reach``, ``backlog`` and ``memory``.
 """

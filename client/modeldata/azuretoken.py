@@ -11,7 +11,7 @@ import re
 import time
 import typing
 
-from . import settings, storage
+from . import forking, settings, storage
 
 if typing.TYPE_CHECKING:
     import pathlib
@@ -37,7 +37,7 @@ class Tokens:
     def __init__(self, identity: settings.WorkloadIdentity, file: pathlib.Path) -> None:
         self._identity = identity
         self._file = file
-        with storage.import_gate:  # the constructor imports too
+        with forking.gate:  # the constructor imports too
             try:
                 import azure.core.exceptions
                 import azure.identity
@@ -73,7 +73,7 @@ class Tokens:
     def forget(self) -> None:
         """Ask anew next time: what is held was refused."""
         self.close()
-        with storage.import_gate:
+        with forking.gate:
             self._credential = self._made()
 
     def close(self) -> None:

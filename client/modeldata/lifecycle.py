@@ -19,7 +19,7 @@ import time
 import types
 import typing
 
-from . import pipeline, storage
+from . import forking, pipeline
 
 EXIT_SECONDS = 5.0
 """What a process that ends gives to the rows still on their way; the kubelet gives it 30 s."""
@@ -51,8 +51,8 @@ def install() -> None:
     atexit.register(_at_exit)
     # An import under way in another thread would stay under way for ever in the child.
     os.register_at_fork(
-        before=storage.import_gate.acquire,
-        after_in_parent=storage.import_gate.release,
+        before=forking.gate.acquire,
+        after_in_parent=forking.gate.release,
         after_in_child=_after_fork,
     )
     # A collector may come to be in a thread of a server's pool, where no handler can be set.
@@ -184,7 +184,7 @@ def _seconds_left() -> float:
 def _after_fork() -> None:
     global wants_collect, _child_hooked, _ends_at
     wants_collect, _child_hooked, _ends_at = True, False, None
-    storage.import_gate.release()
+    forking.gate.release()
     pipeline.forget_in_child()
 
 

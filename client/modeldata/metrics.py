@@ -15,7 +15,7 @@ import time
 import types
 import typing
 
-from . import counters, statistics, storage
+from . import counters, forking, statistics
 
 if typing.TYPE_CHECKING:
     import prometheus_client
@@ -179,13 +179,13 @@ def follow(ours: pipeline.Pipeline) -> None:
         if not _is_multiprocess(client):
             _register(client, client.REGISTRY)
             return
-        if storage.import_gate.acquire(blocking=False):  # as in _register: all values in files share one lock
+        if forking.gate.acquire(blocking=False):  # as in _register: all values in files share one lock
             try:
                 if _mirror is None:
                     _mirror = _Mirror(client)
                 _mirror.copy(ours)
             finally:
-                storage.import_gate.release()
+                forking.gate.release()
     except (ValueError, TypeError, AttributeError, OSError) as error:
         _given_up = True
         ours.counters.complain("metrics", "no Prometheus metrics, all else goes on: %s", error)
@@ -195,7 +195,7 @@ def _register(client: types.ModuleType, registry: Registry) -> None:
     if any(each is registry for each in _registered):
         return
     # The gate is closed while this process forks: a child must not inherit the registry with its lock held.
-    with storage.import_gate:
+    with forking.gate:
         if not any(each is registry for each in _registered):  # by another thread meanwhile
             registry.register(Collector(client))
             _registered.append(registry)

@@ -16,7 +16,7 @@ import threading
 import time
 import typing
 
-from . import counters, settings, sharing, spool, storage, waiting
+from . import counters, forking, settings, sharing, spool, storage, waiting
 
 if typing.TYPE_CHECKING:
     from . import delivery
@@ -262,7 +262,7 @@ class Shipper:
             else:
                 if before is not None:
                     before.close()
-                with storage.import_gate:  # here, by one thread of a pod, and not in each model's own start
+                with forking.gate:  # here, by one thread of a pod, and not in each model's own start
                     from . import delivery
                 self._delivery = delivery.Delivery(
                     self._spool,
@@ -318,7 +318,7 @@ class Shipper:
         ours = self._elected()
         if ours is not None:
             return ours.journal.consumed
-        with storage.import_gate:
+        with forking.gate:
             from . import journal  # as in _elect()
         return journal.consumed(self._journal_directory)
 

@@ -13,6 +13,8 @@ import pathlib
 import threading
 import typing
 
+from . import forking
+
 if typing.TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
@@ -20,12 +22,6 @@ if typing.TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
-
-import_gate = threading.RLock()
-"""Held while azure is imported: a process must not fork in the middle of an import (the child would wait for ever).
-
-Re-entrant: the SDK's client runs a program (``uname``, for its user agent), which with gevent forks as Python does.
-"""
 
 
 class Answer(enum.Enum):
@@ -149,7 +145,7 @@ class Blobs:
         self._tokens: azuretoken.Tokens | None = None
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
-        with import_gate:  # the client's constructor imports too
+        with forking.gate:  # the client's constructor imports too
             import azure.core.credentials
             import azure.core.exceptions
             import azure.storage.blob

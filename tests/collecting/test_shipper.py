@@ -8,12 +8,12 @@ import typing
 
 import pytest
 
-from modeldata import pipeline, shipper, storage
+from modeldata import ModelDataCollector, pipeline, record, rows, shipper, storage
 
 
 @pytest.fixture
 def ours(collected: typing.Callable[..., pipeline.Pipeline]) -> typing.Iterator[pipeline.Pipeline]:
-    made = collected()
+    made = collected(spool={"bytes": 1000})
     made.shipper.running = False
     yield made
     made.close(0)
@@ -44,6 +44,27 @@ def test_a_journal_that_can_not_be_made_is_said_and_what_waits_is_looked_at(
     eventually(lambda: ours.shipper.waiting_bytes == 3, seconds=30)
     assert "rows wait, as the spool can't be changed: Not a directory" in caplog.text
     assert "shipping failed" not in caplog.text
+
+
+def test_what_other_processes_left_counts_against_the_bound(
+    ours: pipeline.Pipeline, eventually: typing.Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = record.Stream("m", "inputs")
+    table = rows.Table((), 1, rows.Encoding.JSON, b'[["%s"]]' % (b"x" * 900))
+    line = stream.to_line() + record.Record(stream, 1, "r", "", record.SINGLE, table).to_line()
+    segment = tmp_path / "spool/pod-1-dead/000000001.seg"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(line)
+    monkeypatch.setattr(pipeline, "mine", ours)
+    collector = ModelDataCollector("m", "inputs")
+    ours.shipper.start()
+    eventually(lambda: ours.writer.full_at == 1000 - len(line), seconds=30)
+    collector.collect([[1]])
+    assert ours.counters.dropped == {"spool_full": 1}
+    segment.unlink()
+    eventually(lambda: ours.writer.full_at == 1000, seconds=30)
+    collector.collect([[2]])
+    assert ours.counters.accepted == 1
 
 
 def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(

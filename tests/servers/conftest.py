@@ -32,16 +32,17 @@ class Server:
     """Where the application finds what a test gives it, and says how far it is."""
     first: bool
 
-    def ask(self, path: str, **headers: str) -> str:
+    def ask(self, path: str, *, body: str | None = None, **headers: str) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
         try:
-            connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            connection.request("GET" if body is None else "POST", path, body, named)
             answer = connection.getresponse()
-            body = answer.read().decode()
+            content = answer.read().decode()
         finally:
             connection.close()
-        assert answer.status == 200, body
-        return body
+        assert answer.status == 200, content
+        return content
 
     def wait_for(self, name: str) -> None:
         """Wait until the application says how far it is."""
@@ -66,25 +67,37 @@ class Server:
 
 
 class Serve(typing.Protocol):
-    def __call__(self, *command: str, first: bool = False) -> Server: ...
+    def __call__(
+        self,
+        *command: str,
+        first: bool = False,
+        python: str | pathlib.Path = sys.executable,
+        environment: typing.Mapping[str, str] = ...,
+    ) -> Server: ...
 
 
 @pytest.fixture
 def serve(pod: Pod, eventually: Eventually, tmp_path: pathlib.Path) -> typing.Iterator[Serve]:
     """Start a server in the pod, as ``python -m <command>``; ``{port}`` in it is the port it listens on.
 
-    ``first``: it is the first process of a container.
+    ``first``: it is the first process of a container. ``environment``: beside what a pod has.
     """
     started: list[Server] = []
+    nothing: typing.Mapping[str, str] = {}
 
-    def start(*command: str, first: bool = False) -> Server:
+    def start(
+        *command: str,
+        first: bool = False,
+        python: str | pathlib.Path = sys.executable,
+        environment: typing.Mapping[str, str] = nothing,
+    ) -> Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         process = subprocess.Popen(
-            [*(FIRST_PROCESS if first else ()), sys.executable, "-m", *(word.format(port=port) for word in command)],
+            [*(FIRST_PROCESS if first else ()), python, "-m", *(word.format(port=port) for word in command)],
             cwd=APPLICATIONS,
-            env=pod.environment(SERVER_DIRECTORY=str(tmp_path)),
+            env=pod.environment(SERVER_DIRECTORY=str(tmp_path), **environment),
             start_new_session=True,
         )
         server = Server(process, port, tmp_path, first)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.azurite
 
 GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", "--worker-tmp-dir", "/dev/shm")
 UVICORN = ("uvicorn", "--port", "{port}", "--log-level", "warning")
-UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker", "--graceful-timeout", "1")
+UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker", "--graceful-timeout", "60")
 SERVERS = {
     "gunicorn": (*GUNICORN, "scoring:wsgi"),
     "gunicorn, preloaded": (*GUNICORN, "--preload", "--workers", "2", "scoring:wsgi"),
@@ -84,12 +84,11 @@ def test_a_server_that_was_killed_delivers_after_its_next_start(pod: typing.Any,
 
 
 def test_workers_that_their_server_kills_are_delivered_after_its_next_start(pod: typing.Any, serve: typing.Any) -> None:
-    command = SERVERS["gunicorn with uvicorn"]
-    server = serve(*command)
+    server = serve(*GUNICORN, *UVICORN_WORKER, "--graceful-timeout", "1", "scoring:asgi")
     for n in REQUESTS:
         server.ask(f"/{n}")
     assert server.signal(signal.SIGINT) == 0
-    serve(*command).signal(signal.SIGTERM)
+    serve(*SERVERS["gunicorn with uvicorn"]).signal(signal.SIGTERM)
     assert collected(pod) == list(REQUESTS)
 
 
