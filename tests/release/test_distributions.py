@@ -14,6 +14,8 @@ import zipfile
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # each bill of materials is made of what pip has installed
+
 NAMES = ("modeldata", "modeldata_azureml", "modeldata_operator")
 
 
