@@ -26,7 +26,7 @@ def ready():
     print("ready", flush=True)
 """
 WAITING = PRELUDE + "collect(0, 20); ready(); signal.pause()"
-NEXT = PRELUDE + "ready(); sys.stdin.read()"
+NEXT = PRELUDE + "ready(); signal.pause()"
 
 
 def numbers(pod: typing.Any) -> list[int]:
