@@ -181,7 +181,6 @@ class Shipper:
             self._look()
             if not self._owed_bytes:
                 self._waiting_since = now
-                self._clean()
         ours = self._elected()
         if ours is None or current.storage is None:
             return
@@ -214,15 +213,6 @@ class Shipper:
             # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
             self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
             self._back_off(0.0, current)
-
-    def _clean(self) -> None:
-        """Remove what is delivered and was not to be removed yet when it was: with nothing owed, nothing is shipped."""
-        ours = self._elected()
-        if ours is not None and self.used_bytes[0]:
-            try:
-                ours.clean()
-            except OSError as error:
-                self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
 
     def _ship(self, ours: delivery.Delivery, current: settings.Settings) -> None:
         goal = {each.key: each.size for each in spool.scan(self._spool, self._own_name)}
