@@ -70,6 +70,12 @@ class OneLine(logging.Formatter):
         return super().formatMessage(record).replace("\r", "").replace("\n", "\\n")
 
 
+def _said_by_its_probe(record: logging.LogRecord) -> bool:
+    """Leave out aiohttp's traceback of a probe that failed: kopf has logged the reason, in one line."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ != "ActivityError"  # kopf's, which it does not export
+
+
 def main() -> None:
     """Read the role and the environment."""
     role = sys.argv[1] if len(sys.argv) == 2 else ""
@@ -81,6 +87,7 @@ def main() -> None:
     logging.basicConfig(level=config.log_level, handlers=[handler], force=True)
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_said_by_its_probe)
     # What the SDK warns about is told by a condition, in words that a user understands.
     logging.getLogger("azure").setLevel(logging.ERROR)
     if role == "retire":

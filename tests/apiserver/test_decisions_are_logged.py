@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from ..conftest import Eventually
+from . import proxy as proxies
+from . import server
 from .actors import Actors
-from .conftest import Operated
+from .conftest import Operated, Start, healthy
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING|ERROR) [\w.]+ \S.*")
 
@@ -39,3 +41,20 @@ def test_each_decision_is_a_line_that_names_what_it_is_about(
 
     for process in (operated.controller, operated.webhook):
         assert [line for line in process.said().splitlines() if not LINE.fullmatch(line)] == []
+
+
+def test_a_failing_probe_is_a_line_too(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    proxy = proxies.Proxy(own_api)
+    try:
+        proxy.refuse(403, "/deployments")
+        start_operator("controller", own_api.kubeconfig)  # who makes the webhook's certificate
+        webhook = start_operator("webhook", proxy.kubeconfig)
+        eventually(lambda: not healthy(webhook.health_port))
+        eventually(lambda: "not everything has been listed yet" in webhook.said())
+        proxy.heal()
+        eventually(lambda: healthy(webhook.health_port))
+        assert [line for line in webhook.said().splitlines() if not LINE.fullmatch(line)] == []
+    finally:
+        proxy.close()

@@ -243,10 +243,12 @@ def test_a_withdrawal_that_fails_is_tried_again(
         people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
         copy = "modeldata-operator-default"
         eventually(lambda: people.secret(copy))
+        eventually(lambda: operators.status("default")["pods"]["matched"] == 1)
+        # First this: the operator may withdraw it as soon as the namespace has no pod.
+        proxy.refuse(503, f"/secrets/{copy}")
         # No pod is left that would remind of the namespace.
         people.delete_pod("annotated")
         eventually(lambda: operators.status("default")["pods"]["matched"] == 0)
-        proxy.refuse(503, f"/secrets/{copy}")
         asked = proxy.asked(f"/secrets/{copy}")
         operators.delete_collection("default")
         eventually(lambda: proxy.asked(f"/secrets/{copy}") >= asked + 2)
