@@ -42,7 +42,7 @@ soak: .venv/ready node ## A million rows with every fault, kills and restarts at
 	$(BIN)/python soak $(SOAK)
 
 test-unit: .venv/ready ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not azurite and not java and not apiserver and not cluster and not own_cluster"
+	$(BIN)/pytest -m "not azurite and not java and not images and not apiserver and not cluster and not own_cluster"
 
 lint: .venv/ready .venv-py39/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
