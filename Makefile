@@ -50,7 +50,7 @@ lint: .venv/ready .venv-py39/ready ## Formatting, style, types, and who may impo
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.14 -p modeldata -p azureml.monitoring -p azureml.datacollector
 	.venv-py39/bin/mypy --python-version 3.9 -p modeldata -p azureml.monitoring -p azureml.datacollector
-	$(BIN)/mypy --explicit-package-bases release/*.py
+	$(BIN)/mypy --explicit-package-bases release/*.py docs/*.py
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
 	MYPYPATH=benchmarks:benchmarks/operating:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/operating/*.py
@@ -62,6 +62,9 @@ format: .venv/ready ## Format the code, and fix what can be fixed by itself
 
 dist: .venv/ready ## Wheels, source archives and bills of materials, in dist/: the same bytes from the same commit
 	$(BIN)/python release
+
+reference: .venv/ready ## Write docs/reference/, what can be looked up, from its sources
+	$(BIN)/python docs/generate.py
 
 manifests: ## Write what is made of the Helm chart: the plain manifests, the table of its values
 	@$(PYTHON) localcluster programs >/dev/null
@@ -87,7 +90,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf dist .venv .venv-py39 .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help dist manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }
