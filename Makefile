@@ -42,13 +42,15 @@ soak: .venv/ready node ## A million rows with every fault, kills and restarts at
 	$(BIN)/python soak $(SOAK)
 
 test-unit: .venv/ready ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not azurite and not java and not apiserver and not cluster and not own_cluster"
+	$(BIN)/pytest -m "not azurite and not java and not images and not apiserver and not cluster and not own_cluster"
 
-lint: .venv/ready ## Formatting, style, types, and who may import whom
+lint: .venv/ready .venv-py39/ready ## Formatting, style, types, and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --python-version 3.14 client/modeldata
+	$(BIN)/mypy --python-version 3.14 -p modeldata -p azureml.monitoring -p azureml.datacollector
+	.venv-py39/bin/mypy --python-version 3.9 -p modeldata -p azureml.monitoring -p azureml.datacollector
+	$(BIN)/mypy --explicit-package-bases release/*.py docs/*.py
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
 	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
 	MYPYPATH=benchmarks:benchmarks/operating:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/operating/*.py
@@ -60,6 +62,9 @@ format: .venv/ready ## Format the code, and fix what can be fixed by itself
 
 dist: .venv/ready ## Wheels, source archives and bills of materials, in dist/: the same bytes from the same commit
 	$(BIN)/python release
+
+reference: .venv/ready ## Write docs/reference/, what can be looked up, from its sources
+	$(BIN)/python docs/generate.py
 
 manifests: ## Write what is made of the Helm chart: the plain manifests, the table of its values
 	@$(PYTHON) localcluster programs >/dev/null
@@ -83,9 +88,9 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 	$(PYTHON) localcluster images
 
 clean: ## Remove the virtual environment and caches in this directory
-	rm -rf .venv .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf dist .venv .venv-py39 .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help dist manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }
@@ -120,6 +125,16 @@ java:
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator
+	@touch $@
+
+# mypy 1.19 is the last one that knows Python 3.9. What it sees are the client's own requirements: stubs that the tests'
+# environment brings use newer syntax.
+.venv-py39/ready: constraints.txt client/pyproject.toml | python
+	@echo "making the virtual environment .venv-py39"
+	@rm -rf .venv-py39
+	@$(PYTHON) -m venv .venv-py39
+	@.venv-py39/bin/pip install --quiet --disable-pip-version-check mypy==1.19.1
+	@.venv-py39/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e 'client[workload-identity]' prometheus-client
 	@touch $@
 
 # Apart from the tests' environment: the peers bring dozens of packages that nothing else needs.

@@ -23,7 +23,7 @@ from recipes import Recipe
 RUN = "/run/modeldata-images"
 
 MODIFIED = 1_600_000_000
-"""When everything that is copied into an image was last modified."""
+"""When everything that is copied into an image was last modified; with ``one_time``, everything in it."""
 
 
 def build(layout: Layout, name: str) -> Image:
@@ -55,6 +55,8 @@ def _fresh(layout: Layout, recipe: Recipe) -> Image:
 def _other_inputs(recipe: Recipe, base: Image | None, text: str) -> list[str]:
     """What an image depends on besides the files that it copies."""
     inputs = [text, base.digest if base else "", " ".join(recipe.debian)]
+    if recipe.one_time:
+        inputs.append(str(MODIFIED))
     if recipe.c_program:
         inputs.append((REPOSITORY / recipe.context / recipe.c_program).read_text())
     if recipe.npm:
@@ -66,7 +68,14 @@ def _other_inputs(recipe: Recipe, base: Image | None, text: str) -> list[str]:
 
 
 def _build(layout: Layout, recipe: Recipe, base: Image | None, sources: list[str]) -> Image:
-    options: list[str] = []
+    with step(f"building {recipe.image}"):
+        bud(layout, recipe, base, sources, tag=recipe.image)
+        return Image(recipe.image, _push(layout, recipe), _oci(layout))
+
+
+def bud(layout: Layout, recipe: Recipe, base: Image | None, sources: list[str], *more: str, tag: str) -> None:
+    """Has buildah build the image, with these further options, under this name."""
+    options: list[str] = list(more)
     extra: list[Path] = []
     if base:
         options += ["--build-arg", f"BASE={base.name}"]
@@ -79,14 +88,12 @@ def _build(layout: Layout, recipe: Recipe, base: Image | None, sources: list[str
     if recipe.python:
         wheels = preparations.wheels(layout, recipe, recipe.python)
         options += ["--build-arg", "PIP_ARGS=--no-index --find-links /wheels", "--volume", f"{wheels}:/wheels:ro"]
-    with step(f"building {recipe.image}"):
-        context = _context(layout, recipe, sources, extra)
-        _buildah(
-            layout, "bud", "--layers", "--pull-never", "--file", str(REPOSITORY / recipe.containerfile),
-            "--tag", recipe.image, *options, str(context),
-        )  # fmt: skip
-        shutil.rmtree(context)
-        return Image(recipe.image, _push(layout, recipe), _oci(layout))
+    if recipe.one_time:
+        options += ["--timestamp", str(MODIFIED)]
+    context = _context(layout, recipe, sources, extra)
+    file = str(REPOSITORY / recipe.containerfile)
+    buildah(layout, "bud", "--layers", "--pull-never", "--file", file, "--tag", tag, *options, str(context))
+    shutil.rmtree(context)
 
 
 def _context(layout: Layout, recipe: Recipe, sources: list[str], extra: list[Path]) -> Path:
@@ -118,7 +125,7 @@ def _push(layout: Layout, recipe: Recipe) -> str:
     shutil.rmtree(pushed, ignore_errors=True)
     # Not straight into the layout (`oci:`): there buildah compresses every layer at every push, for 10 s and more.
     options = ("--quiet", "--disable-compression", "--format", "oci")
-    _buildah(layout, "push", *options, recipe.image, f"dir:{pushed}")
+    buildah(layout, "push", *options, recipe.image, f"dir:{pushed}")
     blobs = _oci(layout) / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     manifest = (pushed / "manifest.json").read_bytes()
@@ -132,14 +139,14 @@ def _push(layout: Layout, recipe: Recipe) -> str:
 
 
 def _id(layout: Layout, recipe: Recipe) -> str:
-    return _buildah(layout, "inspect", "--type", "image", "--format", "{{.FromImageID}}", recipe.image).strip()
+    return buildah(layout, "inspect", "--type", "image", "--format", "{{.FromImageID}}", recipe.image).strip()
 
 
 def _discard(layout: Layout, image_id: str | None) -> None:
     """Drops the former image and all layers that no image has any more: the cache must not grow with every change."""
     if image_id:
         with contextlib.suppress(ProblemError):  # a later image is built on it, or it is the same
-            _buildah(layout, "rmi", image_id)
+            buildah(layout, "rmi", image_id)
     kept = set()
     for recipe in recipes.ALL:
         record = _read(layout.cache / "images" / f"{recipe.name}.json")
@@ -155,7 +162,7 @@ def _oci(layout: Layout) -> Path:
     return layout.cache / "images" / "oci"
 
 
-def _buildah(layout: Layout, *arguments: str) -> str:
+def buildah(layout: Layout, *arguments: str) -> str:
     """Runs buildah in a store of our own, whatever the user's containers are configured to be."""
     home = layout.cache / "images"
     policy = home / "policy.json"

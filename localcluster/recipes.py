@@ -27,6 +27,9 @@ class Recipe:
     npm: bool = False
     """Whether the context gets the node_modules that its package-lock.json describes."""
     python: "Python | None" = None
+    one_time: bool = False
+    """Whether all files get one time, so that the same sources make the same image, to the byte. What Python compiled
+    must then know its source by a hash: by its time it would be found stale, and compiled again at each start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ ALL = (
         Path("operator/Containerfile"),
         base="python",
         python=Python("constraints.txt", projects=("operator",)),
+        one_time=True,
     ),
     Recipe(
         "diabetes",

@@ -109,7 +109,7 @@ class ModelDataCollector:
         When it returns, the rows are in the pod's spool and survive the process.
 
         Args:
-            input_data: a list, array, DataFrame or Series; see ``rows.take`` for what is a row.
+            input_data: a list, array, DataFrame or Series; docs/reading.md says what is a row.
             user_correlation_id: written to ``$CorrelationId`` of all rows of this request.
 
         Returns:

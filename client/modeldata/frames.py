@@ -86,7 +86,9 @@ def column(values: typing.Any) -> list[object]:
 
 def _listed(values: typing.Any) -> list[object]:
     # polars panics at some times beyond Python's years, which is no Exception: nothing would keep it from the model.
-    panic = getattr(getattr(sys.modules.get("polars"), "exceptions", None), "PanicException", OverflowError)
+    panic: type[BaseException] = getattr(
+        getattr(sys.modules.get("polars"), "exceptions", None), "PanicException", OverflowError
+    )
     try:
         return list(values.to_list())
     except (ValueError, OverflowError, panic):

@@ -1,0 +1,42 @@
+"""What commands of the pages are run with."""
+
+from __future__ import annotations
+
+import collections.abc
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from ..apiserver.conftest import actors, operated, webhook_api  # noqa: F401 (fixtures)
+from ..conftest import Azurite
+from .pages import Block
+
+Run = collections.abc.Callable[..., str]
+
+
+def run(
+    block: Block, directory: pathlib.Path, variables: collections.abc.Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """Run a block as a shell would; return what it printed, and the variables as it leaves them."""
+    path = f"{pathlib.Path(sys.executable).parent}:{variables.get('PATH', os.environ['PATH'])}"
+    left = directory / "variables"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{block.text}\nenv -0 > {left}"],
+        cwd=directory,
+        env={**os.environ, **variables, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block.id}: {block.text}\n{done.stdout}{done.stderr}"
+    return done.stdout, dict(each.split("=", 1) for each in left.read_text().split("\0") if each)
+
+
+@pytest.fixture
+def account(local_azurite: Azurite) -> dict[str, str]:
+    """The variables that name a storage account."""
+    return {"CONNECTION": local_azurite.connection_string, "ENDPOINT": local_azurite.endpoint}

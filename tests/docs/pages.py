@@ -1,0 +1,51 @@
+"""The pages, and what stands in their fences.
+
+The word after a fence's language says where its commands are run: ``laptop``, in a directory of a test's own, or
+``cluster``, against an API server. Without one they are only parsed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import typing
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("client/**/README.md")])
+
+
+class Block(typing.NamedTuple):
+    """What stands between two fences."""
+
+    page: str
+    line: int
+    language: str
+    where: str
+    """The rest of the fence's line."""
+    text: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(language: str, where: str | None = None, *, page: str = "") -> list[Block]:
+    """Return the blocks of a language, in the order of the pages."""
+    return [
+        each
+        for each in _ALL
+        if each.language == language
+        and (where is None or each.where.split(" ")[0] == where)
+        and (not page or each.page == page)
+    ]
+
+
+def _read(path: pathlib.Path) -> typing.Iterator[Block]:
+    text = path.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w+)? ?([\w ]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(str(path.relative_to(REPOSITORY)), line, found[1] or "", found[2], found[3])
+
+
+_ALL = [block for path in PAGES if "decisions" not in path.parts for block in _read(path)]

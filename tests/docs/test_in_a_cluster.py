@@ -1,0 +1,206 @@
+"""The commands of the pages against a real API server, with the operator's real processes and a real Azurite beside it.
+
+Nothing runs in it: what the Deployment controller and the kubelets would do, ``Actors`` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections.abc
+import json
+import os
+import pathlib
+import typing
+
+import pytest
+import yaml
+
+from ..apiserver import server
+from ..apiserver.actors import Actors
+from ..apiserver.conftest import Operated
+from ..conftest import Azurite, Eventually
+from .conftest import run
+from .pages import Block, blocks
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.azurite]
+NAMESPACE = "models"
+
+
+class Shell:
+    """A user's shell: what a block leaves in its variables and in its directory, the next one finds."""
+
+    def __init__(self, directory: pathlib.Path, variables: collections.abc.Mapping[str, str]) -> None:
+        self.directory = directory
+        self.variables = dict(variables)
+
+    def run(self, block: Block) -> str:
+        said, self.variables = run(block, self.directory, self.variables)
+        return said
+
+
+@pytest.fixture
+def models(operated: Operated, eventually: Eventually) -> typing.Iterator[Actors]:
+    """The namespace of the pages, empty at the end."""
+    made = Actors(operated.api, NAMESPACE)
+    yield made
+    kubectl = operated.api.kubectl
+    kubectl("-n", NAMESPACE, "delete", "mdc,deployments,pods", "--all", "--force", "--grace-period=0")
+
+    def clean() -> bool:
+        kubectl("-n", NAMESPACE, "delete", "secrets", "--all")
+        return operated.api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"] == []
+
+    eventually(clean)
+
+
+@pytest.fixture
+def shell(operated: Operated, account: dict[str, str], tmp_path: pathlib.Path) -> Shell:
+    path = f"{server.programs()}:{os.environ['PATH']}"
+    return Shell(tmp_path, {**account, "KUBECONFIG": str(operated.api.kubeconfig), "PATH": path, "HOME": str(tmp_path)})
+
+
+def pods(actors: Actors, app: str) -> list[dict[str, typing.Any]]:
+    """Return the pods with this label."""
+    return [pod for pod in actors.pods() if pod["metadata"]["labels"]["app"] == app]
+
+
+def enabled(actors: Actors, app: str) -> set[bool]:
+    """Return what the pods with this label are told."""
+    settings = [pod["metadata"]["annotations"].get("modeldata.dev/settings", "{}") for pod in pods(actors, app)]
+    return {json.loads(each).get("enabled") for each in settings}
+
+
+def test_collect_from_a_model(models: Actors, shell: Shell, eventually: Eventually) -> None:
+    collection, deployment, look = blocks("sh", "cluster", page="docs/collecting.md")
+    shell.run(collection)
+    shell.run(deployment)
+    models.roll_out("churn")
+    assert "Collecting" in eventually(lambda: shell.run(look).splitlines()[-1])
+    assert enabled(models, "churn") == {True}
+
+
+@pytest.fixture
+def collected(models: Actors, shell: Shell, eventually: Eventually) -> Actors:
+    """What docs/collecting.md leaves behind."""
+    models.api.namespace(NAMESPACE)
+    for block in blocks("sh", "cluster", page="docs/collecting.md")[:2]:
+        shell.run(block._replace(text=block.text.replace("kubectl create namespace models\n", "")))
+    models.roll_out("churn")
+    eventually(lambda: enabled(models, "churn") == {True})
+    return models
+
+
+def test_switch_on_and_off(collected: Actors, shell: Shell, eventually: Eventually) -> None:
+    off, on, out, back, other, less, delete = blocks("sh", "cluster", page="docs/switching.md")
+    before = {pod["metadata"]["uid"] for pod in pods(collected, "churn")}
+    for command, wanted in ((off, False), (on, True), (out, False), (back, True)):
+        shell.run(command)
+        eventually(lambda wanted=wanted: enabled(collected, "churn") == {wanted})
+    collected.deployment("other", app="other")
+    shell.run(other)
+    collected.set_status("other", replicas=1, ready=1)  # as its controller says of every new generation
+    eventually(lambda: collected.mark("other"))
+    collected.roll_out("other")
+    eventually(lambda: enabled(collected, "other") == {True})
+    shell.run(less)
+    eventually(lambda: told(collected) == [(20, [{"feature": "age", "action": "Drop"}])] * 2)
+    shell.run(delete)
+    eventually(lambda: enabled(collected, "churn") == {False})
+    assert {pod["metadata"]["uid"] for pod in pods(collected, "churn")} == before
+
+
+def told(actors: Actors) -> list[tuple[int, object]]:
+    """Return what the pods are told of sampling and redaction."""
+    settings = [json.loads(pod["metadata"]["annotations"]["modeldata.dev/settings"]) for pod in pods(actors, "churn")]
+    return [(each.get("sampling", {}).get("percent"), each.get("redact")) for each in settings]
+
+
+def test_the_key_of_hashes_is_saved_and_brought_back(collected: Actors, shell: Shell, eventually: Eventually) -> None:
+    workloads, save, restore = blocks("sh", "cluster", page="docs/operations.md")
+    assert shell.run(workloads) == ""
+    shell.run(save)
+    key = (shell.directory / "churn.hash-key").read_text()
+    assert len(base64.b64decode(key)) == 64
+    collected.delete_collection("churn")
+    collected.api.delete(f"/api/v1/namespaces/{NAMESPACE}/secrets/modeldata-churn")
+    shell.run(blocks("sh", "cluster", page="docs/collecting.md")[0]._replace(text=apply_again()))
+    eventually(lambda: hash_key(collected) not in ("", key))
+    shell.run(restore)
+    rotation = collected.status()["credential"]["rotation"]
+    # A new SAS makes the operator write the whole Secret: the key in it must be the one that was brought back.
+    collected.patch_collection("churn", {"storage": {"file": "PerPod"}})
+    eventually(lambda: collected.status()["credential"]["rotation"] > rotation)
+    assert hash_key(collected) == key
+
+
+def apply_again() -> str:
+    """Return the part of docs/collecting.md that makes the collection."""
+    text = blocks("sh", "cluster", page="docs/collecting.md")[0].text
+    return text[text.index("kubectl -n models apply") :]
+
+
+def hash_key(actors: Actors) -> str:
+    secret = actors.secret("modeldata-churn")
+    return str(secret["data"].get("hash-key", "")) if secret else ""
+
+
+def test_the_first_look_when_nothing_is_collected(collected: Actors, shell: Shell) -> None:
+    (look,) = blocks("sh", "cluster", page="docs/troubleshooting.md")
+    said = shell.run(look)
+    assert "CredentialsReady" in said
+
+
+def table_commands() -> list[str]:
+    """Return the commands of docs/troubleshooting.md's table that need neither a pod that runs nor its log."""
+    text = (server.REPOSITORY / "docs/troubleshooting.md").read_text()
+    cells = [line.rsplit(" | ", 1)[1].removesuffix(" |") for line in text.splitlines() if line.count(" | ") == 2]
+    commands = [cell.strip("`") for cell in cells if cell.startswith("`kubectl")]
+    return [each for each in commands if " exec " not in each and " logs " not in each]
+
+
+def test_each_command_of_the_table_is_one(collected: Actors, shell: Shell) -> None:
+    commands = table_commands()
+    assert len(commands) > 15
+    for command in commands:
+        # There has been one rollout, so there is nothing to go back to, or to wait for.
+        if " rollout " not in command:
+            shell.run(Block("docs/troubleshooting.md", 0, "sh", "cluster", command))
+
+
+def test_credentials(models: Actors, shell: Shell, local_azurite: Azurite, eventually: Eventually) -> None:
+    models.api.namespace(NAMESPACE)
+    create, change, given = blocks("sh", "cluster", page="docs/credentials.md")
+    shell.run(create)
+    shell.run(change)
+    secret = models.secret("account")
+    assert secret is not None
+    assert base64.b64decode(secret["data"]["connectionString"]).decode() == local_azurite.connection_string
+    shell.variables["SAS"] = "sv=2024-11-04&sig=x"
+    shell.run(given)
+    secret = models.secret("writer")
+    assert secret is not None
+    assert base64.b64decode(secret["data"]["sas"]).decode() == shell.variables["SAS"]
+
+
+WHOLE = [block for block in blocks("yaml") if "apiVersion" in block.text]
+CREDENTIALS = [block for block in blocks("yaml") if block.text.startswith("credential:")]
+
+
+@pytest.mark.parametrize("block", WHOLE, ids=lambda block: block.id)
+def test_the_api_server_accepts_each_manifest(block: Block, operated: Operated) -> None:
+    operated.api.namespace(NAMESPACE)
+    operated.api.kubectl("-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-", input=block.text)
+
+
+@pytest.mark.parametrize("block", CREDENTIALS, ids=lambda block: block.id)
+def test_the_api_server_accepts_each_credential(block: Block, operated: Operated) -> None:
+    operated.api.namespace(NAMESPACE)
+    text = block.text.replace("00000000-…", "00000000-0000-0000-0000-000000000000")
+    storage = {"endpoint": "https://account.blob.core.windows.net", **yaml.safe_load(text)}
+    body = {
+        "apiVersion": "modeldata.dev/v1alpha1",
+        "kind": "DataCollection",
+        "metadata": {"name": "churn"},
+        "spec": {"storage": storage},
+    }
+    operated.api.kubectl("-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-", input=json.dumps(body))

@@ -1,0 +1,33 @@
+"""docs/collecting.md on a laptop: each command as it stands there, in a new directory, with a real Azurite."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+from .conftest import run
+from .pages import blocks
+
+
+@pytest.mark.azurite
+def test_from_nothing_to_a_table(account: dict[str, str], tmp_path: pathlib.Path) -> None:
+    script, debug, prepare, doctor, collect, show = blocks("sh", "laptop", page="docs/collecting.md")
+    said, variables = run(script, tmp_path, account)
+    assert said == "[[0.41], [0.29]]\n"
+    said, variables = run(debug, tmp_path, variables)
+    assert ",41,3" in said
+    assert ",0.29" in said
+    _, variables = run(prepare, tmp_path, variables)
+    said, variables = run(doctor, tmp_path, variables)
+    assert "wrong" not in said
+    assert re.search("^ok +storage", said, re.MULTILINE)
+    _, variables = run(collect, tmp_path, variables)
+    said, variables = run(show, tmp_path, variables)
+    assert re.search(r"/inputs/\d{4}/\d\d/\d\d/data.csv$", said, re.MULTILINE)
+    rows = re.findall(r"-([01]) +(\d+) +(\d+) +([\d.]+)$", said, re.MULTILINE)
+    assert rows == [("0", "41", "3", "0.41"), ("1", "29", "7", "0.29")]
+    run(collect, tmp_path, variables)
+    said, _ = run(show, tmp_path, variables)
+    assert len(re.findall(r"-[01] +\d+ +\d+ +[\d.]+$", said, re.MULTILINE)) == 4
