@@ -74,6 +74,17 @@ ALL = (
             requirements=("examples/diabetes/requirements.txt",),
         ),
     ),
+    Recipe(
+        "serving",
+        "localhost/serving:dev",
+        Path("examples/serving/Containerfile"),
+        base="python",
+        python=Python(
+            "examples/serving/constraints.txt",
+            projects=("client",),
+            requirements=("examples/serving/requirements.txt",),
+        ),
+    ),
 )
 NAMES = tuple(recipe.name for recipe in ALL)
 

@@ -34,23 +34,32 @@ class Request:
     """How many rows its inputs had: tells a batch of predictions from one row of them."""
 
 
+class _Span:
+    """What all parts of a request share: tasks and threads each copy the context, and collect parts of their own."""
+
+    __slots__ = ("is_over", "parts")
+
+    def __init__(self) -> None:
+        self.parts = itertools.count(1)
+        self.is_over = False
+
+
 class _Given(Request):
     """A request whose id was given, or the n-th part of it: a designation collected again under the same id."""
 
-    __slots__ = ("_given", "_parts")
+    __slots__ = ("_given", "span")
 
     def __init__(self, given: str, correlation: str, *designations: str) -> None:
         self.id = self._given = given
         self.correlation = correlation
         self.designations = designations
         self.input_rows = 0
-        self._parts = itertools.count(1)
-        """Of all tasks and threads of the request: each copies the context, and collects its own part."""
+        self.span = _Span()
 
     def next_part(self, correlation: str, designation: str) -> Request:
         after = _Given(self._given, correlation or self.correlation, designation)
-        after.id = f"{self._given}.{next(self._parts)}"
-        after._parts = self._parts
+        after.id = f"{self._given}.{next(self.span.parts)}"
+        after.span = self.span
         return after
 
 
@@ -62,7 +71,8 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
 
     A context (a thread, an asyncio task) that collects a designation again is in its next request: model servers reuse
     threads, and ``run()`` collects each designation once. Under an id that was given, it is in the request's next part,
-    ``<id>.<n>``.
+    ``<id>.<n>``, until that request is over: a task that was started in it and serves others since, as the one that
+    gathers batches does, must not give them its id.
     """
     request = _current.get()
     if request is not None and designation not in request.designations:
@@ -70,7 +80,7 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
         if user_correlation_id:
             request.correlation = user_correlation_id
         return request
-    if isinstance(request, _Given):
+    if isinstance(request, _Given) and not request.span.is_over:
         request = request.next_part(user_correlation_id, designation)
     else:
         request = Request()
@@ -98,8 +108,9 @@ def input_rows() -> int:
 
 
 def is_given() -> bool:
-    """Return whether this context is within a ``request_id``."""
-    return isinstance(_current.get(), _Given)
+    """Return whether this context is within a ``request_id`` that is not over."""
+    request = _current.get()
+    return isinstance(request, _Given) and not request.span.is_over
 
 
 def leave() -> None:
@@ -129,18 +140,20 @@ class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."
 
     def __enter__(self) -> str:
         """Begin; return the id."""
+        self._request.span.is_over = False
         self._token = _current.set(self._request)
         return self._request.id
 
     def holds(self) -> bool:
         """Return whether what is collected here has this id."""
         found = _current.get()
-        return isinstance(found, _Given) and found._parts is self._request._parts
+        return isinstance(found, _Given) and found.span is self._request.span
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         """End: what comes next is in the request that was before."""
+        self._request.span.is_over = True
         if self._token is not None:
             try:
                 _current.reset(self._token)

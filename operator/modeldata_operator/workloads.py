@@ -150,9 +150,15 @@ class Pod:
         return Workload(self.owner.kind, ObjectKey(self.key.namespace, self.owner.name), self.owner)
 
     def workload_name(self, deployment: "Deployment | None") -> str:
-        """Name what a person would call this pod's workload; the same before and after the pod got its name."""
+        """Name what a person would call this pod's workload; the same before and after the pod got its name.
+
+        And the same when its Deployment is deleted: pods that end go on sending, and to the files of before.
+        """
         if deployment is None and self.owner is None:
             return self.generate_name.rstrip("-.") or self.key.name
+        above = self._above_replica_set() if deployment is None else None
+        if above is not None:
+            return above[1]
         return self.workload(deployment).key.name
 
     def _above_replica_set(self) -> tuple[str, str] | None:

@@ -199,6 +199,15 @@ def test_another_identity_reaches_a_running_pod_without_a_restart(
     eventually(obeyed)
 
 
+def test_the_sample_gives_pods_of_its_service_account_a_token(operated: Operated, models: str) -> None:
+    sample = REPOSITORY / "manifests/samples/workload-identity.yaml"
+    operated.api.kubectl("--namespace", models, "apply", "-f", str(sample))
+    pod = _pod("scoring", labels={"app": "churn"})
+    pod["spec"]["serviceAccountName"] = "churn"
+    poll(lambda: _injected(operated.api, models, pod))
+    assert workloads.pod(operated.api.get(f"/api/v1/namespaces/{models}/pods/scoring")).has_token
+
+
 def _register(server: ApiServer, port: int) -> None:
     """Register the webhook as the manifest does; its Service leads to a process on this machine."""
     documents = list(yaml.safe_load_all((REPOSITORY / "manifests/install.yaml").read_text()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -100,11 +101,20 @@ def azurite(cluster: Cluster) -> Azurite:
     return Azurite(f"http://azurite.storage.svc:10000/{ACCOUNT}", f"http://{address}:10000/{ACCOUNT}")
 
 
-@pytest.fixture
-def namespace(cluster: Cluster) -> typing.Iterator[str]:
-    """A namespace of this test's own, as strict as a careful cluster's."""
+@contextlib.contextmanager
+def namespace_of_its_own(cluster: Cluster) -> typing.Iterator[str]:
+    """A new namespace, as strict as a careful cluster's."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> typing.Iterator[str]:
+    """A namespace of this test's own."""
+    with namespace_of_its_own(cluster) as name:
+        yield name

@@ -119,6 +119,42 @@ def test_a_given_id_ends_with_its_block_and_the_one_around_it_goes_on() -> None:
         assert enter("inputs", "").id == "outer"
 
 
+async def test_a_task_that_outlives_its_request_does_not_give_its_id_to_others() -> None:
+    async def gather(asked: asyncio.Queue[None], collected: asyncio.Queue[tuple[str, str]]) -> None:
+        while True:
+            await asked.get()
+            await collected.put(await asyncio.to_thread(_both, 0))
+
+    asked: asyncio.Queue[None] = asyncio.Queue()
+    collected: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    with request.request_id("first"):
+        task = asyncio.create_task(gather(asked, collected))
+        await asked.put(None)
+        assert await collected.get() == ("first", "first")
+    ids = set()
+    for n in range(2):
+        with request.request_id(f"later-{n}"):
+            await asked.put(None)
+            inputs, predictions = await collected.get()
+        assert inputs == predictions
+        ids.add(uuid.UUID(inputs))
+    task.cancel()
+    assert len(ids) == 2
+
+
+async def test_what_a_request_has_still_to_collect_when_it_is_over_has_its_id() -> None:
+    async def collect_later() -> str:
+        await over.wait()
+        return enter("predictions", "").id
+
+    over = asyncio.Event()
+    with request.request_id("given"):
+        enter("inputs", "")
+        task = asyncio.create_task(collect_later())
+    over.set()
+    assert await task == "given"
+
+
 def test_a_given_id_survives_that_collection_is_off_for_a_while() -> None:
     with request.request_id("given"):
         request.leave()

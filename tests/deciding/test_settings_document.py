@@ -151,6 +151,10 @@ def test_the_webservice_of_other_workloads_is_their_name(build, metadata, expect
     assert json.loads(settings(build, pod=pod))["identity"]["webservice"] == expected
 
 
+def test_the_webservice_is_the_same_when_the_deployment_is_deleted_before_its_pods(build):
+    assert settings(build, deployment=None) == settings(build, deployment=build.deployment())
+
+
 def test_the_webservice_is_the_same_before_and_after_the_pod_got_its_name(build):
     unnamed = build.pod(metadata={"ownerReferences": [], "name": None, "uid": None})
     assert settings(build, pod=unnamed) == settings(build, pod=build.pod(metadata={"ownerReferences": []}))
