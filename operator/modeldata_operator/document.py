@@ -9,6 +9,7 @@ from .workloads import Deployment, Pod
 
 VERSION = 1
 DEFAULT_MODEL_VERSION = "default"
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None, *, rotation: int) -> str:
@@ -59,7 +60,7 @@ def switched_off(present: str, collection: str) -> str:
 
 def encode(document: dict[str, Any]) -> str:
     """Serialize with sorted keys and no spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(document)
 
 
 def _credential(collection: DataCollection, pod: Pod) -> dict[str, Any]:

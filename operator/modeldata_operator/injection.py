@@ -1,9 +1,10 @@
 """What a collected pod gets: a pure function from a pod's manifest to the injected one."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from . import identity, names
@@ -52,25 +53,28 @@ class Plan:
 
         Nor the spool's size: no restart of a model is worth a larger spool (docs/decisions/0006).
         """
-        return self._digest(token=self.signs_in)
+        return _digest(str(self.collection.key), self.containers, self.secret, token=self.signs_in)
 
     def accepts(self, injected: str) -> bool:
         """Tell whether a pod that was injected with this hash needs no restart.
 
         One that has a token and no more use for it does not: the token goes with the next start.
         """
-        return injected in (self.hash, self._digest(token=True))
+        return injected in (self.hash, _digest(str(self.collection.key), self.containers, self.secret, token=True))
 
-    def _digest(self, *, token: bool) -> str:
-        facts: dict[str, Any] = {
-            "collection": str(self.collection.key),
-            "containers": sorted(self.containers),
-            "directory": names.DIRECTORY,
-            "secret": self.secret,
-        }
-        if token:
-            facts["token"] = identity.DIRECTORY
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+# The pods of a collection have very few different ones, and every resync asks for that of each.
+@functools.lru_cache(maxsize=1024)
+def _digest(collection: str, containers: tuple[str, ...], secret: str, *, token: bool) -> str:
+    facts: dict[str, Any] = {
+        "collection": collection,
+        "containers": sorted(containers),
+        "directory": names.DIRECTORY,
+        "secret": secret,
+    }
+    if token:
+        facts["token"] = identity.DIRECTORY
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def spool_bytes(collection: DataCollection, pod: Pod) -> int:
@@ -78,18 +82,20 @@ def spool_bytes(collection: DataCollection, pod: Pod) -> int:
 
     The emptyDir of a running pod is as large as it was made: a spool that is wished larger stays below it.
     """
-    bounds = [collection.spool_bytes]
-    if pod.ephemeral_storage is not None:
-        bounds.append(pod.ephemeral_storage // EPHEMERAL_SHARE)
-    if pod.spool_limit is not None:
-        bounds.append(pod.spool_limit // SIZE_LIMIT_FACTOR)
-    return min(bounds)
+    wished = _wished_bytes(collection, pod)
+    return wished if pod.spool_limit is None else min(wished, pod.spool_limit // SIZE_LIMIT_FACTOR)
 
 
 def outgrown(collection: DataCollection, pod: Pod) -> bool:
     """Tell whether a restart would give a running pod a larger spool."""
-    without = replace(pod, spool_limit=None)
-    return spool_bytes(collection, pod) < spool_bytes(collection, without)
+    return pod.spool_limit is not None and pod.spool_limit // SIZE_LIMIT_FACTOR < _wished_bytes(collection, pod)
+
+
+def _wished_bytes(collection: DataCollection, pod: Pod) -> int:
+    """Bound the spool as if the pod were started anew."""
+    if pod.ephemeral_storage is None:
+        return collection.spool_bytes
+    return min(collection.spool_bytes, pod.ephemeral_storage // EPHEMERAL_SHARE)
 
 
 def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
