@@ -30,8 +30,8 @@ class Configuration:
     Given: someone else (cert-manager) keeps the Secret and the caBundle; the controller touches neither."""
 
     sas_lifetime: timedelta = timedelta(hours=6)
-    """MODELDATA_SAS_LIFETIME, seconds. A SAS is renewed at half its life, so this is also how long a pod may be cut off
-    from the operator: at least three hours. Shorter means less time for a stolen one."""
+    """MODELDATA_SAS_LIFETIME, seconds. A SAS is renewed before half its life, so this is also how long a pod may be cut
+    off from the operator: at least three hours. Shorter means less time for a stolen one."""
 
     resync: float = 30.0
     """MODELDATA_RESYNC, seconds between two looks at everything, Secrets included (they are not watched)."""

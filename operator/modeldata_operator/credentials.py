@@ -17,6 +17,8 @@ from .resources import AccountSecret, SasTokenSecret, Storage
 
 # A pod's or the storage's clock may be this far behind ours.
 CLOCK_SKEW = timedelta(minutes=15)
+RENEWED_WITH_LEFT = 0.55
+"""What is left of its life when a SAS is renewed: that is before half of it, as looks come half a minute apart."""
 # Whoever renews a SAS in time does so before its last quarter; one that does not say when it began is given this long.
 SOON_SHARE = 4
 SOON = timedelta(hours=1)
@@ -168,7 +170,7 @@ def expiry(token: str) -> datetime | None:
 
 
 def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: datetime) -> bool:
-    """Tell whether another SAS is due: none there, half its life gone, or not what this source would give now.
+    """Tell whether another SAS is due: none there, nearly half its life gone, or not what this source would give now.
 
     Signing the held token's own times again and comparing finds a changed account, key, container or kind of file and a
     tampered token alike, without keeping anything derived from the key anywhere. What a delegated key signed is renewed
@@ -187,7 +189,7 @@ def must_rotate(held: HeldSas | None, source: Source, storage: Storage, *, now: 
     if start is None or end is None:
         return True
     # One that begins in the future was minted when this clock was ahead: storage refuses it.
-    if start > now or end - now < (end - start - CLOCK_SKEW) / 2:
+    if start > now or end - now < (end - start - CLOCK_SKEW) * RENEWED_WITH_LEFT:
         return True
     return held.token != mint(source, storage, start=start, expiry=end)
 

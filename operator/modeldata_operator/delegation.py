@@ -20,7 +20,7 @@ from azure.storage.blob import UserDelegationKey
 from azure.storage.blob.aio import BlobServiceClient
 
 from . import metrics
-from .credentials import CLOCK_SKEW, CredentialError, Delegation
+from .credentials import CLOCK_SKEW, RENEWED_WITH_LEFT, CredentialError, Delegation
 from .reasons import Reason
 from .resources import ObjectKey, Storage
 
@@ -99,7 +99,7 @@ class _Target:
 
 
 class Delegations:
-    """Keeps a user delegation key for each collection that wants one, renewed at half its life."""
+    """Keeps a user delegation key for each collection that wants one, renewed before half its life."""
 
     def __init__(
         self,
@@ -128,7 +128,8 @@ class Delegations:
             target = self._targets[key] = _Target(storage.endpoint)
         now, present = self._clock(), target.signer
         rested = target.tried is None or target.failure is None or now - target.tried > AGAIN_AFTER
-        if target.task is None and rested and (present is None or present.end - now < self._lifetime / 2):
+        due = present is None or present.end - now < self._lifetime * RENEWED_WITH_LEFT
+        if due and rested and target.task is None:
             target.task = asyncio.create_task(self._run(key, target))
         if present is not None and present.end > now:
             return present if target.failure is None else replace(present, note=f"not renewed: {target.failure}")

@@ -75,14 +75,14 @@ async def test_the_first_key_is_asked_for_in_the_background_and_its_coming_is_to
     assert len(world.keys.asked) == 1
 
 
-async def test_a_key_is_renewed_at_half_its_life_and_used_until_the_next_is_there() -> None:
+async def test_a_key_is_renewed_before_half_its_life_and_used_until_the_next_is_there() -> None:
     world = World()
     first = await world.first()
-    world.now += LIFETIME / 2 - timedelta(minutes=1)
+    world.now += LIFETIME * 0.44
     assert world.signer() is first
     await world.settled()
     assert len(world.keys.asked) == 1
-    world.now += timedelta(minutes=2)
+    world.now += LIFETIME * 0.03
     assert world.signer() is first
     await world.settled()
     assert world.signer().end > first.end

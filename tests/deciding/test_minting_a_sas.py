@@ -130,12 +130,12 @@ def test_a_secret_that_can_not_be_used_is_named_and_not_shown(storage, values):
     assert not any(value in str(failure.value) for value in values.values() if len(value) > 5)
 
 
-def test_a_sas_in_its_first_half_stays(storage):
-    assert not credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=2, minutes=59))
+def test_a_young_sas_stays(storage):
+    assert not credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=2, minutes=40))
 
 
-def test_a_sas_past_its_half_is_renewed(storage):
-    assert credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=3, minutes=1))
+def test_a_sas_is_renewed_before_half_its_life(storage):
+    assert credentials.must_rotate(held(token(storage)), ACCOUNT, storage, now=NOW + timedelta(hours=2, minutes=45))
 
 
 def test_a_missing_sas_is_minted(storage):
