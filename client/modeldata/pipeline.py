@@ -34,6 +34,7 @@ class Pipeline:
         self.shipper = shipper.Shipper(directory, own="", live=self.live, tally=self.counters)
         self.shipper.written = lambda: self.writer.written
         self.shipper.ticked = self._ticked
+        self.shipper.looked = self._bound
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that this process has collected so far is in Blob Storage; return whether it is."""
@@ -111,9 +112,15 @@ class Pipeline:
         self.shipper.own = f"{target.safe(pod)}-{self.pid}-{os.urandom(4).hex()}"
         return self.shipper.own
 
+    def _bound(self, written: int) -> None:
+        room = self.live.latest.spool_bytes - self.shipper.seen.used_bytes
+        if self.shipper.ships and self.shipper.seen.shared:
+            # Whoever ships does not look while storage lets it wait, 20 s for each answer, and the others fill what it
+            # takes for room: together they may exceed the bound by half, where an emptyDir is twice as large.
+            room //= 2
+        self.writer.full_at = written + room
+
     def _ticked(self) -> None:
-        used, written = self.shipper.used_bytes
-        self.writer.full_at = self.live.latest.spool_bytes - used + written
         with contextlib.suppress(OSError):  # it can't be told at this time: the next look is a quarter of a second away
             self.writer.leave_if_removed()
         metrics.follow(self)

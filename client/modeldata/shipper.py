@@ -84,12 +84,14 @@ class Shipper:
         """Bytes in the whole spool that are not delivered, as of the last look."""
         self.oldest_waiting = 0.0
         """When the oldest row that waits was collected, as of the last look; seconds since the epoch, 0 for none."""
-        self.used_bytes = (0, 0)
-        """Bytes of the whole spool on disk as of the last look, and ``written()`` before that look."""
+        self.seen = waiting.Waiting()
+        """The last look."""
         self.written: typing.Callable[[], int] = lambda: 0
         """How much this process has written so far."""
         self.ticked: typing.Callable[[], None] = lambda: None
         """Called by the thread each time it has looked after everything."""
+        self.looked: typing.Callable[[int], None] = lambda _: None
+        """Called by the thread after each look at the spool, with ``written()`` before that look."""
 
     def start(self) -> bool:
         """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
@@ -311,8 +313,9 @@ class Shipper:
         ours = self._elected()
         unreadable = ours.unreadable if ours is not None else ()
         seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
-        self.used_bytes = (seen.used_bytes, written)
+        self.seen = seen
         self.waiting_bytes, self._owed_bytes, self.oldest_waiting = seen.bytes, seen.owed_bytes, seen.oldest
+        self.looked(written)
 
     def _consumed(self) -> dict[str, int]:
         ours = self._elected()

@@ -29,6 +29,8 @@ class Waiting:
     """What is not delivered and could be: of it, all but what is set aside or can't be read."""
     oldest: float = 0.0
     """When the oldest row that is not delivered was collected, in seconds since the epoch; 0 where none waits."""
+    shared: bool = False
+    """Whether other processes write too."""
 
 
 class Onlooker:
@@ -47,7 +49,7 @@ class Onlooker:
             unreadable: keys of segments that can't be read.
 
         """
-        found = spool.scan(self._spool, self._own)
+        found, ours = spool.scan(self._spool, self._own), self._own()
         apart = set_aside_bytes(self._spool / ".shipper" / "aside")
         waiting = {each.key: each for each in found if each.size > consumed.get(each.key, 0)}
         owed = sum(each.size - consumed.get(key, 0) for key, each in waiting.items() if key not in unreadable)
@@ -65,6 +67,7 @@ class Onlooker:
             sum(each.size - consumed.get(key, 0) for key, each in waiting.items()) + apart,
             owed,
             min(filter(None, moments.values()), default=0.0),
+            any(not each.complete and each.key.partition("/")[0] != ours for each in found),
         )
 
 

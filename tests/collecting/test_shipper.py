@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 import threading
 import typing
 
@@ -65,6 +67,23 @@ def test_what_other_processes_left_counts_against_the_bound(
     eventually(lambda: ours.writer.full_at == 1000, seconds=30)
     collector.collect([[2]])
     assert ours.counters.accepted == 1
+
+
+def test_whoever_ships_leaves_half_of_the_room_to_the_others(
+    ours: pipeline.Pipeline, eventually: typing.Any, tmp_path: pathlib.Path
+) -> None:
+    writes = "import fcntl, pathlib, sys; life = open(sys.argv[1] + '/alive', 'w'); fcntl.lockf(life, fcntl.LOCK_EX); "
+    writes += "pathlib.Path(sys.argv[1], '000000001.seg').write_bytes(b'x' * 200); print(flush=True); sys.stdin.read()"
+    other = tmp_path / "spool/pod-1-other"
+    other.mkdir(parents=True)
+    command = [sys.executable, "-c", writes, str(other)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        ours.shipper.start()
+        eventually(lambda: ours.shipper.ships and ours.writer.full_at == (1000 - 200) // 2, seconds=30)
+        process.communicate()
+    eventually(lambda: ours.writer.full_at > 800 - 1, seconds=30)
 
 
 def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(
