@@ -10,11 +10,10 @@ import aiohttp
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 
-from . import authority, cluster, events, framework, metrics, selection, watching
+from . import authority, cluster, events, framework, metrics, minting, selection, watching
 from .configuration import Configuration
 from .delegation import AzureKeys, Delegations
 from .inventory import Inventory, PodInventory
-from .minting import Minter
 from .pushing import Pusher
 from .reasons import Reason
 from .reconciler import Reconciler
@@ -96,7 +95,7 @@ class Controller:
             cluster=self._cluster,
             inventory=self._inventory,
             pods=self._pods,
-            minter=Minter(self._cluster, self._delegations, lifetime=self._configuration.sas_lifetime),
+            minter=minting.Minter(self._cluster, self._delegations, lifetime=self._configuration.sas_lifetime),
             pusher=self._pusher,
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
@@ -242,6 +241,7 @@ class Controller:
         """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
         await self._authority_once()
         await self._watches.wait()
+        taken_back = False
         while True:
             self._ticked = time.monotonic()
             self._reconciler.look_again()
@@ -251,7 +251,28 @@ class Controller:
                 self._deployments_to_check.add(key)
             await self._check_templates()
             await self._authority_once()
+            taken_back = taken_back or await self._take_back()
             await asyncio.sleep(self._configuration.resync)
+
+    async def _take_back(self) -> bool:
+        """Withdraw what the operator's own default has in other namespaces, if it was deleted while nobody looked.
+
+        Returns:
+            False if that has to be tried again.
+
+        """
+        default = self._inventory.operator_default
+        for namespace in sorted(self._pods.namespaces() - {default.namespace}):
+            if self._inventory.collection(default) is not None:
+                return True
+            try:
+                await minting.withdraw(self._cluster, default, [namespace])
+            except EXPECTED as error:
+                if isinstance(error, cluster.ApiError) and error.refused:
+                    continue  # where it may not read Secrets, it has written none
+                logger.warning("what a deleted default left is looked for again later: %s", error)
+                return False
+        return True
 
     async def _authority_once(self) -> None:
         try:

@@ -126,6 +126,10 @@ class PodInventory:
         """Name every collection that some pod has to do with, whether it still exists or not."""
         return self._by_collection
 
+    def namespaces(self) -> set[str]:
+        """Name the namespaces that have a pod or a Deployment."""
+        return {key.namespace for key in self._inventory.deployment_keys()} | set(self._pods.namespaces())
+
     def annotated(self) -> list[Matched]:
         """List the pods that carry collect_model_data themselves, and were not injected."""
         return [

@@ -122,6 +122,27 @@ def test_two_controllers_by_mistake_agree(
     assert minted() == before, looks
 
 
+def test_what_a_default_left_that_was_deleted_meanwhile_is_withdrawn(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    controller = start_operator("controller", own_api.kubeconfig)
+    eventually(lambda: healthy(controller.health_port))
+    own_api.namespace("models")
+    operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
+    operators.account()
+    operators.collection("default", selector=None)
+    people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
+    copy = "modeldata-operator-default"
+    eventually(lambda: people.secret(copy))
+    controller.stop(signal.SIGKILL)
+    operators.delete_collection("default")
+    # Nothing that the next one sees leads to the copy: no pod that was injected, and no collection.
+    people.delete_pod("annotated")
+    people.pod({"name": "another"})
+    start_operator("controller", own_api.kubeconfig)
+    eventually(lambda: people.secret(copy) is None)
+
+
 @pytest.mark.timeout(300)
 def test_a_certificate_that_is_deleted_or_expired_is_made_anew(
     own_api: server.ApiServer, start_operator: Start, eventually: Eventually
