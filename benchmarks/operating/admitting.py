@@ -6,8 +6,11 @@ import asyncio
 import base64
 import itertools
 import re
+import ssl
 import time
+import typing
 
+import aiohttp
 import fleet
 import server
 
@@ -23,15 +26,19 @@ ENTRY = "pods.modeldata.dev"
 def measure(api: processes.AuditedServer, *, deployments: int, collected: int, quick: bool) -> report.Part:
     _give_certificate(api)
     number = RATE * (SECONDS // (6 if quick else 1))
+    names = [f"scoring-{each}" for each in range(collected)]
     with processes.operator(api, "webhook") as webhook:
         processes.until(webhook.healthy)
+        # What this machine can do at all, and what of an admission is the webhook's own.
+        bare = asyncio.run(_create(api, number // 4, names=names, purpose="bare"))
+        straight = asyncio.run(_review(api, webhook.webhook_port, number // 4, names=names))
         _configure(api, webhook.webhook_port)
         try:
             # The API server takes a new configuration up within a second or so.
             processes.until(lambda: _injected(api, "warm") > 0 or _create_one(api))
             before, processor = _histogram(api), webhook.processor_seconds
             began = time.monotonic()
-            asyncio.run(_create(api, number, names=[f"scoring-{each}" for each in range(collected)]))
+            created = asyncio.run(_create(api, number, names=names, purpose="measured"))
             took = time.monotonic() - began
             after, processor = _histogram(api), webhook.processor_seconds - processor
         finally:
@@ -53,11 +60,19 @@ def measure(api: processes.AuditedServer, *, deployments: int, collected: int, q
         ("processor for a pod, ms", processor / number * 1000),
         ("50 % of admissions, ms", quantile(found, 0.5) * 1000),
     )
+    beside = (
+        ("pods created with the webhook", created.rate, *created.quantiles),
+        ("pods created without it", bare.rate, *bare.quantiles),
+        ("reviews sent straight to it, by no API server", straight.rate, *straight.quantiles),
+    )
     return report.Part(
         (row,),
         (
             report.Table("Admissions of the webhook, as the API server counts them", ("within", "%"), lines),
             report.Table(f"The webhook with {deployments} Deployments", ("", ""), figures),
+            report.Table(
+                f"Of {RATE} a second, as whoever sends them sees them", ("", "a second", "50 % ms", "99 % ms"), beside
+            ),
         ),
     )
 
@@ -108,15 +123,67 @@ def _create_one(api: server.ApiServer) -> bool:
     return False
 
 
-async def _create(api: server.ApiServer, number: int, *, names: list[str]) -> None:
-    """Create pods at a steady rate, however long each takes."""
+class Sent(typing.NamedTuple):
+    """Requests that were sent, and how long each took in seconds."""
+
+    took: float
+    each: list[float]
+
+    @property
+    def rate(self) -> float:
+        return len(self.each) / self.took
+
+    @property
+    def quantiles(self) -> tuple[float, float]:
+        """The median and the 99th percentile, in milliseconds."""
+        ordered = sorted(self.each)
+        return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+
+
+async def _steadily(number: int, send: typing.Callable[[int], typing.Awaitable[None]]) -> Sent:
+    """Send requests at a steady rate, however long each takes."""
+    loop, took = asyncio.get_running_loop(), []
+
+    async def timed(count: int) -> None:
+        began = loop.time()
+        await send(count)
+        took.append(loop.time() - began)
+
+    began, under_way = loop.time(), []
+    for count in range(number):
+        await asyncio.sleep(began + count / RATE - loop.time())
+        under_way.append(asyncio.create_task(timed(count)))
+    await asyncio.gather(*under_way)
+    return Sent(loop.time() - began, took)
+
+
+async def _create(api: server.ApiServer, number: int, *, names: list[str], purpose: str) -> Sent:
+    pods = [_pod(name, purpose) for name in itertools.islice(itertools.cycle(names), number)]
     async with fleet.Client(api) as client:
-        loop = asyncio.get_running_loop()
-        began, under_way = loop.time(), []
-        for count, name in zip(range(number), itertools.cycle(names), strict=False):
-            await asyncio.sleep(began + count / RATE - loop.time())
-            under_way.append(asyncio.create_task(client.create(_PODS, _pod(name, "measured"))))
-        await asyncio.gather(*under_way)
+        return await _steadily(number, lambda count: client.create(_PODS, pods[count]))
+
+
+async def _review(api: server.ApiServer, port: int, number: int, *, names: list[str]) -> Sent:
+    """Ask the webhook as an API server would, by connections that stay."""
+    context = ssl.create_default_context(cafile=str(api.directory / "tls.crt"))
+    connector = aiohttp.TCPConnector(ssl=context, limit=fleet.AT_ONCE)
+    async with aiohttp.ClientSession(f"https://127.0.0.1:{port}", connector=connector) as session:
+
+        async def ask(count: int) -> None:
+            request = {
+                "uid": str(count),
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "namespace": fleet.MODELS,
+                "operation": "CREATE",
+                "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+                "object": _pod(names[count % len(names)], "straight"),
+            }
+            review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+            async with session.post("/inject", json=review) as answer:
+                assert "patch" in (await answer.json())["response"], await answer.text()
+
+        return await _steadily(number, ask)
 
 
 def _pod(name: str, purpose: str) -> fleet.Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import re
 import ssl
 import time
@@ -13,7 +14,7 @@ import typing
 import aiohttp
 import server
 
-from modeldata_operator import document, injection, resources, workloads
+from modeldata_operator import document, injection, names, resources, workloads
 
 MODELS = "models"
 COLLECTION = "churn"
@@ -58,6 +59,23 @@ class Client:
                 for task in done:
                     task.result()
         await asyncio.gather(*under_way)
+
+    async def annotate(self, namespace: str, pod: str, settings: str) -> None:
+        """Write a pod's settings as the operator does."""
+        body = {"metadata": {"annotations": {names.SETTINGS_ANNOTATION: settings}}}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
+        async with self._slots, self._session.patch(path, data=json.dumps(body), headers=headers) as answer:
+            if answer.status >= 300:
+                raise server.Refused(answer.status, await answer.text())
+
+    async def injected(self, namespace: str) -> list[tuple[str, str]]:
+        """Return the pods with settings, and these the other way round."""
+        headers = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+        async with self._session.get(f"/api/v1/namespaces/{namespace}/pods", headers=headers) as answer:
+            found = [each["metadata"] for each in (await answer.json())["items"]]
+        present = [(each["name"], each["annotations"].get(names.SETTINGS_ANNOTATION)) for each in found]
+        return [(name, _switched(settings)) for name, settings in present if settings]
 
     async def settings(self, namespace: str) -> typing.AsyncIterator[tuple[str, bool]]:
         """Follow which pods have settings that say "enabled", as the API server tells of each change."""
@@ -160,6 +178,11 @@ def injected(manifest: Manifest, stored: Manifest) -> Manifest:
     assert isinstance(plan, injection.Plan), plan
     injection.inject(manifest, plan, document.settings(serving, record, None, rotation=0))
     return manifest
+
+
+def _switched(settings: str) -> str:
+    present = json.loads(settings)
+    return document.encode({**present, "enabled": not present["enabled"], "generation": present["generation"] + 1})
 
 
 def build(api: server.ApiServer, *, deployments: int, pods: int, collected: int) -> float:
