@@ -32,6 +32,11 @@ async def run(role: str, config: configuration.Configuration) -> None:
             webhook.serve(settings)
         else:
             Controller(config, namespaces).register(registry)
+
+        async def end(**_: Any) -> None:
+            stop.set()  # kopf would wait five seconds for the task of its own that waits for it
+
+        kopf.on.cleanup(registry=registry)(end)
         await kopf.operator(
             identity=identity,
             registry=registry,

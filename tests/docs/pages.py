@@ -1,7 +1,8 @@
 """The pages, and what stands in their fences.
 
 The word after a fence's language says where its commands are run: ``laptop``, in a directory of a test's own, or
-``cluster``, against an API server. Without one they are only parsed.
+``cluster``, against an API server; ``tryout``, in the local cluster (``tests/cluster``). Without one they are only
+parsed.
 """
 
 from __future__ import annotations

@@ -30,4 +30,4 @@ def test_a_shell_understands_the_commands(block: Block) -> None:
 
 
 def test_every_place_that_a_fence_names_is_one_where_tests_run_commands() -> None:
-    assert {block.where.split(" ")[0] for block in blocks("sh")} == {"", "laptop", "cluster"}
+    assert {block.where.split(" ")[0] for block in blocks("sh")} == {"", "laptop", "cluster", "tryout"}
