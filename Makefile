@@ -29,7 +29,7 @@ test: root lint node java ## All tests: units, the client against Azurite, every
 	$(PYTHON) localcluster down
 	@$(PYTHON) localcluster packages
 	$(call prepare,)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3
 
 bench: .venv-benchmarks/ready node ## What collecting costs, beside its peers, in 14 minutes; some of it: PARTS="calls imports"
 	.venv-benchmarks/bin/python benchmarks $(PARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -69,6 +70,14 @@ def find_azurite() -> pathlib.Path:
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "modeldata"
     directory = cache / f"azurite-{hashlib.sha256(lock).hexdigest()[:12]}"
     program = directory / "node_modules/azurite/dist/src/blob/main.js"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "azurite.lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)  # of several processes (pytest -n) one installs it
+        _install_azurite(source, directory, program)
+    return program
+
+
+def _install_azurite(source: pathlib.Path, directory: pathlib.Path, program: pathlib.Path) -> None:
     if not program.exists():
         if shutil.which("npm") is None:
             pytest.fail("npm is missing: the delivery tests run a real Azurite. Debian: apt-get install nodejs npm")
@@ -76,7 +85,6 @@ def find_azurite() -> pathlib.Path:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(source / name, directory)
         subprocess.run(["npm", "ci", "--omit=dev", "--no-audit", "--no-fund"], cwd=directory, check=True)
-    return program
 
 
 @pytest.fixture(scope="session")
@@ -116,10 +124,34 @@ def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPa
         process.wait(30)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tests first; those with a cluster of their own before the shared one is up."""
+MACHINE = ("tests/cluster/", "tests/delivery/test_disk.py", "tests/release/test_images_are_reproducible.py")
+"""What brings a cluster up, mounts something or builds images: there is one machine, so one after the other."""
 
-    def place(item: pytest.Item) -> int:
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: typing.Any) -> object:
+    """Hand whole files to the processes of ``pytest -n``, and to one of them all that needs the machine."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "machine" if nodeid.startswith(MACHINE) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the quick tests first; those with a cluster of their own before the shared one is up.
+
+    One of several processes begins with what needs the machine, as it takes the longest.
+    """
+    one_of_several = hasattr(config, "workerinput")
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        return not (one_of_several and item.nodeid.startswith(MACHINE)), needs(item)
+
+    def needs(item: pytest.Item) -> int:
         if item.get_closest_marker("own_cluster"):
             return 2
         if "tests/cluster/" in item.nodeid:

@@ -76,6 +76,32 @@ def test_a_model_starts_while_the_webhook_hangs(world, silent_webhook):
     world.kubectl("wait", "--for=condition=Ready", "pod/late", "--timeout=60s")
 
 
+def test_no_pod_is_missed_while_the_webhook_is_replaced(world):
+    world.account()
+    world.collection(selector=SELECTED)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "labels": {"app": "churn"}}}
+    manifest = json.dumps({**pod, "spec": world.pod_spec()})
+    injected = "jsonpath={.metadata.annotations.modeldata\\.dev/injected}"
+
+    def create() -> str:
+        return world.kubectl("create", "-f", "-", "--dry-run=server", "-o", injected, input=manifest)
+
+    world.eventually(create)
+    found = []
+    system = ("-n", "modeldata-system")
+    names = ["-l", f"app.kubernetes.io/name={WEBHOOK}", "-o", "jsonpath={.items[*].metadata.name}"]
+    before = set(world.cluster.kubectl(*system, "get", "pods", *names).split())
+    world.cluster.kubectl(*system, "rollout", "restart", f"deploy/{WEBHOOK}")
+
+    def replaced() -> bool:
+        found.append(create())
+        now = set(world.cluster.kubectl(*system, "get", "pods", *names).split())
+        return len(found) > 20 and len(now) == 2 and not now & before
+
+    world.eventually(replaced, seconds=150)
+    assert all(found)
+
+
 def test_a_model_starts_while_the_accounts_secret_is_missing(world):
     world.collection(selector=SELECTED)
     world.deployment()

@@ -1,0 +1,83 @@
+"""README's five commands, as they stand there: from a cluster without an operator to a table of what a model saw."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import time
+import typing
+
+import pytest
+import yaml
+
+from ..docs.pages import blocks
+from . import conftest
+from .test_chart import left, no_operator  # noqa: F401 (a fixture)
+
+(BLOCK,) = blocks("sh", "tryout")
+COMMANDS = BLOCK.text.splitlines()
+ORDER = re.compile(r"(order-\d+): (\[\[.*\]\]) -> (\[.*\])")
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Shell:
+    """A user's, in the checkout; the user's namespace is a test's own."""
+
+    def __init__(self, cluster: typing.Any, namespace: str, directory: typing.Any) -> None:
+        config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
+        for each in config["contexts"]:
+            each["context"]["namespace"] = namespace
+        kubeconfig = directory / "kubeconfig"
+        kubeconfig.write_text(json.dumps(config), encoding="utf-8")
+        path = f"{cluster.programs}:{os.environ['PATH']}"
+        self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig), "HOME": str(directory)}
+
+    def __call__(self, command: str, *, check: bool = True) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=conftest.REPOSITORY,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def shell(cluster: typing.Any, namespace: str, tmp_path: typing.Any) -> typing.Iterator[Shell]:
+    conftest.localcluster("images", "serving")
+    made = Shell(cluster, namespace, tmp_path)
+    yield made
+    made("helm uninstall modeldata --namespace modeldata-system --ignore-not-found --wait --timeout 120s")
+
+
+@pytest.mark.usefixtures("no_operator")
+def test_five_commands_lead_to_a_table_of_collected_rows(
+    cluster: typing.Any, shell: Shell, eventually: typing.Any
+) -> None:
+    assert len(COMMANDS) == 5
+    began = time.monotonic()
+    *_, asked = [shell(command) for command in COMMANDS[:4]]
+    orders = {name: (ast.literal_eval(rows), ast.literal_eval(risks)) for name, rows, risks in ORDER.findall(asked)}
+    assert len(orders) == 20
+    said = {
+        (f"{name}-{index}" if len(rows) > 1 else name): (*map(float, row), round(risk, 4))
+        for name, (rows, risks) in orders.items()
+        for index, (row, risk) in enumerate(zip(rows, risks, strict=True))
+    }
+
+    def table() -> dict[str, tuple[float, ...]]:
+        lines = re.findall(r"\s(order-\S+)\s+([\d.]+)\s+([\d.]+)\s+([\d.e-]+)$", shell(COMMANDS[4], check=False), re.M)
+        return {name: (float(age), float(tenure), round(float(risk), 4)) for name, age, tenure, risk in lines}
+
+    eventually(lambda: len(table()) == len(said))
+    print(f"from nothing to a table: {time.monotonic() - began:.1f} s")
+    assert table() == pytest.approx(said)
+    shell("helm uninstall modeldata --namespace modeldata-system --wait --timeout 120s")
+    assert left(cluster) == []
