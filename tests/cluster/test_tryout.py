@@ -50,14 +50,20 @@ class Shell:
 
 
 @pytest.fixture
-def shell(cluster: typing.Any, namespace: str, tmp_path: typing.Any) -> typing.Iterator[Shell]:
+def shell(
+    cluster: typing.Any,
+    no_operator: None,  # noqa: F811 (the fixture)
+    namespace: str,
+    tmp_path: typing.Any,
+) -> typing.Iterator[Shell]:
+    """In a cluster that never had the operator."""
     conftest.localcluster("images", "serving")
+    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev")
     made = Shell(cluster, namespace, tmp_path)
     yield made
     made("helm uninstall modeldata --namespace modeldata-system --ignore-not-found --wait --timeout 120s")
 
 
-@pytest.mark.usefixtures("no_operator")
 def test_five_commands_lead_to_a_table_of_collected_rows(
     cluster: typing.Any, shell: Shell, eventually: typing.Any
 ) -> None:
