@@ -20,6 +20,7 @@ from . import proxy as proxies
 from .conftest import Start, healthy
 
 STEPS = 120
+COPY = "modeldata-operator-default"
 CERTIFICATE = f"/api/v1/namespaces/{server.NAMESPACE}/secrets/modeldata-webhook-tls"
 
 
@@ -122,25 +123,30 @@ def test_two_controllers_by_mistake_agree(
     assert minted() == before, looks
 
 
-def test_what_a_default_left_that_was_deleted_meanwhile_is_withdrawn(
-    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
-) -> None:
-    controller = start_operator("controller", own_api.kubeconfig)
-    eventually(lambda: healthy(controller.health_port))
+def default_of_the_cluster(own_api: server.ApiServer, eventually: Eventually) -> tuple[actors.Actors, actors.Actors]:
+    """Have the operator's own default serve a pod of another namespace, which then has a copy of its SAS."""
     own_api.namespace("models")
     operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
     operators.account()
     operators.collection("default", selector=None)
     people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
-    copy = "modeldata-operator-default"
-    eventually(lambda: people.secret(copy))
+    eventually(lambda: people.secret(COPY))
+    return operators, people
+
+
+def test_what_a_default_left_that_was_deleted_meanwhile_is_withdrawn(
+    own_api: server.ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    controller = start_operator("controller", own_api.kubeconfig)
+    eventually(lambda: healthy(controller.health_port))
+    operators, people = default_of_the_cluster(own_api, eventually)
     controller.stop(signal.SIGKILL)
     operators.delete_collection("default")
     # Nothing that the next one sees leads to the copy: no pod that was injected, and no collection.
     people.delete_pod("annotated")
     people.pod({"name": "another"})
     start_operator("controller", own_api.kubeconfig)
-    eventually(lambda: people.secret(copy) is None)
+    eventually(lambda: people.secret(COPY) is None)
 
 
 @pytest.mark.timeout(300)
@@ -257,24 +263,18 @@ def test_a_withdrawal_that_fails_is_tried_again(
     try:
         controller = start_operator("controller", proxy.kubeconfig, environment={"MODELDATA_RESYNC": "600"})
         eventually(lambda: healthy(controller.health_port))
-        own_api.namespace("models")
-        operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
-        operators.account()
-        operators.collection("default", selector=None)
-        people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
-        copy = "modeldata-operator-default"
-        eventually(lambda: people.secret(copy))
+        operators, people = default_of_the_cluster(own_api, eventually)
         eventually(lambda: operators.status("default")["pods"]["matched"] == 1)
         # First this: the operator may withdraw it as soon as the namespace has no pod.
-        proxy.refuse(503, f"/secrets/{copy}")
+        proxy.refuse(503, f"/secrets/{COPY}")
         # No pod is left that would remind of the namespace.
         people.delete_pod("annotated")
         eventually(lambda: operators.status("default")["pods"]["matched"] == 0)
-        asked = proxy.asked(f"/secrets/{copy}")
+        asked = proxy.asked(f"/secrets/{COPY}")
         operators.delete_collection("default")
-        eventually(lambda: proxy.asked(f"/secrets/{copy}") >= asked + 2)
-        assert people.secret(copy)
+        eventually(lambda: proxy.asked(f"/secrets/{COPY}") >= asked + 2)
+        assert people.secret(COPY)
         proxy.heal()
-        eventually(lambda: people.secret(copy) is None)
+        eventually(lambda: people.secret(COPY) is None)
     finally:
         proxy.close()
