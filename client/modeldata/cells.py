@@ -50,8 +50,9 @@ def cell(value: object) -> object:
         return value.isoformat() if type(value).__name__ != "NaTType" else None
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
-    decimal = sys.modules.get("decimal")  # which a model that has one has loaded
-    if decimal is not None and isinstance(value, decimal.Decimal):
+    # A model that has one has loaded the module; another thread may be in the middle of that.
+    decimal = getattr(sys.modules.get("decimal"), "Decimal", None)
+    if decimal is not None and isinstance(value, decimal):
         return str(value) if value.is_finite() else float_text(math.nan if value.is_nan() else float(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise Refused("bytes in a cell are not collected")

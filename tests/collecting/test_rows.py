@@ -10,6 +10,8 @@ import fractions
 import json
 import math
 import re
+import sys
+import types
 import typing
 import uuid
 
@@ -568,3 +570,10 @@ def test_a_huge_call_is_cut_into_pieces_of_whole_rows(data: typing.Any) -> None:
 def test_wide_rows_make_smaller_pieces() -> None:
     tables = rows.take([[1.0] * 10_000 for _ in range(20)], names=(), input_rows=0)
     assert [table.rows for table in tables] == [5, 5, 5, 5]
+
+
+def test_a_module_that_another_thread_is_still_importing_costs_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("decimal", "numpy", "pandas", "polars", "pyspark.sql"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    (table,) = rows.take([[1, {"a": Unprintable()}, datetime.date(2026, 1, 2)]], names=(), input_rows=0)
+    assert table.rows == 1
