@@ -13,6 +13,7 @@ import typing
 import uuid
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 # Azurite's well-known account, the same in every installation of it: no secret.
@@ -65,6 +66,12 @@ def cluster() -> typing.Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def serving_image(cluster: Cluster) -> None:
+    """The image of manifests/samples' model servers."""
+    localcluster("images", "serving")
+
+
+@pytest.fixture(scope="session")
 def operator(cluster: Cluster) -> None:
     """The operator, installed as a user would, and ready."""
     install(cluster, REPOSITORY)
@@ -91,6 +98,13 @@ class Azurite:
     """The same, as this machine reaches it."""
     account_name: str = ACCOUNT
     account_key: str = KEY
+    trusted: pathlib.Path | None = None
+    """Whose certificates are believed, where it is https."""
+
+    def container(self, name: str) -> ContainerClient:
+        account = {"account_name": self.account_name, "account_key": self.account_key}
+        verified = {"connection_verify": str(self.trusted)} if self.trusted else {}
+        return ContainerClient(self.outside, name, credential=account, **verified)
 
 
 @pytest.fixture(scope="session")

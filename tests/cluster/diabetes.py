@@ -10,7 +10,6 @@ import random
 import typing
 
 import pandas
-from azure.storage.blob import ContainerClient
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 FEATURES = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
@@ -70,8 +69,7 @@ def score(address: str, rows: list[tuple[float, ...]]) -> None:
 
 def collected(azurite: typing.Any, container: str) -> list[tuple[float, ...]]:
     """Return the features of all inputs in a container."""
-    credential = {"account_name": azurite.account_name, "account_key": azurite.account_key}
-    client = ContainerClient(azurite.outside, container, credential=credential)
+    client = azurite.container(container)
     rows: list[tuple[float, ...]] = []
     for blob in client.list_blobs():
         if "/inputs/" in blob.name and blob.size:

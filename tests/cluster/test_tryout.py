@@ -53,11 +53,11 @@ class Shell:
 def shell(
     cluster: typing.Any,
     no_operator: None,  # noqa: F811 (the fixture)
+    serving_image: None,
     namespace: str,
     tmp_path: typing.Any,
 ) -> typing.Iterator[Shell]:
     """In a cluster that never had the operator."""
-    conftest.localcluster("images", "serving")
     cluster.kubectl("delete", "crd", "datacollections.modeldata.dev")
     made = Shell(cluster, namespace, tmp_path)
     yield made

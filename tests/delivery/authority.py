@@ -22,12 +22,12 @@ REFUSAL = {
 }
 
 
-def certificate(directory: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Make a certificate for loopback and its key; the certificate is its own authority."""
+def certificate(directory: pathlib.Path, names: typing.Iterable[str]) -> tuple[pathlib.Path, pathlib.Path]:
+    """Make a certificate for these names (``IP:...`` or ``DNS:...``) and its key; it is its own authority."""
     made, key = directory / "tls.crt", directory / "tls.key"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(made), "-days", "2", "-subj", "/CN=loopback"]
-    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    command += ["-keyout", str(key), "-out", str(made), "-days", "2", "-subj", "/CN=stand-in"]
+    subprocess.run([*command, "-addext", f"subjectAltName={','.join(names)}"], check=True, capture_output=True)
     return made, key
 
 
@@ -47,10 +47,18 @@ class Asked:
 
 
 class Authority:
-    """The server. It can be ``down``, refuse, or give tokens that no storage account takes."""
+    """The server. It can be ``down``, refuse, or give tokens that no storage account takes.
 
-    def __init__(self, directory: pathlib.Path) -> None:
-        self.certificate, self.key = certificate(directory)
+    Args:
+        directory: where its certificate and key are written.
+        address: where it listens.
+        names: who else shows its certificate.
+
+    """
+
+    def __init__(self, directory: pathlib.Path, address: str = "127.0.0.1", names: typing.Iterable[str] = ()) -> None:
+        self.certificate, self.key = certificate(directory, (f"IP:{address}", *names))
+        self._address = address
         self.asked: list[Asked] = []
         self.refuses = False
         self.answers: tuple[int, str] | None = None
@@ -58,14 +66,14 @@ class Authority:
         self.audience = STORAGE
         self.lifetime = 3600
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             self._port = probe.getsockname()[1]
         self._server: http.server.ThreadingHTTPServer | None = None
         self.start()
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self._port}"
+        return f"https://{self._address}:{self._port}"
 
     def start(self) -> None:
         owner = self
@@ -87,7 +95,7 @@ class Authority:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server = http.server.ThreadingHTTPServer((self._address, self._port), Handler)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.certificate, self.key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
