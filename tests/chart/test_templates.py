@@ -16,7 +16,7 @@ WEBHOOK, CONTROLLER = "modeldata-operator-webhook", "modeldata-operator-controll
 LOOKED_AT = {
     "_names.tpl": "test_in_another_namespace_what_has_none_is_called_after_it",
     "_rules.tpl": "test_rights_are_held_where_models_run_and_nowhere_else",
-    "NOTES.txt": "tests/cluster/test_chart.py",
+    "NOTES.txt": "tests/cluster/installing/test_chart.py",
     "accounts.yaml": "test_the_controllers_account_can_be_given_an_azure_identity",
     "admission.yaml": "test_the_webhook_is_asked_about_the_namespaces_that_are_meant",
     "certificate.yaml": "test_cert_manager_can_make_the_certificate",

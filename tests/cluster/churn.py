@@ -158,8 +158,9 @@ class Space:
 
 
 @contextlib.contextmanager
-def new_space(cluster: typing.Any, azurite: typing.Any) -> typing.Iterator[Space]:
-    with conftest.namespace_of_its_own(cluster) as name:
+def new_space(cluster: typing.Any, azurite: typing.Any, name: str = "") -> typing.Iterator[Space]:
+    """Make a namespace, of this name or a new one, with the account's Secret."""
+    with conftest.namespace_of_its_own(cluster, name) as name:
         made = Space(cluster, azurite, name)
         account = (
             f"--from-literal=account{what}" for what in (f"Name={azurite.account_name}", f"Key={azurite.account_key}")

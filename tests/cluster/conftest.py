@@ -15,6 +15,8 @@ import uuid
 import pytest
 from azure.storage.blob import ContainerClient
 
+from .installation import Installation
+
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 # Azurite's well-known account, the same in every installation of it: no secret.
 ACCOUNT = "devstoreaccount1"
@@ -72,23 +74,15 @@ def serving_image(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> None:
+def installation(cluster: Cluster) -> Installation:
+    """Whether the operator that tests share is there."""
+    return Installation(cluster)
+
+
+@pytest.fixture(scope="module")
+def operator(installation: Installation) -> None:
     """The operator, installed as a user would, and ready."""
-    install(cluster, REPOSITORY)
-
-
-def install(cluster: Cluster, root: pathlib.Path) -> None:
-    """Install the operator of a checkout; its image has been brought into the cluster."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
-    cluster.kubectl("apply", "-f", str(root / "manifests/install.yaml"))
-    # Looking at the unwatched Secrets more often than every 30 s makes their tests shorter, and changes nothing else.
-    cluster.kubectl(
-        "-n", "modeldata-system", "set", "env", "deploy/modeldata-operator-controller", "MODELDATA_RESYNC=5"
-    )
-    for name in ("modeldata-operator-webhook", "modeldata-operator-controller"):
-        # A cluster that was up already may run an older image of the same tag.
-        cluster.kubectl("-n", "modeldata-system", "rollout", "restart", f"deploy/{name}")
-        cluster.kubectl("-n", "modeldata-system", "rollout", "status", f"deploy/{name}", "--timeout=120s")
+    installation.bring()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +110,9 @@ def azurite(cluster: Cluster) -> Azurite:
 
 
 @contextlib.contextmanager
-def namespace_of_its_own(cluster: Cluster) -> typing.Iterator[str]:
-    """A new namespace, as strict as a careful cluster's."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
+def namespace_of_its_own(cluster: Cluster, name: str = "") -> typing.Iterator[str]:
+    """A namespace, new unless it is named, as strict as a careful cluster's."""
+    name = name or f"test-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     try:

@@ -21,10 +21,10 @@ def run(
     block: Block, directory: pathlib.Path, variables: collections.abc.Mapping[str, str]
 ) -> tuple[str, dict[str, str]]:
     """Run a block as a shell would; return what it printed, and the variables as it leaves them."""
-    path = f"{pathlib.Path(sys.executable).parent}:{variables.get('PATH', os.environ['PATH'])}"
+    path = variables.get("PATH") or f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     left = directory / "variables"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"{block.text}\nenv -0 > {left}"],
+        ["bash", "-aeuo", "pipefail", "-c", f"{block.text}\nenv -0 > {left}"],
         cwd=directory,
         env={**os.environ, **variables, "PATH": path},
         capture_output=True,

@@ -1,8 +1,8 @@
 """The pages, and what stands in their fences.
 
-The word after a fence's language says where its commands are run: ``laptop``, in a directory of a test's own, or
-``cluster``, against an API server; ``tryout``, in the local cluster (``tests/cluster``). Without one they are only
-parsed.
+The word after a fence's language says where its commands are run: ``laptop``, in a directory of a test's own;
+``cluster``, against an API server (both in ``tests/docs``); ``localcluster``, in the local cluster, and ``machine``,
+where none is up yet (``tests/cluster``).
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def blocks(language: str, where: str | None = None, *, page: str = "") -> list[B
     return [
         each
         for each in _ALL
-        if each.language == language
-        and (where is None or each.where.split(" ")[0] == where)
-        and (not page or each.page == page)
+        if each.language == language and (where is None or each.where == where) and (not page or each.page == page)
     ]
 
 

@@ -10,20 +10,25 @@ import collections.abc
 import json
 import os
 import pathlib
+import sys
 import typing
 
 import pytest
 import yaml
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import ContainerClient
 
 from ..apiserver import server
 from ..apiserver.actors import Actors
 from ..apiserver.conftest import Operated
-from ..conftest import Azurite, Eventually
+from ..conftest import AZURITE_KEY, Azurite, Eventually
+from . import az
 from .conftest import run
 from .pages import Block, blocks
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.azurite]
 NAMESPACE = "models"
+CONTROLLER = "modeldata-operator-controller"
 
 
 class Shell:
@@ -77,6 +82,27 @@ def test_collect_from_a_model(models: Actors, shell: Shell, eventually: Eventual
     models.roll_out("churn")
     assert "Collecting" in eventually(lambda: shell.run(look).splitlines()[-1])
     assert enabled(models, "churn") == {True}
+
+
+def test_as_the_readme_uses_it(models: Actors, shell: Shell, local_azurite: Azurite, eventually: Eventually) -> None:
+    (use,) = blocks("sh", "cluster", page="README.md")
+    (written,) = (each.text for each in blocks("yaml", page="README.md") if "DataCollection" in each.text)
+    models.api.namespace(NAMESPACE)
+    models.api.kubectl("config", "set-context", "--current", "--namespace", NAMESPACE)
+    try:
+        models.account()
+        manifest = yaml.safe_load(written)
+        manifest["spec"]["storage"]["endpoint"] = local_azurite.endpoint
+        (shell.directory / "datacollection.yaml").write_text(json.dumps(manifest))
+        models.collection("default", storage=manifest["spec"]["storage"])
+        models.deployment("scoring", app="other")
+        models.deployment("churn")
+        shell.run(use)
+    finally:
+        models.api.kubectl("config", "set-context", "--current", "--namespace", "")
+    for name in ("scoring", "churn"):
+        models.roll_out(name)
+    eventually(lambda: (enabled(models, "other"), enabled(models, "churn")) == ({True}, {False}))
 
 
 @pytest.fixture
@@ -169,17 +195,62 @@ def test_each_command_of_the_table_is_one(collected: Actors, shell: Shell) -> No
 
 def test_credentials(models: Actors, shell: Shell, local_azurite: Azurite, eventually: Eventually) -> None:
     models.api.namespace(NAMESPACE)
-    create, change, given = blocks("sh", "cluster", page="docs/credentials.md")
+    (short,) = blocks("sh", "cluster", page="docs/datacollection.md")
+    create, change, sign, given, operators, pods_own = blocks("sh", "cluster", page="docs/credentials.md")
+    shell.run(short)
+    models.api.delete(f"/api/v1/namespaces/{NAMESPACE}/secrets/account")
     shell.run(create)
     shell.run(change)
     secret = models.secret("account")
     assert secret is not None
     assert base64.b64decode(secret["data"]["connectionString"]).decode() == local_azurite.connection_string
-    shell.variables["SAS"] = "sv=2024-11-04&sig=x"
+
+    shell.variables |= {"NAME": local_azurite.account_name, "GROUP": "models", "CLUSTER": "models"}
+    ours = azure_command_line(shell)
+    shell.run(sign)
     shell.run(given)
     secret = models.secret("writer")
     assert secret is not None
-    assert base64.b64decode(secret["data"]["sas"]).decode() == shell.variables["SAS"]
+    sas = base64.b64decode(secret["data"]["sas"]).decode()
+    with ContainerClient(local_azurite.endpoint, "modeldata", credential=AZURITE_KEY) as container:
+        if not container.exists():
+            container.create_container()
+        with ContainerClient(local_azurite.endpoint, "modeldata", credential=sas) as signed:
+            blob = signed.get_blob_client("data.csv")
+            blob.create_append_blob()
+            blob.append_block(b"row")
+            assert blob.download_blob().readall() == b"row"
+            with pytest.raises(HttpResponseError, match="not authorized"):
+                blob.delete_blob()
+        container.delete_blob("data.csv")
+
+    for manifest in yaml.safe_load_all((server.REPOSITORY / "manifests/install.yaml").read_text(encoding="utf-8")):
+        what = manifest["kind"], manifest["metadata"]["name"]
+        if what in (("ServiceAccount", CONTROLLER), ("Deployment", CONTROLLER)):
+            models.api.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    shell.run(operators)
+    shell.run(pods_own)
+    subjects = [each["subject"] for words, each in ours() if words == "identity federated-credential create"]
+    assert subjects == [
+        f"system:serviceaccount:{server.NAMESPACE}:{CONTROLLER}",
+        "system:serviceaccount:models:scoring",
+    ]
+    system = f"/namespaces/{server.NAMESPACE}"
+    account = models.api.get(f"/api/v1{system}/serviceaccounts/{CONTROLLER}")
+    deployment = models.api.get(f"/apis/apps/v1{system}/deployments/{CONTROLLER}")
+    assert account["metadata"]["annotations"]["azure.workload.identity/client-id"] == az.IDENTITY["clientId"]
+    assert deployment["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert {each["assignee_object_id"] for words, each in ours() if "role" in words} == {az.IDENTITY["principalId"]}
+
+
+def azure_command_line(shell: Shell) -> typing.Callable[[], list[tuple[str, dict[str, str]]]]:
+    """Give a shell the command `az`; return what it was asked."""
+    programs, log = shell.directory / "bin", shell.directory / "az.log"
+    programs.mkdir()
+    (programs / "az").write_text(f'#!/bin/sh\nexec {sys.executable} {az.__file__} "$@"\n')
+    (programs / "az").chmod(0o755)
+    shell.variables |= {"PATH": f"{programs}:{shell.variables['PATH']}", "AZ_LOG": str(log)}
+    return lambda: [json.loads(line) for line in log.read_text().splitlines()]
 
 
 WHOLE = [block for block in blocks("yaml") if "apiVersion" in block.text]

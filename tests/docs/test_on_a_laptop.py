@@ -8,21 +8,25 @@ import re
 import pytest
 
 from .conftest import run
-from .pages import blocks
+from .pages import REPOSITORY, blocks
 
 
 @pytest.mark.azurite
 def test_from_nothing_to_a_table(account: dict[str, str], tmp_path: pathlib.Path) -> None:
-    script, debug, prepare, doctor, collect, show = blocks("sh", "laptop", page="docs/collecting.md")
-    said, variables = run(script, tmp_path, account)
+    install, script, debug, prepare, doctor, collect, show = blocks("sh", "laptop", page="docs/collecting.md")
+    (tmp_path / "client").symlink_to(REPOSITORY / "client")
+    _, variables = run(install, tmp_path, account)
+    assert variables["PATH"].startswith(f"{tmp_path}/venv/bin:")
+    said, variables = run(script, tmp_path, {**variables, **account})
     assert said == "[[0.41], [0.29]]\n"
     said, variables = run(debug, tmp_path, variables)
     assert ",41,3" in said
     assert ",0.29" in said
     _, variables = run(prepare, tmp_path, variables)
-    said, variables = run(doctor, tmp_path, variables)
-    assert "wrong" not in said
-    assert re.search("^ok +storage", said, re.MULTILINE)
+    for command in (doctor, *blocks("sh", "laptop", page="client/README.md")):
+        said, variables = run(command, tmp_path, variables)
+        assert "wrong" not in said
+        assert re.search("^ok +storage", said, re.MULTILINE)
     _, variables = run(collect, tmp_path, variables)
     said, variables = run(show, tmp_path, variables)
     assert re.search(r"/inputs/\d{4}/\d\d/\d\d/data.csv$", said, re.MULTILINE)

@@ -9,7 +9,9 @@ import textwrap
 import pytest
 import yaml
 
-from .pages import Block, blocks
+from .pages import REPOSITORY, Block, blocks
+
+TESTS = [*(REPOSITORY / "tests/docs").rglob("*.py"), *(REPOSITORY / "tests/cluster").rglob("*.py")]
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.id)
@@ -29,5 +31,11 @@ def test_a_shell_understands_the_commands(block: Block) -> None:
     assert not done.stderr
 
 
-def test_every_place_that_a_fence_names_is_one_where_tests_run_commands() -> None:
-    assert {block.where.split(" ")[0] for block in blocks("sh")} == {"", "laptop", "cluster", "tryout"}
+def test_every_fence_says_where_its_commands_are_run() -> None:
+    assert {block.where for block in blocks("sh")} == {"laptop", "cluster", "localcluster", "machine"}
+
+
+@pytest.mark.parametrize(("page", "where"), sorted({(each.page, each.where) for each in blocks("sh")}))
+def test_some_test_asks_for_each_pages_commands(page: str, where: str) -> None:
+    asked = f'blocks("sh", "{where}", page="{page}")'
+    assert any(asked in path.read_text(encoding="utf-8") for path in TESTS)

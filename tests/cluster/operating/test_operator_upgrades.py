@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from .. import conftest, diabetes
+from .. import conftest, diabetes, installation
 
 REPOSITORY = conftest.REPOSITORY
 PARTS = ("operator", "client", "crds", "manifests", "examples/diabetes")
@@ -78,7 +78,7 @@ def test_models_do_not_notice_an_upgrade(
         conftest.localcluster("images", "operator", "diabetes", root=root)
 
     def replace_operator(root: pathlib.Path) -> None:
-        conftest.install(cluster, root)
+        installation.install(cluster, root)
 
     def address(name: str) -> str:
         (pod,) = world.get("pods", "-l", f"deployment={name}")["items"]

@@ -10,12 +10,10 @@ import typing
 
 import pytest
 
-from . import conftest, diabetes
+from .. import conftest, diabetes
+from ..installation import SYSTEM, left, uninstall_plainly
 
 CHART = conftest.REPOSITORY / "manifests/chart"
-MANIFESTS = conftest.REPOSITORY / "manifests"
-SYSTEM = "modeldata-system"
-CLUSTER_WIDE = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingadmissionpolicies"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,32 +39,6 @@ def helm(cluster: typing.Any) -> Helm:
     return Helm(cluster)
 
 
-@pytest.fixture(scope="module")
-def no_operator(cluster: typing.Any, operator: None) -> typing.Iterator[None]:
-    """Take the operator out that the other tests share, as the docs say; and bring it back."""
-    uninstall_plainly(cluster)
-    yield
-    conftest.install(cluster, conftest.REPOSITORY)
-
-
-def uninstall_plainly(cluster: typing.Any) -> None:
-    cluster.kubectl("apply", "-f", str(MANIFESTS / "uninstall.yaml"))
-    job = "job/modeldata-operator-retirement"
-    cluster.kubectl("-n", SYSTEM, "wait", "--for=condition=complete", job, "--timeout=120s")
-    cluster.kubectl("delete", "--ignore-not-found", "-f", str(MANIFESTS / "uninstall.yaml"))
-    cluster.kubectl("delete", "--ignore-not-found", "-f", str(MANIFESTS / "install.yaml"))
-    assert left(cluster) == []
-
-
-def left(cluster: typing.Any) -> list[str]:
-    """What of the operator is in the cluster, but for the CRD."""
-    wide = cluster.kubectl("get", CLUSTER_WIDE, "-l", "app.kubernetes.io/part-of=modeldata", "-o", "name")
-    kinds = "deployments,services,secrets,serviceaccounts,roles,rolebindings,jobs,networkpolicies,poddisruptionbudgets"
-    namespaced = cluster.kubectl("get", kinds, "-A", "-l", "app.kubernetes.io/part-of=modeldata", "-o", "name")
-    managed = "app.kubernetes.io/managed-by=modeldata-operator"
-    return (wide + namespaced + cluster.kubectl("get", "secrets", "-A", "-l", managed, "-o", "name")).split()
-
-
 def model(cluster: typing.Any, namespace: str) -> tuple[str, str, int, bool]:
     """The model's pod: its address, uid and restarts, and whether it is switched on."""
     (pod,) = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", "app=diabetes", "-o", "json"))["items"]
@@ -75,7 +47,6 @@ def model(cluster: typing.Any, namespace: str) -> tuple[str, str, int, bool]:
     return pod["status"]["podIP"], pod["metadata"]["uid"], status["restartCount"], settings["enabled"]
 
 
-@pytest.mark.usefixtures("no_operator")
 def test_a_model_serves_on_while_the_chart_is_installed_upgraded_and_uninstalled(
     cluster: typing.Any, helm: Helm, namespace: str, azurite: typing.Any, eventually: typing.Any
 ) -> None:
@@ -111,7 +82,6 @@ def test_a_model_serves_on_while_the_chart_is_installed_upgraded_and_uninstalled
     assert sorted(diabetes.collected(azurite, namespace)) == sorted(rows)
 
 
-@pytest.mark.usefixtures("no_operator")
 def test_applied_by_the_server_as_helm_4_does_it_meets_no_conflict(
     cluster: typing.Any, helm: Helm, eventually: typing.Any, tmp_path: pathlib.Path
 ) -> None:
@@ -128,7 +98,6 @@ def test_applied_by_the_server_as_helm_4_does_it_meets_no_conflict(
     uninstall_plainly(cluster)
 
 
-@pytest.mark.usefixtures("no_operator")
 def test_two_for_some_namespaces_work_side_by_side(
     cluster: typing.Any, helm: Helm, eventually: typing.Any, request: pytest.FixtureRequest
 ) -> None:

@@ -3,63 +3,34 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
+import pathlib
 import re
-import subprocess
 import time
 import typing
 
 import pytest
-import yaml
 
-from ..docs.pages import blocks
-from . import conftest
-from .test_chart import left, no_operator  # noqa: F401 (a fixture)
+from ...docs.pages import blocks
+from ..installation import left
+from ..shell import Shell
 
-(BLOCK,) = blocks("sh", "tryout")
-COMMANDS = BLOCK.text.splitlines()
+IMAGES, TRYOUT, _ = blocks("sh", "localcluster", page="README.md")
+COMMANDS = TRYOUT.text.splitlines()
 ORDER = re.compile(r"(order-\d+-\d+): (\[\[.*\]\]) -> (\[.*\])")
 
 pytestmark = pytest.mark.timeout(600)
 
 
-class Shell:
-    """A user's, in the checkout; the user's namespace is a test's own."""
-
-    def __init__(self, cluster: typing.Any, namespace: str, directory: typing.Any) -> None:
-        config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
-        for each in config["contexts"]:
-            each["context"]["namespace"] = namespace
-        kubeconfig = directory / "kubeconfig"
-        kubeconfig.write_text(json.dumps(config), encoding="utf-8")
-        path = f"{cluster.programs}:{os.environ['PATH']}"
-        self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig), "HOME": str(directory)}
-
-    def __call__(self, command: str, *, check: bool = True) -> str:
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=conftest.REPOSITORY,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-
 @pytest.fixture
 def shell(
     cluster: typing.Any,
-    no_operator: None,  # noqa: F811 (the fixture)
-    serving_image: None,
     namespace: str,
-    tmp_path: typing.Any,
+    tmp_path: pathlib.Path,
 ) -> typing.Iterator[Shell]:
     """In a cluster that never had the operator."""
     cluster.kubectl("delete", "crd", "datacollections.modeldata.dev")
-    made = Shell(cluster, namespace, tmp_path)
+    made = Shell(cluster, tmp_path, namespace)
+    made(IMAGES.text)
     yield made
     made("helm uninstall modeldata --namespace modeldata-system --ignore-not-found --wait --timeout 120s")
 
