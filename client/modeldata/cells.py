@@ -23,6 +23,13 @@ _NUMPY_NUMBERS = frozenset(
 """Names of types, as numpy may not be there; its ``float64`` is a ``float``, and ``bool`` is Python's name too."""
 
 
+def loaded(data: object, module: str, name: str) -> bool:
+    """Return whether data is of a class of a module that may not be there."""
+    # While another thread imports the module, it is there without its classes.
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(data, kind)
+
+
 def cell(value: object) -> object:
     """Return a value as orjson can write it, and as the CSV text is made of it.
 
@@ -50,10 +57,8 @@ def cell(value: object) -> object:
         return value.isoformat() if type(value).__name__ != "NaTType" else None
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
-    # A model that has one has loaded the module; another thread may be in the middle of that.
-    decimal = getattr(sys.modules.get("decimal"), "Decimal", None)
-    if decimal is not None and isinstance(value, decimal):
-        return str(value) if value.is_finite() else float_text(math.nan if value.is_nan() else float(value))
+    if loaded(value, "decimal", "Decimal"):
+        return _decimal_text(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise Refused("bytes in a cell are not collected")
     if isinstance(value, dict):
@@ -69,6 +74,10 @@ def cell(value: object) -> object:
         return None
     inner = listed(value) if hasattr(value, "tolist") else value
     return name_text(value) if isinstance(inner, type(value)) else cell(inner)
+
+
+def _decimal_text(value: typing.Any) -> str:
+    return str(value) if value.is_finite() else float_text(math.nan if value.is_nan() else float(value))
 
 
 def _key(key: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import typing
 
-from . import frames, rows
+from . import cells, rows
 
 
 def add(
@@ -25,13 +25,13 @@ def add(
             return [{**row, **headers} for row in data]
         is_column = rows.is_column(len(data), names, input_rows)
         return [[value, *values] for value in data] if is_column else [*data, *values]
-    if frames.loaded(data, "pandas", "DataFrame"):
+    if cells.loaded(data, "pandas", "DataFrame"):
         return data.assign(**headers)
-    if frames.loaded(data, "polars", "DataFrame"):
+    if cells.loaded(data, "polars", "DataFrame"):
         return data.with_columns(**{name: sys.modules["polars"].lit(value) for name, value in headers.items()})
-    if frames.loaded(data, "pyspark.sql", "DataFrame"):
+    if cells.loaded(data, "pyspark.sql", "DataFrame"):
         return data.toPandas().assign(**headers)
-    if frames.loaded(data, "numpy", "ndarray") and data.ndim in (1, 2) and not data.dtype.names:
+    if cells.loaded(data, "numpy", "ndarray") and data.ndim in (1, 2) and not data.dtype.names:
         numpy = sys.modules["numpy"]
         table = data.astype(object)
         if data.ndim == 1:

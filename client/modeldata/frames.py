@@ -11,21 +11,14 @@ import typing
 from . import cells
 
 
-def loaded(data: object, module: str, name: str) -> bool:
-    """Return whether data is of a class of a module that may not be there."""
-    # While another thread imports the module, it is there without its classes.
-    kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(data, kind)
-
-
 def is_frame(data: object) -> bool:
     """Return whether data is a DataFrame."""
-    return any(loaded(data, module, "DataFrame") for module in ("pandas", "polars", "pyspark.sql"))
+    return any(cells.loaded(data, module, "DataFrame") for module in ("pandas", "polars", "pyspark.sql"))
 
 
 def is_column(data: object) -> bool:
     """Return whether data is a Series or an Index."""
-    return any(loaded(data, *kind) for kind in (("pandas", "Series"), ("pandas", "Index"), ("polars", "Series")))
+    return any(cells.loaded(data, *kind) for kind in (("pandas", "Series"), ("pandas", "Index"), ("polars", "Series")))
 
 
 def names(frame: typing.Any) -> tuple[str, ...]:
@@ -38,22 +31,22 @@ def names(frame: typing.Any) -> tuple[str, ...]:
 
 def numbers(data: typing.Any) -> typing.Any:
     """Return a frame or a column as an array, where it is made of one of numpy's types of numbers; else None."""
-    if not loaded(data, "pandas", "DataFrame") and not loaded(data, "pandas", "Series"):
+    if not cells.loaded(data, "pandas", "DataFrame") and not cells.loaded(data, "pandas", "Series"):
         return None
     types = set(data.dtypes.tolist()) if data.ndim == 2 else {data.dtype}
     if len(types) != 1:
         return None
     (only,) = types
     # pandas' own types may have gaps, for which an array of numbers has no value.
-    return data.to_numpy() if loaded(only, "numpy", "dtype") and only.kind in "iufb" else None
+    return data.to_numpy() if cells.loaded(only, "numpy", "dtype") and only.kind in "iufb" else None
 
 
 def rows(frame: typing.Any) -> list[tuple[object, ...]]:
     """Return a frame's rows. Those of Spark are computed for it, as for its own ``collect()``."""
-    if loaded(frame, "pandas", "DataFrame"):
+    if cells.loaded(frame, "pandas", "DataFrame"):
         # Column by column: the frame's own conversion would make floats of integers beside floats.
         return list(zip(*(column(values) for _, values in frame.items())))
-    if loaded(frame, "polars", "DataFrame"):
+    if cells.loaded(frame, "polars", "DataFrame"):
         return list(zip(*map(column, frame.get_columns())))
     return [tuple(row) for row in frame.collect()]
 
@@ -65,15 +58,15 @@ def column(values: typing.Any) -> list[object]:
         cells.Refused: a value is none that Python can hold, such as a date of the year 29349.
 
     """
-    if loaded(values, "polars", "Series"):
+    if cells.loaded(values, "polars", "Series"):
         polars = sys.modules["polars"]
         if values.dtype == polars.Float32:
             return [None if text is None else float(text) for text in values.cast(polars.String).to_list()]
         return _listed(values)
-    if loaded(values, "pandas", "MultiIndex"):
+    if cells.loaded(values, "pandas", "MultiIndex"):
         return _listed(values)
     dtype = values.dtype
-    if loaded(dtype, "numpy", "dtype") and dtype.kind in "iufb":
+    if cells.loaded(dtype, "numpy", "dtype") and dtype.kind in "iufb":
         return list(cells.listed(values.to_numpy()))
     gaps = values.isna().tolist()
     found = _listed(values)

@@ -167,9 +167,11 @@ def _hook_child() -> None:
 
     In the child itself, and not before: what its parent registered is forgotten at its start.
     """
-    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-    if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, _at_exit, exitpriority=_LAST)
+    # A child has imported them wholly; elsewhere another thread may be in the middle of that.
+    parent = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
+    finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
+    if parent is not None and finalize is not None and parent() is not None:
+        finalize(None, _at_exit, exitpriority=_LAST)
 
 
 def _seconds_left() -> float:

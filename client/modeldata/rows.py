@@ -85,7 +85,7 @@ def _tables(data: object, names: tuple[str, ...], input_rows: int) -> list[Table
         return _from_list(data, names, input_rows)
     if data is None or isinstance(data, (str, bytes, bytearray, memoryview)):
         raise cells.Refused(f"{type(data).__name__} is not collected: give rows, an array or a DataFrame")
-    if frames.loaded(data, "numpy", "ndarray"):
+    if cells.loaded(data, "numpy", "ndarray"):
         return _from_array(data, names, input_rows)
     if frames.is_frame(data):
         array, own = frames.numbers(data), frames.names(data)
@@ -97,7 +97,7 @@ def _tables(data: object, names: tuple[str, ...], input_rows: int) -> list[Table
         return _from_list(frames.column(data), names, input_rows)
     if isinstance(data, dict):
         return _from_dict(data, names, input_rows)
-    if isinstance(data, numbers.Number) or frames.loaded(data, "numpy", "generic"):
+    if isinstance(data, numbers.Number) or cells.loaded(data, "numpy", "generic"):
         return _from_list([data], names, input_rows)
     if hasattr(data, "__array__") and hasattr(data, "ndim") and "numpy" in sys.modules:
         return _from_tensor(data, names, input_rows)

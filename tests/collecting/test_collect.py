@@ -7,13 +7,15 @@ import dataclasses
 import logging
 import math
 import re
+import sys
 import threading
+import types
 import typing
 
 import pytest
 
 import modeldata
-from modeldata import ModelDataCollector, pipeline, record, redaction, rows, text
+from modeldata import ModelDataCollector, lifecycle, pipeline, record, redaction, rows, text
 
 from .conftest import Spooled
 
@@ -52,6 +54,18 @@ def test_lists_are_written_as_they_are(spooled: Spooled, data: typing.Any, expec
     ModelDataCollector("m", "predictions").collect(data)
     assert cells(spooled()) == expected
     assert repr(data) == repr(kept)
+
+
+def test_multiprocessing_that_another_thread_is_still_importing_is_no_error(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("multiprocessing.process", "multiprocessing.util"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setattr(lifecycle, "_child_hooked", False)
+    monkeypatch.setattr(lifecycle, "wants_collect", True)
+    assert ModelDataCollector("m", "inputs").collect([[1]])
+    assert cells(spooled()) == ["1"]
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("count", [1, rows.PLAIN_ROWS, rows.PLAIN_ROWS + 1, 5000])
