@@ -39,7 +39,7 @@ def test_each_example_has_a_deployment(server: str) -> None:
     assert f"examples/serving/with_{server}.py" in (REPOSITORY / f"manifests/samples/{server}.yaml").read_text()
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)[^)]*\)|(?:-f) (\S+)", TEXT))
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)[^)]*\)|-f (\w\S+)", TEXT))
 def test_what_is_named_is_there(target: tuple[str, str]) -> None:
     link, file = target
     assert (REPOSITORY / "docs" / link if link else REPOSITORY / file).exists()

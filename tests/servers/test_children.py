@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import typing
@@ -23,13 +24,22 @@ def numbers(pod: typing.Any) -> list[int]:
     return sorted(rows["n"]) if len(rows) else []
 
 
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> typing.Iterator[None]:
+    """Kill a process that a failed test left: nobody waits for it then."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("parent", ["collects", "starts"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_deliver_before_they_have_ended(pod: typing.Any, method: str, parent: str) -> None:
     pod.settings(flushInterval="1h")
     command = [sys.executable, "-m", "children", method, parent]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=APPLICATIONS, env=pod.environment(), **pipes) as process:
+    with subprocess.Popen(command, cwd=APPLICATIONS, env=pod.environment(), **pipes) as process, ended(process):
         for number, (end, code) in enumerate(ENDS.items()):
             assert process.stdout.readline() == f"{code}\n", end
             assert set(range(10 * number, 10 * number + 10)) <= set(numbers(pod)), end
