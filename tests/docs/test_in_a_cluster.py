@@ -90,19 +90,24 @@ def test_as_the_readme_uses_it(models: Actors, shell: Shell, local_azurite: Azur
     models.api.namespace(NAMESPACE)
     models.api.kubectl("config", "set-context", "--current", "--namespace", NAMESPACE)
     try:
-        models.account()
+        shell.run(blocks("sh", "cluster", page="docs/credentials.md")[0])
         manifest = yaml.safe_load(written)
         manifest["spec"]["storage"]["endpoint"] = local_azurite.endpoint
         (shell.directory / "datacollection.yaml").write_text(json.dumps(manifest))
+        shell.run(use._replace(text=use.text.splitlines()[0]))
         models.collection("default", storage=manifest["spec"]["storage"])
         models.deployment("scoring", app="other")
+        eventually(lambda: models.status()["observedGeneration"] == 1)
         models.deployment("churn")
+        eventually(lambda: enabled(models, "churn") == {True})
         shell.run(use)
     finally:
         models.api.kubectl("config", "set-context", "--current", "--namespace", "")
-    for name in ("scoring", "churn"):
-        models.roll_out(name)
-    eventually(lambda: (enabled(models, "other"), enabled(models, "churn")) == ({True}, {False}))
+    eventually(lambda: enabled(models, "churn") == {False})
+    models.set_status("scoring", replicas=1, ready=1)  # as its controller says of every new generation
+    eventually(lambda: models.mark("scoring"))
+    models.roll_out("scoring")
+    eventually(lambda: enabled(models, "other") == {True})
 
 
 @pytest.fixture
