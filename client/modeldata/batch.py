@@ -55,25 +55,46 @@ class Builder:
         self.drops: list[tuple[counters.Drop, str, int]] = []
         """What can't be delivered: why, and how many rows. To be counted when the blocks are taken."""
 
-    def add(self, found: record.Record | None) -> None:
-        """Add a record's rows; one that can't be read is left out, or nothing behind it would arrive.
+    def add(self, found: record.Record | record.Run | None) -> None:
+        """Add a record's or a run's rows; what can't be read is left out, or nothing behind it would arrive.
 
         Raises:
-            redaction.KeyMissing: values must be hashed, and there is no key. Nothing of the record is added.
+            redaction.KeyMissing: values must be hashed, and there is no key. Nothing of it is added.
 
         """
         turns.give_way()
         if found is None:
             self.drops.append((counters.Drop.CORRUPT, "a damaged record in the spool", 1))
-            return
+        elif isinstance(found, record.Run):
+            # All of it is made into text before any is added: a key may be missing in the middle.
+            for csv, path in [each for singles in found.by_stream() for each in self._of_singles(singles)]:
+                self._put(csv, path)
+        else:
+            for csv, path in self._of_record(found):
+                self._put(csv, path)
+
+    def _of_singles(self, singles: record.Singles) -> list[tuple[text.Csv, str]]:
+        """Return the rows' text, and the path of their file."""
+        stream = self._streams.get(id(singles.stream)) or self._learn(singles.stream)
+        first, last = int(min(singles.microseconds)), int(max(singles.microseconds))
+        if first // _DAY_MICROSECONDS == last // _DAY_MICROSECONDS:
+            csv = text.singles_to_csv(singles, stream.layout)
+            if csv is not None:
+                return [(csv, self._path(singles.stream, first, stream))]
+        return [each for found in singles.records() for each in self._of_record(found)]
+
+    def _of_record(self, found: record.Record) -> list[tuple[text.Csv, str]]:
+        """Return the rows' text, and the path of their file; nothing where they are dropped."""
         try:
             stream = self._streams.get(id(found.stream)) or self._learn(found.stream)
-            csv, path = text.to_csv(found, stream.layout), self._path(found, stream)
+            return [(text.to_csv(found, stream.layout), self._path(found.stream, found.microseconds, stream))]
         except redaction.KeyMissing:
             raise
         except Exception as error:
             self.drops.append((counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows))
-            return
+            return []
+
+    def _put(self, csv: text.Csv, path: str) -> None:
         key = (path, csv.header)
         for data, rows in csv.chunks:
             if len(data) > BLOCK_BYTES:
@@ -90,11 +111,11 @@ class Builder:
             block.rows += rows
             self.bytes += len(data)
 
-    def _path(self, found: record.Record, stream: _Stream) -> str:
-        day = found.microseconds // _DAY_MICROSECONDS
+    def _path(self, of: record.Stream, microseconds: int, stream: _Stream) -> str:
+        day = microseconds // _DAY_MICROSECONDS
         path = stream.paths.get(day)
         if path is None:
-            path = target.directory(found.stream, found.microseconds, self._settings, self._storage.path)
+            path = target.directory(of, microseconds, self._settings, self._storage.path)
             stream.paths[day] = path
         return path
 

@@ -28,6 +28,13 @@ SINGLE = -1
 
 _ROWS, _ARRAY, _STREAM = b"[AS"
 _HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')
+_ID = rb'"([^"\\,\x00-\x1f\x7f-\xff]{%d,200})",'
+_SINGLE = rb"\[(\d+),(\d{16})," + _ID % 1 + _ID % 0 + rb"-1,1,\[\[([-+.,\dEaeflnrstu]{1,1000})\]\]\]\n"
+"""A line of one row of numbers, booleans and gaps, which have no other letters, under ids that CSV need not quote: its
+stream, microseconds, request, correlation and cells."""
+_SINGLE_LINE = re.compile(_SINGLE)
+_RUN = re.compile(b"(?:%b){1,64}" % _SINGLE.replace(b"(", b"(?:"))
+"""So many that the look at them holds the GIL for no longer than ``turns.WORK_SECONDS``."""
 _ROWS_OPTIONS = rows.JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
 _LETTER_N = ord("n")
 
@@ -85,6 +92,52 @@ class Record(typing.NamedTuple):
         return b"A" + orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE), table.payload
 
 
+class Run(typing.NamedTuple):
+    """Records of one row each, one behind the other, as most models' requests leave them.
+
+    All of them are looked at at once, and made into text at once, in a seventh of the time that it takes one by one:
+    their ids and cells stand in the file as they stand in the spool.
+    """
+
+    streams: typing.Mapping[int, Stream]
+    lines: list[tuple[bytes, bytes, bytes, bytes, bytes]]
+    """Stream, microseconds, request, correlation and cells, each as in the line."""
+
+    @property
+    def microseconds(self) -> int:
+        """When the first was collected."""
+        return int(self.lines[0][1])
+
+    def by_stream(self) -> typing.Iterator[Singles]:
+        """Yield what belongs to each stream."""
+        numbers = {line[0] for line in self.lines}
+        for number in sorted(numbers):
+            own = self.lines if len(numbers) == 1 else [line for line in self.lines if line[0] == number]
+            _, microseconds, requests, correlations, cells = zip(*own)
+            yield Singles(self.streams[int(number)], microseconds, requests, correlations, cells)
+
+    def records(self) -> typing.Iterator[Record]:
+        """Yield them one by one."""
+        for number, *line in self.lines:
+            yield from Singles(self.streams[int(number)], *((each,) for each in line)).records()
+
+
+class Singles(typing.NamedTuple):
+    """Those records of a run that are of one stream."""
+
+    stream: Stream
+    microseconds: tuple[bytes, ...]
+    requests: tuple[bytes, ...]
+    correlations: tuple[bytes, ...]
+    cells: tuple[bytes, ...]
+
+    def records(self) -> typing.Iterator[Record]:
+        """Yield them one by one."""
+        for microseconds, request, correlation, row in zip(*self[1:]):
+            table = rows.Table(self.stream.names, 1, rows.Encoding.JSON, b"[[%b]]" % row)
+            yield Record(self.stream, int(microseconds), request.decode(), correlation.decode(), SINGLE, table)
+
+
 def plain(head: list[object]) -> bytes | None:
     """Return the line of lists that are written as they are; None where cells must be looked at one by one.
 
@@ -106,23 +159,35 @@ class Reader:
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
 
-    def read(self, content: bytes, offset: int = 0) -> typing.Iterator[tuple[Record | None, int]]:
+    def read(self, content: bytes, start: int = 0) -> typing.Iterator[tuple[Record | Run | None, int]]:
         """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
 
-        Ends at the first line that is not (or not yet) whole.
+        What lies before the offset is read for its streams. Ends at the first line that is not (or not yet) whole.
         """
+        offset = 0
         while (end := content.find(b"\n", offset) + 1) > 0:
+            found: Record | Run | None = None
             kind = content[offset]
             if kind == _STREAM:
                 self._learn(content[offset + 1 : end])
             elif kind == _ARRAY:
-                record, end = self._array(content, offset, end)
+                found, end = self._array(content, offset, end)
                 if end > len(content):
                     return
-                yield record, end
-            else:
-                yield self._rows(content, offset, end), end
+            elif offset >= start:
+                found, end = self._run(content, offset) or (self._rows(content, offset, end), end)
+            if offset >= start and kind != _STREAM:
+                yield found, end
             offset = end
+
+    def _run(self, content: bytes, offset: int) -> tuple[Run, int] | None:
+        """Return a run that begins here, and the offset behind it."""
+        whole = _RUN.match(content, offset)
+        if whole is None:
+            return None
+        lines = _SINGLE_LINE.findall(content, offset, whole.end())
+        known = all(int(number) in self._streams for number in {line[0] for line in lines})
+        return (Run(self._streams, lines), whole.end()) if known else None
 
     def _learn(self, text: bytes) -> None:
         try:

@@ -26,7 +26,7 @@ class Segment:
         self._known = 0
         """Up to where the reader has seen the segment's streams."""
 
-    def read(self, start: int) -> typing.Iterator[tuple[record.Record | None, int]]:
+    def read(self, start: int) -> typing.Iterator[tuple[record.Record | record.Run | None, int]]:
         """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
 
         Ends at the first one that is not (or not yet) whole. Offsets are those that an earlier ``read`` yielded.
@@ -35,10 +35,9 @@ class Segment:
         with self.path.open("rb") as file:
             file.seek(first)
             content = file.read()
-        for found, end in self._reader.read(content):
+        for found, end in self._reader.read(content, start - first):
             self._known = max(self._known, first + end)
-            if first + end > start:
-                yield found, first + end
+            yield found, first + end
 
 
 class Found(typing.NamedTuple):

@@ -50,6 +50,8 @@ _END = b"\r\n"
 _NAN = cells.float_text(math.nan).encode()
 _EPOCH = datetime.datetime(1970, 1, 1)
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_OF_PLAIN_CELLS = b"+-.0123456789Eaeflrstu"
+"""What numbers, ``true`` and ``false`` are made of."""
 _MUST_QUOTE = frozenset(',"\r\n')
 _STRUCT_CODES = {
     "f8": "d", "f4": "f", "b1": "?",
@@ -104,6 +106,25 @@ def to_csv(of: record.Record, layout: Layout = Layout()) -> Csv:  # noqa: B008 (
     else:
         columns, around = (*columns, *AZUREML), _followed(of, comma, layout.azureml)
     return Csv(header(columns), _chunks(parts, around))
+
+
+def singles_to_csv(of: record.Singles, layout: Layout = Layout()) -> Csv | None:  # noqa: B008 (immutable)
+    """Return what ``to_csv`` of each would; None where it must be asked, as their columns are not all as they came."""
+    widths = {commas + 1 for commas in map(bytes.count, of.cells, itertools.repeat(b","))}
+    if layout.redactions or layout.azureml or len(widths) > 1:
+        return None
+    (width,) = widths
+    columns = names(of.stream.names, width)
+    cells: typing.Iterable[bytes] = of.cells
+    if any(b"n" in row for row in cells):
+        cells = [row.replace(b"null", b"") for row in cells]
+    end = b"," * (len(columns) - width) + _END
+    seconds = {each: second(int(each)).encode() for each in {each[:-6] for each in of.microseconds}}
+    lines = [
+        b"%b%bZ,%b,%b,%b%b" % (seconds[time[:-6]], time[-6:], correlation or request, request, row, end)
+        for time, request, correlation, row in zip(of.microseconds, of.requests, of.correlations, cells)
+    ]
+    return Csv(header((*LEADING, *columns)), [Chunk(b"".join(lines), len(lines))])
 
 
 class _Around(typing.NamedTuple):
@@ -181,10 +202,10 @@ def _features(table: rows.Table, layout: Layout) -> tuple[tuple[str, ...], typin
             return columns, _array_rows(table)
         cells = [row for part in _array_rows(table) for row in part]
     else:
-        plain = _plain_rows(table)
+        plain = _even_rows(table) or _plain_rows(table)
         if plain is None:
             return _mixed(table, layout)
-        cells, widths = plain, {commas + 1 for commas in map(bytes.count, plain, itertools.repeat(b","))}
+        cells, widths = plain
         columns = names(table.names, max(widths))
         if min(widths) < len(columns):
             cells = [row + b"," * (len(columns) - 1 - row.count(b",")) for row in cells]
@@ -253,8 +274,32 @@ def second(seconds: int) -> str:
     return (_EPOCH + datetime.timedelta(seconds=seconds)).isoformat() + "."
 
 
-def _plain_rows(table: rows.Table) -> list[bytes] | None:
-    """Return the rows, if they are lists of numbers and booleans: as JSON, so in CSV."""
+class _Plain(typing.NamedTuple):
+    """Rows of numbers, booleans and gaps, which stand in CSV as in JSON."""
+
+    rows: list[bytes]
+    widths: set[int]
+    """How many cells they have."""
+
+
+def _even_rows(table: rows.Table) -> _Plain | None:
+    """Return the rows, if they are plain and all of one width: seen at once, by what is left without the cells."""
+    payload = table.payload
+    if b"n" in payload:
+        payload = payload.replace(b"null", b"")
+    commas = payload.count(b",", 0, payload.find(b"]"))
+    if payload.translate(None, _OF_PLAIN_CELLS) != _skeleton(table.rows, commas):
+        return None
+    return _Plain(payload[2:-2].split(b"],["), {commas + 1})
+
+
+@functools.lru_cache(maxsize=8)
+def _skeleton(count: int, commas: int) -> bytes:
+    return b"[[%b]]" % b"],[".join([b"," * commas] * count)
+
+
+def _plain_rows(table: rows.Table) -> _Plain | None:
+    """Return the rows, if they are lists of numbers, booleans and gaps."""
     payload = table.payload
     if (
         b'"' in payload
@@ -270,7 +315,8 @@ def _plain_rows(table: rows.Table) -> list[bytes] | None:
     # Lists within lists, if other rows are none, come to the same number.
     if not all(map(bytes.endswith, lists[2:-1], itertools.repeat(b"],"))):
         return None
-    return [row[:-2] for row in lists[2:]]
+    plain = [row[:-2] for row in lists[2:]]
+    return _Plain(plain, {commas + 1 for commas in map(bytes.count, plain, itertools.repeat(b","))})
 
 
 def _cell_text(value: object) -> str | None:

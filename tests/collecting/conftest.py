@@ -55,6 +55,12 @@ def collected(tmp_path: pathlib.Path) -> typing.Callable[..., pipeline.Pipeline]
     return make
 
 
+def one_by_one(found: typing.Iterable[tuple[record.Record | record.Run | None, int]]) -> list[record.Record | None]:
+    """Return all that was read, each record by itself."""
+    lists = [each.records() if isinstance(each, record.Run) else [each] for each, _ in found]
+    return [each for one in lists for each in one]
+
+
 @pytest.fixture
 def collecting(
     collected: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -67,7 +73,7 @@ def collecting(
 
         def spooled() -> list[record.Record]:
             paths = sorted((tmp_path / "spool").glob("*/*.seg"))
-            found = [each for path in paths for each, _ in spool.Segment("s", path).read(0)]
+            found = [each for path in paths for each in one_by_one(spool.Segment("s", path).read(0))]
             assert None not in found
             return typing.cast("list[record.Record]", found)
 
