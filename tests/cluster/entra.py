@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import typing
@@ -61,30 +62,30 @@ class Entra(Authority):
         return claims["sub"] == self._subject and form.get("client_id") == self._client
 
 
-def account(cluster: typing.Any, namespace: str) -> tuple[list[str], typing.Callable[[Authority], Azurite]]:
-    """Prepare examples/azurite.yaml in a namespace, over https and with tokens.
+class Account:
+    """A storage account: examples/azurite.yaml in a namespace, over https and with tokens."""
 
-    Returns: the names that it has, and what starts it with an authority's certificate.
+    def __init__(self, cluster: typing.Any, namespace: str) -> None:
+        """Make its Service, which gives it the address that its certificate must have."""
+        text = (REPOSITORY / "examples/azurite.yaml").read_text(encoding="utf-8")
+        _, self._deployment, service = yaml.safe_load_all(text)
+        service["metadata"]["namespace"] = self._deployment["metadata"]["namespace"] = namespace
+        self._kubectl = functools.partial(cluster.kubectl, "-n", namespace)
+        self._kubectl("apply", "-f", "-", input=json.dumps(service))
+        address = self._kubectl("get", "service", "azurite", "-o", "jsonpath={.spec.clusterIP}")
+        host = f"azurite.{namespace}.svc"
+        self.names = f"DNS:{host}", f"IP:{address}"
+        self._urls = [f"https://{name}:10000/{ACCOUNT}" for name in (host, address)]
 
-    """
-    _, deployment, service = yaml.safe_load_all((REPOSITORY / "examples/azurite.yaml").read_text(encoding="utf-8"))
-    in_namespace = ("-n", namespace)
-    service["metadata"]["namespace"] = deployment["metadata"]["namespace"] = namespace
-    cluster.kubectl("apply", "-f", "-", input=json.dumps(service))
-    address = cluster.kubectl(*in_namespace, "get", "service", "azurite", "-o", "jsonpath={.spec.clusterIP}")
-    host = f"azurite.{namespace}.svc"
-
-    def start(authority: Authority) -> Azurite:
+    def start(self, authority: Authority) -> Azurite:
+        """Start it with an authority's certificate."""
         files = (f"--cert={authority.certificate}", f"--key={authority.key}")
-        cluster.kubectl(*in_namespace, "create", "secret", "tls", "azurite", *files)
-        spec = deployment["spec"]["template"]["spec"]
+        self._kubectl("create", "secret", "tls", "azurite", *files)
+        spec = self._deployment["spec"]["template"]["spec"]
         (container,) = spec["containers"]
         container["args"] = ["--oauth", "basic", "--cert", "/tls/tls.crt", "--key", "/tls/tls.key"]
         container["volumeMounts"].append({"name": "tls", "mountPath": "/tls"})
         spec["volumes"].append({"name": "tls", "secret": {"secretName": "azurite"}})
-        cluster.kubectl("apply", "-f", "-", input=json.dumps(deployment))
-        cluster.kubectl(*in_namespace, "rollout", "status", "deploy/azurite", "--timeout=120s")
-        inside, outside = (f"https://{name}:10000/{ACCOUNT}" for name in (host, address))
-        return Azurite(inside, outside, trusted=authority.certificate)
-
-    return [f"DNS:{host}", f"IP:{address}"], start
+        self._kubectl("apply", "-f", "-", input=json.dumps(self._deployment))
+        self._kubectl("rollout", "status", "deploy/azurite", "--timeout=120s")
+        return Azurite(*self._urls, trusted=authority.certificate)

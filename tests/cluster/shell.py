@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing
 
 import yaml
 
-from ..docs.pages import REPOSITORY
+from ..docs.pages import REPOSITORY, typed
 
 DOCKER = pathlib.Path(__file__).with_name("docker.py")
 
@@ -46,13 +45,4 @@ class Shell:
 
     def __call__(self, commands: str, *, check: bool = True) -> str:
         """Return what commands print; the first that fails is an error, unless told not to check."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=REPOSITORY,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0 or not check, f"{commands}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return typed(commands, REPOSITORY, self._environment, check=check)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import pathlib
-import subprocess
 import tempfile
 
 import pytest
 
-from ..docs.pages import REPOSITORY, blocks
+from ..docs.pages import REPOSITORY, blocks, typed
 
 pytestmark = [pytest.mark.own_cluster, pytest.mark.timeout(900)]
 
@@ -30,13 +29,4 @@ def test_make_demo_holds_and_make_demo_down_removes_it() -> None:
 
 def run(command: str, state: pathlib.Path) -> str:
     """Run a command for a cluster of this test's own; return what it printed."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=REPOSITORY,
-        env={**os.environ, "LOCALCLUSTER_STATE": str(state)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
+    return typed(command, REPOSITORY, {**os.environ, "LOCALCLUSTER_STATE": str(state)})

@@ -51,11 +51,11 @@ class SigningSpace(Space):
 def space(
     cluster: typing.Any, operator: None, serving_image: None, namespace: str, tmp_path: pathlib.Path
 ) -> typing.Iterator[SigningSpace]:
-    names, start = entra.account(cluster, namespace)
+    account = entra.Account(cluster, namespace)
     subject = f"system:serviceaccount:{namespace}:churn"
-    authority = entra.Entra(cluster, tmp_path, subject=subject, client=IDENTITY["clientId"], names=names)
+    authority = entra.Entra(cluster, tmp_path, subject=subject, client=IDENTITY["clientId"], names=account.names)
     try:
-        azurite = start(authority)
+        azurite = account.start(authority)
         azurite.container(namespace).create_container()  # the identity's role is for a container
         made = SigningSpace(cluster, azurite, namespace, authority)
         made.kubectl("create", "configmap", "azure", f"--from-file=authority.crt={authority.certificate}")

@@ -120,20 +120,35 @@ collect(0, 10)
 print("collected", flush=True)
 sys.stdin.readline()
 assert modeldata.flush(60)
+sys.stdin.readline()
 """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", MODEL + script],
         env=pod.environment(),
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "collected\n"
-    eventually(lambda: proxy.requests >= 3)
-    proxy.down = False
-    _, log = process.communicate("go on\n", timeout=120)
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline() == "collected\n"
+            eventually(lambda: proxy.requests >= 3)
+            proxy.down = False
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            # The rows are there a moment before it is said, and who ends at once says no more.
+            log = ""
+            while "again" not in log and (line := process.stderr.readline()):
+                log += line
+            process.stdin.write("end\n")
+            process.stdin.flush()
+            log += process.stderr.read()
+            process.wait(120)
+        finally:
+            process.kill()
     assert process.returncode == 0, log
     lines = [line for line in log.splitlines() if line.startswith("modeldata: ")]
     waits, again = [line for line in lines if "rows wait" in line], [line for line in lines if "again" in line]

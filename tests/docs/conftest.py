@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections.abc
 import os
 import pathlib
-import subprocess
 import sys
 
 import pytest
 
 from ..apiserver.conftest import actors, operated, webhook_api  # noqa: F401 (fixtures)
 from ..conftest import Azurite
-from .pages import Block
+from .pages import Block, typed
 
 Run = collections.abc.Callable[..., str]
 
@@ -23,17 +22,9 @@ def run(
     """Run a block as a shell would; return what it printed, and the variables as it leaves them."""
     path = variables.get("PATH") or f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     left = directory / "variables"
-    done = subprocess.run(
-        ["bash", "-aeuo", "pipefail", "-c", f"{block.text}\nenv -0 > {left}"],
-        cwd=directory,
-        env={**os.environ, **variables, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"{block.id}: {block.text}\n{done.stdout}{done.stderr}"
-    return done.stdout, dict(each.split("=", 1) for each in left.read_text().split("\0") if each)
+    environment = {**os.environ, **variables, "PATH": path}
+    said = typed(f"# {block.id}\n{block.text}\nenv -0 > {left}", directory, environment)
+    return said, dict(each.split("=", 1) for each in left.read_text().split("\0") if each)
 
 
 @pytest.fixture

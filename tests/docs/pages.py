@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import subprocess
 import typing
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -38,6 +39,23 @@ def blocks(language: str, where: str | None = None, *, page: str = "") -> list[B
         for each in _ALL
         if each.language == language and (where is None or each.where == where) and (not page or each.page == page)
     ]
+
+
+def typed(commands: str, directory: pathlib.Path, environment: typing.Mapping[str, str], *, check: bool = True) -> str:
+    """Run commands as a user's shell would; return what they print.
+
+    The first that fails is an error, unless told not to check. Variables are exported.
+    """
+    done = subprocess.run(
+        ["bash", "-aeuo", "pipefail", "-c", commands],
+        cwd=directory,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 or not check, f"{commands}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def _read(path: pathlib.Path) -> typing.Iterator[Block]:
