@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing
 
 from . import counters, journal, record, redaction, settings, target, text, turns
@@ -75,12 +76,13 @@ class Builder:
 
     def _of_singles(self, singles: record.Singles) -> list[tuple[text.Csv, str]]:
         """Return the rows' text, and the path of their file."""
-        stream = self._streams.get(id(singles.stream)) or self._learn(singles.stream)
-        first, last = int(min(singles.microseconds)), int(max(singles.microseconds))
-        if first // _DAY_MICROSECONDS == last // _DAY_MICROSECONDS:
-            csv = text.singles_to_csv(singles, stream.layout)
-            if csv is not None:
-                return [(csv, self._path(singles.stream, first, stream))]
+        with contextlib.suppress(Exception):  # one by one, then: what can't be written is left out there
+            stream = self._streams.get(id(singles.stream)) or self._learn(singles.stream)
+            first, last = int(min(singles.microseconds)), int(max(singles.microseconds))
+            if first // _DAY_MICROSECONDS == last // _DAY_MICROSECONDS:
+                csv = text.singles_to_csv(singles, stream.layout)
+                if csv is not None:
+                    return [(csv, self._path(singles.stream, first, stream))]
         return [each for found in singles.records() for each in self._of_record(found)]
 
     def _of_record(self, found: record.Record) -> list[tuple[text.Csv, str]]:

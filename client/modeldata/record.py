@@ -29,7 +29,7 @@ SINGLE = -1
 _ROWS, _ARRAY, _STREAM = b"[AS"
 _HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')
 _ID = rb'"([^"\\,\x00-\x1f\x7f-\xff]{%d,200})",'
-_SINGLE = rb"\[(\d+),(\d{16})," + _ID % 1 + _ID % 0 + rb"-1,1,\[\[([-+.,\dEaeflnrstu]{1,1000})\]\]\]\n"
+_SINGLE = rb"\[(\d{1,18}),(\d{16})," + _ID % 1 + _ID % 0 + rb"-1,1,\[\[([-+.,\dEaeflnrstu]{1,1000})\]\]\]\n"
 """A line of one row of numbers, booleans and gaps, which have no other letters, under ids that CSV need not quote: its
 stream, microseconds, request, correlation and cells."""
 _SINGLE_LINE = re.compile(_SINGLE)

@@ -110,7 +110,7 @@ def to_csv(of: record.Record, layout: Layout = Layout()) -> Csv:  # noqa: B008 (
 
 def singles_to_csv(of: record.Singles, layout: Layout = Layout()) -> Csv | None:  # noqa: B008 (immutable)
     """Return what ``to_csv`` of each would; None where it must be asked, as their columns are not all as they came."""
-    widths = {commas + 1 for commas in map(bytes.count, of.cells, itertools.repeat(b","))}
+    widths = _widths(of.cells)
     if layout.redactions or layout.azureml or len(widths) > 1:
         return None
     (width,) = widths
@@ -316,7 +316,11 @@ def _plain_rows(table: rows.Table) -> _Plain | None:
     if not all(map(bytes.endswith, lists[2:-1], itertools.repeat(b"],"))):
         return None
     plain = [row[:-2] for row in lists[2:]]
-    return _Plain(plain, {commas + 1 for commas in map(bytes.count, plain, itertools.repeat(b","))})
+    return _Plain(plain, _widths(plain))
+
+
+def _widths(plain: typing.Iterable[bytes]) -> set[int]:
+    return {commas + 1 for commas in map(bytes.count, plain, itertools.repeat(b","))}
 
 
 def _cell_text(value: object) -> str | None:

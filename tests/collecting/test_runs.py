@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import orjson
 import pytest
 
-from modeldata import batch, record, redaction, rows, settings, spool
+from modeldata import batch, record, redaction, rows, settings, spool, text
 
 from .conftest import one_by_one
 
@@ -148,3 +148,13 @@ def test_of_a_run_nothing_is_added_while_a_key_is_missing() -> None:
     with pytest.raises(redaction.KeyMissing):
         builder.add(run)
     assert builder.blocks() == ()
+
+
+def test_a_run_that_can_not_be_written_at_once_is_written_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> text.Csv:
+        raise OverflowError
+
+    made = usual(10)
+    ((run, _),) = record.Reader().read(content(made)[0])
+    monkeypatch.setattr(text, "singles_to_csv", fail)
+    assert built([run]) == built(made)

@@ -41,6 +41,13 @@ def blocks(language: str, where: str | None = None, *, page: str = "") -> list[B
     ]
 
 
+def table_commands() -> list[str]:
+    """Return the commands of docs/troubleshooting.md's table, in order."""
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    cells = [line.rsplit(" | ", 1)[1].removesuffix(" |") for line in text.splitlines() if line.count(" | ") == 2]
+    return [cell.strip("`") for cell in cells if cell.startswith("`kubectl")]
+
+
 def typed(commands: str, directory: pathlib.Path, environment: typing.Mapping[str, str], *, check: bool = True) -> str:
     """Run commands as a user's shell would; return what they print.
 

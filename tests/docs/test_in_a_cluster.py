@@ -24,7 +24,7 @@ from ..apiserver.conftest import Operated
 from ..conftest import AZURITE_KEY, Azurite, Eventually
 from . import az
 from .conftest import run
-from .pages import Block, blocks
+from .pages import Block, blocks, table_commands
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.azurite]
 NAMESPACE = "models"
@@ -181,16 +181,9 @@ def test_the_first_look_when_nothing_is_collected(collected: Actors, shell: Shel
     assert "CredentialsReady" in said
 
 
-def table_commands() -> list[str]:
-    """Return the commands of docs/troubleshooting.md's table that need neither a pod that runs nor its log."""
-    text = (server.REPOSITORY / "docs/troubleshooting.md").read_text()
-    cells = [line.rsplit(" | ", 1)[1].removesuffix(" |") for line in text.splitlines() if line.count(" | ") == 2]
-    commands = [cell.strip("`") for cell in cells if cell.startswith("`kubectl")]
-    return [each for each in commands if " exec " not in each and " logs " not in each]
-
-
 def test_each_command_of_the_table_is_one(collected: Actors, shell: Shell) -> None:
-    commands = table_commands()
+    # Those that need neither a pod that runs nor its log.
+    commands = [each for each in table_commands() if " exec " not in each and " logs " not in each]
     assert len(commands) > 15
     for command in commands:
         # There has been one rollout, so there is nothing to go back to, or to wait for.

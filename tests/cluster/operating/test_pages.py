@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from ...docs.pages import DOCS, blocks
+from ...docs.pages import blocks, table_commands
 from ..churn import Collected, Space, new_space
 from ..shell import Shell
 
@@ -49,12 +49,9 @@ def models(cluster: typing.Any, operator: None, azurite: typing.Any, serving_ima
         yield
 
 
-def table_commands(verbs: str) -> list[str]:
-    """Return the commands of docs/troubleshooting.md's table with one of these verbs of kubectl, in order."""
-    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
-    cells = [line.rsplit(" | ", 1)[1].removesuffix(" |") for line in text.splitlines() if line.count(" | ") == 2]
-    commands = [cell.strip("`") for cell in cells if cell.startswith("`kubectl")]
-    return sorted({each for each in commands if re.search(f" ({verbs}) ", each)})
+def with_verb(verbs: str) -> list[str]:
+    """Return the table's commands with one of these verbs of kubectl, each once."""
+    return sorted({each for each in table_commands() if re.search(f" ({verbs}) ", each)})
 
 
 @pytest.mark.usefixtures("models")
@@ -70,7 +67,7 @@ def test_a_pod_is_asked_what_is_wrong(cluster: typing.Any, tmp_path: pathlib.Pat
         said = shell(doctor.text)
         assert re.search("^ok +storage", said, re.MULTILINE)
         assert "wrong" not in said
-    asking, rollouts = table_commands("exec|logs"), table_commands("rollout")
+    asking, rollouts = with_verb("exec|logs"), with_verb("rollout")
     assert (len(asking), len(rollouts)) == (2, 2)
     for command in asking:
         assert shell(command)
