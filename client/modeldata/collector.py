@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import time
@@ -30,13 +31,23 @@ DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
 
 # What collect() uses in each call, by a name that is found at once.
-_LOOK_MICROSECONDS = settings.LOOK_MICROSECONDS
 _PLAIN_CELLS = rows.PLAIN_CELLS
-_PLAIN_ROWS = rows.PLAIN_ROWS
 _SINGLE = record.SINGLE
 _enter = request.enter
 _now = time.time_ns
 _plain = record.plain
+
+
+@dataclasses.dataclass(frozen=True)
+class _Obeyed:
+    """What a collector makes of the settings that it obeys."""
+
+    settings: settings.Settings
+    percent: int
+    """Of the requests, how many are collected; 0 where collection is off."""
+    stream: record.Stream
+    headers: dict[str, object]
+    """The correlation headers, as far as they are the same for all requests."""
 
 
 class ModelDataCollector:
@@ -90,12 +101,12 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], record.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
-        self._latest = settings.OFF
-        """The settings that ``_stream`` obeys."""
-        self._second = 0, ""
-        """The last row's, and its text."""
+        self._plain_rows = 0 if self._debug else rows.PLAIN_ROWS
+        """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"
-        self._headers = self._correlation_headers(settings.OFF)
+        self._obeyed = self._obey(settings.OFF)
+        self._second = 0, 0, ""
+        """The last row's, in microseconds: its begin, its end, and its text."""
         # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
         if pipeline.current() is None:
             logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
@@ -124,31 +135,32 @@ class ModelDataCollector:
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             microseconds = _now() // 1000
             live = ours.live
-            if not 0 <= microseconds - live.looked < _LOOK_MICROSECONDS:
+            if not live.looked <= microseconds < live.look_at:
                 live.current()
-            latest = live.latest
-            if latest is not self._latest:
-                self._obey(latest)
-            stream = self._stream  # once: another thread may obey newer settings in the middle of this call
-            if not latest.enabled:
+            obeyed = self._obeyed  # all at once: another thread may obey newer settings in the middle of this call
+            if live.latest is not obeyed.settings:
+                obeyed = self._obeyed = self._obey(live.latest)
+            percent = obeyed.percent
+            if not percent:
                 request.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             given = _correlation(user_correlation_id) if user_correlation_id else ""
             current = _enter(self.designation, given, microseconds)
-            if latest.percent < 100 and not request.is_sampled(current.id, latest.percent):
+            if percent < 100 and not request.is_sampled(current.id, percent):
                 return self._leave_out(current, microseconds, ours)
             if not ours.shipper.running:
                 ours.shipper.start()
-            count, line = 0, None
-            if type(input_data) is list and 0 < (count := len(input_data)) <= _PLAIN_ROWS and not self._debug:
+            line = None
+            if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]
                 if type(first) is list and len(first) <= _PLAIN_CELLS:
+                    stream = obeyed.stream
                     first_row = _SINGLE if count == 1 else 0
                     line = _plain(
                         [stream.number, microseconds, current.id, current.correlation, first_row, count, input_data]
                     )
             if line is None:
-                count = self._collect_tables(input_data, current, microseconds, ours)
+                count = self._collect_tables(input_data, current, microseconds, obeyed, ours)
             else:
                 ours.writer.write(stream, line, count)
             if lifecycle.wants_collect:
@@ -184,15 +196,10 @@ class ModelDataCollector:
         microseconds = time.time_ns() // 1000
         given = _correlation(user_correlation_id) if user_correlation_id else ""
         current = request.enter(self.designation, given, microseconds)
-        current.input_rows = self._collect_tables(data, current, microseconds, None)
+        current.input_rows = self._collect_tables(data, current, microseconds, self._obeyed, None)
         return self._correlations(current, microseconds) if self._is_inputs else None
 
-    def _obey(self, latest: settings.Settings) -> None:
-        self._stream = self._stream_of(self.feature_names, latest.redactions)
-        self._headers = self._correlation_headers(latest)
-        self._latest = latest  # last: other threads take it that the rest is in place
-
-    def _correlation_headers(self, latest: settings.Settings) -> dict[str, object]:
+    def _obey(self, latest: settings.Settings) -> _Obeyed:
         known = target.identity(self._stream, latest.identity)
         fixed = (
             "",
@@ -204,7 +211,12 @@ class ModelDataCollector:
             known.model_version,
             "",
         )
-        return dict(zip(text.AZUREML, fixed))
+        return _Obeyed(
+            settings=latest,
+            percent=latest.percent if latest.enabled else 0,
+            stream=self._stream_of(self.feature_names, latest.redactions),
+            headers=dict(zip(text.AZUREML, fixed)),
+        )
 
     def _leave_out(
         self, current: request.Request, microseconds: int, ours: pipeline.Pipeline
@@ -214,12 +226,12 @@ class ModelDataCollector:
         return self._correlations(current, microseconds) if self._is_inputs else None
 
     def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
-        second, prefix = self._second
-        if second != microseconds // 1_000_000:
+        begin, end, prefix = self._second
+        if not begin <= microseconds < end:
             second = microseconds // 1_000_000
             prefix = text.second(second)
-            self._second = second, prefix
-        found = self._headers.copy()
+            self._second = second * 1_000_000, (second + 1) * 1_000_000, prefix
+        found = self._obeyed.headers.copy()
         found["$aml_dc_correlation_id"] = current.correlation or current.id
         found["$aml_dc_scoring_timestamp"] = prefix + str(microseconds)[-6:]
         found["$aml_request_id"] = current.id
@@ -236,14 +248,19 @@ class ModelDataCollector:
             logger.warning("modeldata: not printed: %s", detail)
 
     def _collect_tables(
-        self, data: object, current: request.Request, microseconds: int, ours: pipeline.Pipeline | None
+        self,
+        data: object,
+        current: request.Request,
+        microseconds: int,
+        obeyed: _Obeyed,
+        ours: pipeline.Pipeline | None,
     ) -> int:
         tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
         count = sum(table.rows for table in tables)
         first = 0
         for table in tables:
             each = record.Record(
-                self._stream_of(table.names, self._latest.redactions),
+                self._stream_of(table.names, obeyed.settings.redactions),
                 microseconds,
                 current.id,
                 current.correlation,

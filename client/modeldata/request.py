@@ -64,6 +64,7 @@ class _Given(Request):
 
 
 _current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("modeldata_request", default=None)
+_get, _set = _current.get, _current.set
 
 
 def enter(designation: str, user_correlation_id: str, microseconds: int) -> Request:
@@ -74,21 +75,23 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
     ``<id>.<n>``, until that request is over: a task that was started in it and serves others since, as the one that
     gathers batches does, must not give them its id.
     """
-    request = _current.get()
+    request = _get()
     if request is not None and designation not in request.designations:
         request.designations += (designation,)
         if user_correlation_id:
             request.correlation = user_correlation_id
         return request
-    if isinstance(request, _Given) and not request.span.is_over:
+    if type(request) is _Given and not request.span.is_over:
         request = request.next_part(user_correlation_id, designation)
     else:
         request = Request()
-        request.id = new_id(microseconds)
+        # As ``new_id`` does nearly always; a call more would be felt.
+        of_now = _time <= microseconds < _until
+        request.id = _prefix + str(next(_count)) if of_now else new_id(microseconds)
         request.correlation = user_correlation_id
         request.designations = (designation,)
         request.input_rows = 0
-    _current.set(request)
+    _set(request)
     return request
 
 
@@ -175,7 +178,7 @@ looked at, it has room for what 0.05 s can bring."""
 
 _process = ""
 _prefix = ""
-_time = 0
+_time = _until = 0
 _count = itertools.count(_FIRST_COUNT)
 
 
@@ -188,21 +191,22 @@ def new_id(microseconds: int) -> str:
         microseconds: since the epoch.
 
     """
-    global _prefix, _time
-    if not 0 <= microseconds - _time < _SAME_TIME:
+    global _prefix, _time, _until
+    if not _time <= microseconds < _until:
         if next(_count) > _MOST_COUNT:
             _draw()
         milliseconds = microseconds // 1000
-        _prefix, _time = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-{_process}", microseconds
+        _prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-{_process}"
+        _time, _until = microseconds, microseconds + _SAME_TIME
     return _prefix + str(next(_count))
 
 
 def _draw() -> None:
-    global _process, _count, _time
+    global _process, _count, _time, _until
     noise = _noise.getrandbits(42)
     _process = f"7{noise & 0xFFF:03x}-{0x8000 | (noise >> 12) & 0x3FFF:04x}-{(noise >> 26) & 0xFFFF:04x}"
     _count = itertools.count(_noise.randrange(_FIRST_COUNT, _MOST_COUNT))
-    _time = 0
+    _time = _until = 0
 
 
 def _after_fork() -> None:

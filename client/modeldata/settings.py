@@ -175,7 +175,9 @@ class LiveSettings:
         self.latest = OFF
         """The settings in force, as of the last look."""
         self.looked = time.time_ns() // 1000
-        """When, in microseconds since the epoch. ``latest`` is as good as ``current()`` until the next look is due."""
+        """When, in microseconds since the epoch."""
+        self.look_at = self.looked + LOOK_MICROSECONDS
+        """When the next look is due: until then (and from ``looked`` on) ``latest`` is as good as ``current()``."""
         self._signature: tuple[int, int, int] | None = None
         self._complained = False
         self._look()  # here, or a thread that asks while another reads the file for the first time is told OFF
@@ -183,8 +185,8 @@ class LiveSettings:
     def current(self) -> Settings:
         """Return the settings in force. Costs a clock reading, and now and then a ``stat``."""
         now = time.time_ns() // 1000
-        if not 0 <= now - self.looked < LOOK_MICROSECONDS:  # or the clock was set back
-            self.looked = now
+        if not self.looked <= now < self.look_at:  # or the clock was set back
+            self.looked, self.look_at = now, now + LOOK_MICROSECONDS
             self._look()
         return self.latest
 

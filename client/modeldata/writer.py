@@ -20,7 +20,11 @@ SEGMENT_BYTES = 1024 * 1024
 
 
 _BROKEN = -1
-"""For room: what is behind the whole records of a segment is unknown."""
+"""For a limit: what is behind the whole records of a segment is unknown."""
+_WRITING = -2
+"""For a limit: a record is being written."""
+
+_write = os.write
 
 
 class Writer:
@@ -46,15 +50,14 @@ class Writer:
         self._life: typing.BinaryIO | None = None
         # Re-entrant: a signal handler may collect while its thread is in here.
         self._lock = threading.RLock()
-        self._writing = False
         self._interrupting: list[tuple[record.Stream, bytes, int, bytes]] = []
         self._descriptor = -1
         self._sequence = 0
         self._before = self._size = 0
         """Bytes in the segments before, and in the present one."""
-        self._room = _BROKEN
-        """How many more bytes the segment takes without another look, if all of it up to ``_size`` is whole records,
-        and nothing is behind it."""
+        self._limit = _BROKEN
+        """A record that ends before it is written without a look at what else there is, if all of the segment up to
+        ``_size`` is whole records, and nothing is behind it."""
         self._defined: set[int] = set()
         """Numbers of the streams that this segment defines."""
 
@@ -72,7 +75,7 @@ class Writer:
     def full_at(self, value: int) -> None:
         with self._lock:
             self._full_at = value
-            self._room = min(self._room, 0)  # the next row is looked at under the new bound
+            self._limit = min(self._limit, 0)  # the next row is looked at under the new bound
 
     def write(self, stream: record.Stream, line: bytes, rows: int, array: bytes = b"", *, again: bool = False) -> None:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
@@ -88,32 +91,31 @@ class Writer:
 
         """
         with self._lock:
-            if self._writing:
-                self._interrupting.append((stream, line, rows, array))
-                return
-            self._writing = True
+            limit, size = self._limit, len(line)
+            end = self._size + size
             try:
-                # The way of nearly every row, within a request of the model.
-                data, size = line, len(line) + len(array)
-                if size > self._room or stream.number not in self._defined:
-                    data = self._prepared(stream, line, size)
-                    size += len(data) - len(line)
-                room = self._room
-                self._room = _BROKEN  # a signal handler may raise anywhere: the next row then goes to a new segment
-                if (os.writev(self._descriptor, (data, array)) if array else os.write(self._descriptor, data)) != size:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self._size += size
-                if data is not line:
-                    self._defined.add(stream.number)
-                self._room = room - size if room > size else 0
+                # Until all is written: where a signal handler raises in between, the next row goes to a new segment.
+                self._limit = _WRITING
+                if end > limit or stream.number not in self._defined or array:
+                    if limit == _WRITING:
+                        self._interrupting.append((stream, line, rows, array))
+                        return
+                    end, limit = self._write_with_a_look(stream, line, array, limit)
+                # The way of nearly every row, within a request of the model: each line of it is felt.
+                elif _write(self._descriptor, line) != size:
+                    raise _no_space()
+                self._size = end
+                self._limit = limit
                 self._counters.accepted += rows
             except OSError as error:
-                self._writing = False
+                self._limit = _BROKEN
                 self._fail(error, stream, line, rows, array, again=again)
             except _Full:
+                self._limit = limit
                 self._counters.drop(counters.Drop.SPOOL_FULL, "the spool holds as much as it may", rows)
-            finally:
-                self._writing = False
+            except BaseException:
+                self._limit = _BROKEN
+                raise
             while self._interrupting:
                 self.write(*self._interrupting.pop(0))
 
@@ -132,24 +134,29 @@ class Writer:
 
         """
         with self._lock:
-            if self._directory is not None and not self._writing and not self._is_there(self._directory):
+            if self._directory is not None and self._limit != _WRITING and not self._is_there(self._directory):
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
-    def _prepared(self, stream: record.Stream, line: bytes, size: int) -> bytes:
-        """Return what is to be written so that a line can be read, to a segment that has room for it.
+    def _write_with_a_look(self, stream: record.Stream, line: bytes, array: bytes, limit: int) -> tuple[int, int]:
+        """Write a record that needs more than a ``write()``; return where it ends, and the limit from then on.
 
         Raises:
-            _Full: the pod's spool has not.
-            OSError: there is no such segment.
+            _Full: the pod's spool has no room for it.
+            OSError: it can't be written.
 
         """
-        if self.written + size > self._full_at:
+        if self.written + len(line) + len(array) > self._full_at:
             raise _Full
-        if self._room == _BROKEN or self._size >= SEGMENT_BYTES:
+        if limit == _BROKEN or self._size >= SEGMENT_BYTES:
             self._open_next()
-        self._room = max(0, min(self._full_at - self.written, SEGMENT_BYTES - self._size))
-        return line if stream.number in self._defined else stream.to_line() + line
+        known = stream.number in self._defined
+        data = line if known else stream.to_line() + line
+        size = len(data) + len(array)
+        if (os.writev(self._descriptor, (data, array)) if array else _write(self._descriptor, data)) != size:
+            raise _no_space()
+        self._defined.add(stream.number)
+        return self._size + size, min(self._full_at - self._before, SEGMENT_BYTES)
 
     def _is_there(self, directory: pathlib.Path) -> bool:
         ours = [self._descriptor] if self._descriptor >= 0 else []
@@ -164,11 +171,11 @@ class Writer:
             self._leave()
             self.write(stream, line, rows, array, again=True)
             return
-        if self._room == _BROKEN and self._descriptor >= 0:
+        if self._descriptor >= 0:
             # Cut off what was half written, so that a full disk does not cost a segment for each call.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-                self._room = 0
+                self._limit = 0
         self._counters.drop(counters.Drop.DISK, f"the spool can't be written: {error.strerror}", rows)
 
     def _open_next(self) -> None:
@@ -186,7 +193,7 @@ class Writer:
             self._sequence -= 1  # ``position`` must not name a segment that never came to be
             raise
         self._before += self._size
-        self._size = self._room = 0
+        self._size = 0
         self._defined = set()
 
     def _open_directory(self) -> None:
@@ -211,8 +218,12 @@ class Writer:
             os.close(self._descriptor)
         if self._life is not None:
             self._life.close()
-        self._directory, self._life, self._descriptor, self._room = None, None, -1, _BROKEN
+        self._directory, self._life, self._descriptor, self._limit = None, None, -1, _BROKEN
 
 
 class _Full(Exception):  # noqa: N818 (a verdict)
     """The spool holds what it may."""
+
+
+def _no_space() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -146,6 +146,27 @@ def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
     assert sorted(cells(spooled())) == ["1,2", "3,4"]
 
 
+def test_a_table_is_redacted_as_asked_for_when_its_call_began(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector, take = ModelDataCollector("m", "predictions"), rows.take
+    assert pipeline.mine is not None
+    live = pipeline.mine.live
+    dropped = redaction.Redaction("secret", redaction.Action.DROP)
+    live.latest = dataclasses.replace(live.latest, redactions=(dropped,))
+
+    def take_slowly(data: object, **more: typing.Any) -> list[rows.Table]:
+        live.latest = dataclasses.replace(live.latest, enabled=False, redactions=())
+        other = threading.Thread(target=collector.collect, args=([[2]],))
+        other.start()
+        other.join()
+        return take(data, **more)
+
+    monkeypatch.setattr("modeldata.collector.rows.take", take_slowly)
+    collector.collect({"secret": 1})
+    assert [each.stream.redactions for each in spooled()] == [(dropped,)]
+
+
 def test_a_log_that_raises_costs_the_row_and_nothing_else(
     spooled: Spooled, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
