@@ -107,6 +107,7 @@ _NOISY = (
     "azure.identity._internal.get_token_mixin",  # each failure at WARNING
     "azure.identity._internal.decorators",  # where older ones do so
 )
+_MOST_CLIENTS = 100
 _POSITION_CODES = {"AppendPositionConditionNotMet", "ConditionNotMet", ""}
 _AMBIGUOUS_CODES = {"BlobModifiedWhileReading", "ContainerBeingDeleted"}
 """What passes: seen on real appends while the blob was being read; a container that is about to be missing."""
@@ -142,6 +143,8 @@ class Blobs:
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
+        self._clients: dict[str, BlobClient] = {}
+        """By the blob's name: making one takes as long as encoding 100 rows."""
         self._tokens: azuretoken.Tokens | None = None
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
@@ -230,7 +233,12 @@ class Blobs:
             self._tokens.close()
 
     def _client(self, name: str) -> BlobClient:
-        return self._container.get_blob_client(name)
+        client = self._clients.get(name)
+        if client is None:
+            if len(self._clients) >= _MOST_CLIENTS:  # the files of days before
+                self._clients.clear()
+            client = self._clients[name] = self._container.get_blob_client(name)
+        return client
 
     def _try(self, request: typing.Callable[[], object]) -> Reply:
         if self._tokens is None and not self._token and not self.refresh_credential():

@@ -11,15 +11,29 @@ import time
 WORK_SECONDS = 0.0005
 """How long the shipper computes before it gives way: what a request may wait for it."""
 
+ALONE_SECONDS = 0.002
+"""The same, where nobody wanted the lock while the shipper rested: a request that comes then waits once for so long."""
+
 REST_SECONDS = 0.000001
 """Asked of the kernel, which makes some 60 us of it; ``sleep(0)`` would take the lock back before anyone woke up."""
 
+USED_SECONDS = 0.0001
+"""A rest that took longer was used: the lock was somebody else's when it was over, or the processor was."""
+
+PAUSE_SECONDS = 0.05
+"""After so long without a rest the shipper has done something else, and knows nothing of who wants the lock."""
+
 _began = 0.0
+_work = WORK_SECONDS
 
 
 def give_way() -> None:
     """Rest for a moment if it is time to. Called by the shipper's thread alone, between small pieces of work."""
-    global _began
-    if time.perf_counter() - _began >= WORK_SECONDS:
+    global _began, _work
+    now = time.perf_counter()
+    if now - _began >= _work:
         time.sleep(REST_SECONDS)
-        _began = time.perf_counter()
+        rested = time.perf_counter()
+        alone = rested - now < USED_SECONDS and now - _began < PAUSE_SECONDS
+        _work = min(2 * _work, ALONE_SECONDS) if alone else WORK_SECONDS
+        _began = rested
