@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import sys
 import typing
 
 import yaml
 
-from ..docs.pages import REPOSITORY, typed
+from ..docs.pages import REPOSITORY, stand_in, typed
 
 DOCKER = pathlib.Path(__file__).with_name("docker.py")
 
@@ -35,8 +34,7 @@ class Shell:
         programs = directory / "bin"
         programs.mkdir()
         for name in ("docker", "kind"):
-            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {DOCKER} {name} "$@"\n', encoding="utf-8")
-            (programs / name).chmod(0o755)
+            stand_in(programs / name, DOCKER, name)
         path = f"{programs}:{cluster.programs}:{os.environ['PATH']}"
         own = {"PATH": path, "KUBECONFIG": str(kubeconfig), "HOME": str(directory)}
         # docker.py runs localcluster, whose cache is at home: this machine's, whatever the user's is.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shlex
 import subprocess
+import sys
 import typing
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -63,6 +65,13 @@ def typed(commands: str, directory: pathlib.Path, environment: typing.Mapping[st
     )
     assert done.returncode == 0 or not check, f"{commands}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def stand_in(program: pathlib.Path, script: pathlib.Path, *arguments: str) -> None:
+    """Make a program that runs a script of the tests, with these arguments before its own."""
+    command = shlex.join([sys.executable, str(script), *arguments])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
 
 
 def _read(path: pathlib.Path) -> typing.Iterator[Block]:

@@ -10,7 +10,6 @@ import collections.abc
 import json
 import os
 import pathlib
-import sys
 import typing
 
 import pytest
@@ -24,7 +23,7 @@ from ..apiserver.conftest import Operated
 from ..conftest import AZURITE_KEY, Azurite, Eventually
 from . import az
 from .conftest import run
-from .pages import Block, blocks, table_commands
+from .pages import Block, blocks, stand_in, table_commands
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.azurite]
 NAMESPACE = "models"
@@ -245,8 +244,7 @@ def azure_command_line(shell: Shell) -> typing.Callable[[], list[tuple[str, dict
     """Give a shell the command `az`; return what it was asked."""
     programs, log = shell.directory / "bin", shell.directory / "az.log"
     programs.mkdir()
-    (programs / "az").write_text(f'#!/bin/sh\nexec {sys.executable} {az.__file__} "$@"\n')
-    (programs / "az").chmod(0o755)
+    stand_in(programs / "az", pathlib.Path(az.__file__))
     shell.variables |= {"PATH": f"{programs}:{shell.variables['PATH']}", "AZ_LOG": str(log)}
     return lambda: [json.loads(line) for line in log.read_text().splitlines()]
 
