@@ -28,7 +28,7 @@ _work = WORK_SECONDS
 
 
 def give_way() -> None:
-    """Rest for a moment if it is time to. Called by the shipper's thread alone, between small pieces of work."""
+    """Rest for a moment if it is time to. Called by the threads that ship, between small pieces of work."""
     global _began, _work
     now = time.perf_counter()
     if now - _began >= _work:
