@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import threading
 import time
 import typing
 
@@ -163,7 +164,7 @@ class ModelDataCollector:
                 count = self._collect_tables(input_data, current, microseconds, obeyed, ours)
             else:
                 ours.writer.write(stream, line, count)
-            if lifecycle.wants_collect:
+            if lifecycle.wants_collect and threading.get_ident() not in lifecycle.others:
                 lifecycle.chain_at_collect()
             if not self._is_inputs:
                 return None

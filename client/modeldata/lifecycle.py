@@ -41,6 +41,11 @@ _set_handler = signal.signal
 wants_collect = True
 """Whether this process has not yet collected on its main thread."""
 
+others: set[int] = set()
+"""Threads that have collected and are not the main one: to ask for it once is enough, in each request of a server."""
+
+_MOST_OTHERS = 1000
+
 _child_hooked = False
 _ends_at: float | None = None
 """The time (monotonic) when this process shall have ended, from the first hook that says that it ends."""
@@ -72,6 +77,11 @@ def chain_at_collect() -> None:
     if threading.current_thread() is threading.main_thread():
         wants_collect = False
         chain_sigterm()
+    else:
+        if len(others) >= _MOST_OTHERS:
+            others.clear()
+        # By the number that ``current_thread`` goes by, gevent's greenlets' too.
+        others.add(threading.get_ident())
 
 
 def chain_sigterm() -> None:
@@ -186,6 +196,7 @@ def _seconds_left() -> float:
 def _after_fork() -> None:
     global wants_collect, _child_hooked, _ends_at
     wants_collect, _child_hooked, _ends_at = True, False, None
+    others.clear()  # the forking thread is the child's main one
     forking.gate.release()
     pipeline.forget_in_child()
 

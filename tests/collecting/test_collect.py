@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import logging
 import math
+import os
 import re
 import sys
 import threading
@@ -66,6 +67,55 @@ def test_multiprocessing_that_another_thread_is_still_importing_is_no_error(
     assert ModelDataCollector("m", "inputs").collect([[1]])
     assert cells(spooled()) == ["1"]
     assert caplog.text == ""
+
+
+def test_a_thread_is_asked_once_whether_it_is_the_main_one(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[threading.Thread] = []
+
+    def chain() -> None:
+        asked.append(threading.current_thread())
+        chain_at_collect()
+
+    chain_at_collect = lifecycle.chain_at_collect
+    monkeypatch.setattr(lifecycle, "chain_at_collect", chain)
+    monkeypatch.setattr(lifecycle, "wants_collect", True)
+    monkeypatch.setattr(lifecycle, "others", set())
+    collector = ModelDataCollector("m", "predictions")
+
+    def collect_thrice() -> None:
+        for number in range(3):
+            collector.collect([[number]])
+
+    other = threading.Thread(target=collect_thrice)
+    other.start()
+    other.join()
+    assert asked == [other]
+    assert lifecycle.wants_collect
+    collect_thrice()
+    assert asked == [other, threading.main_thread()]
+    assert not lifecycle.wants_collect
+    assert len(spooled()) == 6
+
+
+def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "others", set())
+    reader, writer = os.pipe()
+
+    def fork() -> None:
+        lifecycle.chain_at_collect()
+        known = len(lifecycle.others)
+        child = os.fork()
+        if child == 0:
+            os.write(writer, f"{known} {len(lifecycle.others)}".encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    other = threading.Thread(target=fork)
+    other.start()
+    other.join()
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert said.read() == "1 0"
 
 
 @pytest.mark.parametrize("count", [1, rows.PLAIN_ROWS, rows.PLAIN_ROWS + 1, 5000])
