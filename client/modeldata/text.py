@@ -213,10 +213,12 @@ def _joined(cells: list[bytes], around: _Around, number: int) -> bytes:
 def _features(table: rows.Table, layout: Layout) -> tuple[tuple[str, ...], typing.Iterable[list[bytes]]]:
     """Return the names of the columns, and each row's cells as they stand in the file."""
     if table.encoding is rows.Encoding.ARRAY:
-        columns = names(table.names, table.width)
+        columns, parts = names(table.names, table.width), _array_rows(table)
+        if missing := len(columns) - table.width:
+            parts = ([row + b"," * missing for row in part] for part in parts)
         if not layout.redactions:
-            return columns, _array_rows(table)
-        cells = [row for part in _array_rows(table) for row in part]
+            return columns, parts
+        cells = [row for part in parts for row in part]
     else:
         plain = _even_rows(table) or _plain_rows(table)
         if plain is None:

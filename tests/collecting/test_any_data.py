@@ -65,6 +65,7 @@ ANYTHING = strategies.recursive(
 )
 
 
+@hypothesis.example(data=numpy.array([[1.5], [2.5]]), names=["", ""], input_rows=0)
 @hypothesis.given(
     data=ANYTHING,
     names=strategies.lists(strategies.text(max_size=3), max_size=3),

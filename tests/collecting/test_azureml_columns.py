@@ -48,6 +48,18 @@ def test_the_features_come_first(data: typing.Any) -> None:
     assert row[:2] == read(data, settings.Columns.LEADING)[1][3:]
 
 
+@pytest.mark.parametrize(
+    "data", [[[1.5], [2.5]], [["x"], [None]], numpy.array([[1.5], [2.5]])], ids=["numbers", "texts", "array"]
+)
+def test_names_without_cells_shift_no_column(data: typing.Any) -> None:
+    header, *both = read(data, settings.Columns.AZUREML, first_row=0)
+    assert header == ["a", "b", *EIGHT]
+    assert [row[1] for row in both] == ["", ""]
+    assert [row[2] for row in both] == ["r,1", "r,1"]
+    assert [row[-1] for row in both] == ["r,1-0", "r,1-1"]
+    assert [row[:2] for row in both] == [row[3:] for row in read(data, settings.Columns.LEADING, first_row=0)[1:]]
+
+
 def test_rows_of_a_batch_are_numbered() -> None:
     _, *both = read([[1, 2], [3, 4]], settings.Columns.AZUREML, first_row=0)
     assert [row[-1] for row in both] == ["r,1-0", "r,1-1"]
