@@ -85,9 +85,7 @@ def enter(designation: str, user_correlation_id: str, microseconds: int) -> Requ
         request = request.next_part(user_correlation_id, designation)
     else:
         request = Request()
-        # As ``new_id`` does nearly always; a call more would be felt.
-        of_now = _time <= microseconds < _until
-        request.id = _prefix + str(next(_count)) if of_now else new_id(microseconds)
+        request.id = new_id(microseconds)
         request.correlation = user_correlation_id
         request.designations = (designation,)
         request.input_rows = 0

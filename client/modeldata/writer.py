@@ -150,8 +150,7 @@ class Writer:
             raise _Full
         if limit == _BROKEN or self._size >= SEGMENT_BYTES:
             self._open_next()
-        known = stream.number in self._defined
-        data = line if known else stream.to_line() + line
+        data = line if stream.number in self._defined else stream.to_line() + line
         size = len(data) + len(array)
         if (os.writev(self._descriptor, (data, array)) if array else _write(self._descriptor, data)) != size:
             raise _no_space()
