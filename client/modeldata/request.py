@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import itertools
 import os
-import random
 import re
 import time
 import types
@@ -163,10 +162,6 @@ class request_id:  # noqa: N801 (used as a verb: with modeldata.request_id("..."
             self._token = None
 
 
-# A generator of our own: the module's one is the model's. Scripts seed it (two pods of one seed would make equal ids),
-# and drawing from it would change what a model draws.
-_noise = random.Random()
-
 _SAME_TIME = 50_000
 """For so many microseconds ids carry the same time: formatting it for each is a tenth of what ``collect`` may take."""
 
@@ -201,15 +196,16 @@ def new_id(microseconds: int) -> str:
 
 def _draw() -> None:
     global _process, _count, _time, _until
-    noise = _noise.getrandbits(42)
+    # Of the kernel: the module ``random`` is the model's. Scripts seed it (two pods of one seed would make equal ids),
+    # and drawing from it would change what a model draws.
+    noise = int.from_bytes(os.urandom(16), "big")
     _process = f"7{noise & 0xFFF:03x}-{0x8000 | (noise >> 12) & 0x3FFF:04x}-{(noise >> 26) & 0xFFFF:04x}"
-    _count = itertools.count(_noise.randrange(_FIRST_COUNT, _MOST_COUNT))
+    _count = itertools.count(_FIRST_COUNT + (noise >> 42) % (_MOST_COUNT - _FIRST_COUNT))
     _time = _until = 0
 
 
 def _after_fork() -> None:
-    _noise.seed()  # else parent and child draw the same ids
-    _draw()
+    _draw()  # else parent and child make the same ids
     _current.set(None)
 
 

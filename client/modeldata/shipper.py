@@ -11,7 +11,6 @@ import fcntl
 import logging
 import os
 import pathlib
-import random
 import threading
 import time
 import typing
@@ -37,8 +36,6 @@ MOST_BACKOFF_SECONDS = 300.0
 """However long the service asks to wait."""
 
 POD_VARIABLE = "MODELDATA_POD_UID"
-
-_jitter = random.Random()  # not the module's generator, which is the model's
 
 
 class Shipper:
@@ -328,9 +325,10 @@ class Shipper:
     def _back_off(self, asked: float, current: settings.Settings | None) -> None:
         first, most = BACKOFF_SECONDS
         pause = min(most, first * 2**self._failures)
+        pause -= pause / 2 * os.urandom(1)[0] / 255  # not by ``random``, whose generator is the model's
         self._failures = min(self._failures + 1, 10)
         self._failed_at = time.monotonic()
-        self._retry_at = self._failed_at + min(MOST_BACKOFF_SECONDS, max(asked, _jitter.uniform(pause / 2, pause)))
+        self._retry_at = self._failed_at + min(MOST_BACKOFF_SECONDS, max(asked, pause))
         self._failed_under = self._circumstances(current)
 
     def _must_wait(self, now: float, hurried: bool, current: settings.Settings) -> bool:
