@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import threading
@@ -39,16 +38,21 @@ _now = time.time_ns
 _plain = record.plain
 
 
-@dataclasses.dataclass(frozen=True)
 class _Obeyed:
-    """What a collector makes of the settings that it obeys."""
+    """What a collector makes of the settings that it obeys.
 
-    settings: settings.Settings
-    percent: int
-    """Of the requests, how many are collected; 0 where collection is off."""
-    stream: record.Stream
-    headers: dict[str, object]
-    """The correlation headers, as far as they are the same for all requests."""
+    Not to be changed once it is made. A plain class, as ``record.Stream`` is.
+    """
+
+    def __init__(
+        self, *, settings: settings.Settings, percent: int, stream: record.Stream, headers: dict[str, object]
+    ) -> None:
+        self.settings = settings
+        self.percent = percent
+        """Of the requests, how many are collected; 0 where collection is off."""
+        self.stream = stream
+        self.headers = headers
+        """The correlation headers, as far as they are the same for all requests."""
 
 
 class ModelDataCollector:

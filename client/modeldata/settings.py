@@ -6,7 +6,6 @@ restart, some 0.1 s after the annotation. Its schema is ``docs/contract/settings
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import logging
 import os
@@ -42,8 +41,7 @@ class SettingsError(ValueError):
     """The settings file can't be read as settings; the message names the field."""
 
 
-@dataclasses.dataclass(frozen=True)
-class WorkloadIdentity:
+class WorkloadIdentity(typing.NamedTuple):
     """Who the pod is to sign in to Azure as. Nothing of it is secret."""
 
     client_id: str
@@ -56,8 +54,7 @@ class WorkloadIdentity:
         return f"client {self.client_id} of tenant {self.tenant_id}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Storage:
+class Storage(typing.NamedTuple):
     """Where the rows go."""
 
     endpoint: str
@@ -65,12 +62,11 @@ class Storage:
     path: str
     file: str = SHARED
     """``SHARED`` or ``PER_POD``."""
-    identity: typing.Optional[WorkloadIdentity] = None  # noqa: UP045 (as below)
+    identity: WorkloadIdentity | None = None
     """Without one, the SAS in ``credential/sas`` is used."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Identity:
+class Identity(typing.NamedTuple):
     """Who the model is, as the operator knows it; what a collector was told itself goes before it."""
 
     subscription: str = "default"
@@ -94,14 +90,13 @@ class Columns(enum.Enum):
     """Eight ``$aml_`` columns behind them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(typing.NamedTuple):
     """One reading of the file."""
 
     enabled: bool = False
     collection: str = ""
     generation: int = 0
-    storage: typing.Optional[Storage] = None  # noqa: UP045 (evaluated at run time by dataclasses in 3.9)
+    storage: Storage | None = None
     identity: Identity = Identity()
     percent: int = 100
     """Of the requests, those that are collected."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 
 if typing.TYPE_CHECKING:
     from . import pipeline
 
 
-@dataclasses.dataclass(frozen=True)
-class Statistics:
+class Statistics(typing.NamedTuple):
     """What this process did, in rows; what waits, in the spool of the whole pod."""
 
-    accepted: int = 0
+    accepted: int
     """Rows that ``collect()`` put into the spool."""
-    delivered: int = 0
+    delivered: int
     """Rows that this process brought to Blob Storage. One process of a pod does it for all, dead ones included."""
-    dropped: dict[str, int] = dataclasses.field(default_factory=dict)
+    dropped: dict[str, int]
     """Rows lost, by reason: see ``modeldata.counters.Drop``."""
-    sampled_out: int = 0
+    sampled_out: int
     """Requests that sampling left out."""
-    waiting_bytes: int = 0
+    waiting_bytes: int
     """Bytes in the pod's spool that are not delivered, as of this process's last look (some seconds ago at most)."""
-    oldest_waiting_age: float = 0.0
+    oldest_waiting_age: float
     """Seconds since the oldest row that waits was collected; 0 where none waits."""
-    since_delivery: float | None = None
+    since_delivery: float | None
     """Seconds since this process last delivered; None before the first time, and in processes that do not ship."""
 
 
@@ -38,7 +36,7 @@ def take(ours: pipeline.Pipeline | None, now: float) -> Statistics:
 
     """
     if ours is None:
-        return Statistics()
+        return Statistics(0, 0, {}, 0, 0, 0.0, None)
     counters, shipper = ours.counters, ours.shipper
     return Statistics(
         accepted=counters.accepted,

@@ -6,7 +6,6 @@ Its own retries are off: they repeat an append that was applied (measured: 40 of
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import logging
 import pathlib
@@ -38,8 +37,7 @@ class Answer(enum.Enum):
     REFUSED = "the request is refused"
 
 
-@dataclasses.dataclass(frozen=True)
-class Reply:
+class Reply(typing.NamedTuple):
     """An answer with what else it said."""
 
     answer: Answer
@@ -75,8 +73,7 @@ class Requests(typing.Protocol):
         """Return a range of a blob; less than ``length`` where the blob ends before."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Account:
+class Account(typing.NamedTuple):
     """A container in an account, and how to get at it: by the SAS in a file, or signed in."""
 
     endpoint: str
@@ -185,7 +182,7 @@ class Blobs:
         """Append a block if the blob is exactly ``position`` bytes long."""
         answer: dict[str, typing.Any] = {}
         reply = self._try(lambda: answer.update(self._client(name).append_block(data, appendpos_condition=position)))
-        return dataclasses.replace(reply, blocks=answer.get("blob_committed_block_count") or 0)
+        return reply._replace(blocks=answer.get("blob_committed_block_count") or 0)
 
     def create(self, name: str) -> Reply:
         """Create an empty append blob unless there is a blob of this name."""

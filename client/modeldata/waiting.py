@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import re
@@ -17,8 +16,7 @@ _PEEK_BYTES = 4096
 """What is read at a time to find a moment: the definition of a stream may come before the record."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Waiting:
+class Waiting(typing.NamedTuple):
     """One look."""
 
     used_bytes: int = 0

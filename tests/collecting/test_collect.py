@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import math
 import os
@@ -185,7 +184,7 @@ def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
         monkeypatch.setattr("modeldata.collector._plain", make)
         assert pipeline.mine is not None
         live = pipeline.mine.live
-        live.latest = dataclasses.replace(live.latest, redactions=(redaction.Redaction("b", redaction.Action.DROP),))
+        live.latest = live.latest._replace(redactions=(redaction.Redaction("b", redaction.Action.DROP),))
         other = threading.Thread(target=collector.collect, args=([[3, 4]],))
         other.start()
         other.join()
@@ -203,10 +202,10 @@ def test_a_table_is_redacted_as_asked_for_when_its_call_began(
     assert pipeline.mine is not None
     live = pipeline.mine.live
     dropped = redaction.Redaction("secret", redaction.Action.DROP)
-    live.latest = dataclasses.replace(live.latest, redactions=(dropped,))
+    live.latest = live.latest._replace(redactions=(dropped,))
 
     def take_slowly(data: object, **more: typing.Any) -> list[rows.Table]:
-        live.latest = dataclasses.replace(live.latest, enabled=False, redactions=())
+        live.latest = live.latest._replace(enabled=False, redactions=())
         other = threading.Thread(target=collector.collect, args=([[2]],))
         other.start()
         other.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import pathlib
 import typing
 
@@ -116,7 +115,7 @@ def test_what_is_delivered_does_not_move_with_the_rest(
     service.refused = dict.fromkeys(("refused/data.csv", "better/data.csv"), storage.Answer.AMBIGUOUS)
     life(spool)  # the first of three files gets its row
     service.refused = dict.fromkeys(("good/data.csv", *service.refused), storage.Answer.DENIED)
-    life(spool, dataclasses.replace(CURRENT, storage=settings.Storage("http://y", "c", "{designation}/{file}")))
+    life(spool, CURRENT._replace(storage=settings.Storage("http://y", "c", "{designation}/{file}")))
     assert rows_in(service) == ["0"]
     assert rows_in(new) == ["1", "2", "3"]
 

@@ -71,7 +71,7 @@ def process(tmp_path: pathlib.Path) -> writer.Writer:
 def test_a_record_reads_as_it_was_written(
     process: writer.Writer, tmp_path: pathlib.Path, table: rows.Table, request_id: str, correlation: str
 ) -> None:
-    to = record.Stream("m", "d", ("a", "ü"), "v", "s/g/w", "svc")
+    to = record.Stream("m", "d", ("a", "ü"), version="v", workspace="s/g/w", webservice="svc")
     written = record.Record(to, 2**50, request_id, correlation, 2000, table)
     put(process, written, row(1))
     assert read(segments(tmp_path)[0]) == [written, row(1)]
