@@ -14,7 +14,6 @@ import yaml
 
 import modeldata
 import modeldata.metrics
-import modeldata.statistics
 import modeldata.web
 import modeldata_operator.metrics
 
@@ -86,7 +85,7 @@ def metrics() -> str:
     for name, kind, labels, text in sorted(found):
         shown_name = f"`{name}{'_total' if kind == 'counter' else ''}`"
         operator.append([shown_name, str(kind), ", ".join(f"`{label}`" for label in labels), str(text)])
-    seen = modeldata.metrics.numbers(modeldata.statistics.take(None, 0.0), enabled=False, generation=0)
+    seen = modeldata.metrics.numbers(modeldata.Statistics(), enabled=False, generation=0)
     collected = [
         [f"`{each.name}`", "counter" if each.grows else "gauge", f"`{each.label}`" if each.label else "", each.text]
         for each in seen
@@ -219,9 +218,9 @@ def docstring(text: str) -> str:
 
 
 def attributes(cls: type) -> list[Row]:
-    """Return a row for each field of a named tuple, with the text that stands below it."""
+    """Return a row for each attribute of a dataclass, with the text that stands below it."""
     source = inspect.getsource(cls)
-    pattern = r'^    (\w+): (.+)\n    """([^"]+)"""$'
+    pattern = r'^    (\w+): (.+?) = .+\n    """([^"]+)"""$'
     found = re.findall(pattern, source, re.MULTILINE)
     return [[f"`{name}`", f"`{kind}`", " ".join(text.replace("``", "`").split())] for name, kind, text in found]
 

@@ -5,6 +5,7 @@ The table of all types is in ``docs/reading.md``. Values for which JSON has word
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 import math
@@ -66,8 +67,9 @@ def cell(value: object) -> object:
         return cell(value.asDict())
     if isinstance(value, (list, tuple, set, frozenset)):
         return [cell(inner) for inner in value]
-    if hasattr(type(value), "__dataclass_fields__") and not isinstance(value, type):
-        return {name: cell(getattr(value, name)) for name in _field_names(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]  # as orjson
+        return {name: cell(getattr(value, name)) for name in fields}
     if type(value).__name__ == "NAType":
         return None
     inner = listed(value) if hasattr(value, "tolist") else value
@@ -76,12 +78,6 @@ def cell(value: object) -> object:
 
 def _decimal_text(value: typing.Any) -> str:
     return str(value) if value.is_finite() else float_text(math.nan if value.is_nan() else float(value))
-
-
-def _field_names(value: typing.Any) -> list[str]:
-    import dataclasses  # where there is one, it is loaded
-
-    return [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]  # as orjson
 
 
 def _key(key: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import math
+import numbers
 import sys
 import typing
 
@@ -96,11 +97,7 @@ def _tables(data: object, names: tuple[str, ...], input_rows: int) -> list[Table
         return _from_list(frames.column(data), names, input_rows)
     if isinstance(data, dict):
         return _from_dict(data, names, input_rows)
-    if (
-        isinstance(data, (int, float, complex))
-        or cells.loaded(data, "numbers", "Number")  # with which all others are registered
-        or cells.loaded(data, "numpy", "generic")
-    ):
+    if isinstance(data, numbers.Number) or cells.loaded(data, "numpy", "generic"):
         return _from_list([data], names, input_rows)
     if hasattr(data, "__array__") and hasattr(data, "ndim") and "numpy" in sys.modules:
         return _from_tensor(data, names, input_rows)

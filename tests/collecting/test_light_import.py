@@ -32,14 +32,6 @@ def test_importing_is_light() -> None:
     assert not HEAVY & set(loaded)
 
 
-def test_importing_makes_no_dataclasses() -> None:
-    # Each takes 0.6 ms to make, five times as long as a named tuple. The module itself is there, as orjson imports it.
-    before = "import sys, orjson; del sys.modules['dataclasses'], sys.modules['inspect']\n"
-    loaded = run(before + "import modeldata; print(*sys.modules)").split()
-    assert "modeldata" in loaded
-    assert not {"dataclasses", "inspect"} & set(loaded)
-
-
 def test_where_nothing_is_configured_collecting_does_nothing() -> None:
     script = """
 import sys, threading

@@ -21,7 +21,7 @@ def ours(tmp_path: pathlib.Path) -> pipeline.Pipeline:
 
 def test_where_nothing_is_configured_all_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MODELDATA_DIR", raising=False)
-    assert modeldata.stats() == statistics.Statistics(0, 0, {}, 0, 0, 0.0, None)
+    assert modeldata.stats() == statistics.Statistics()
     assert modeldata.stats().since_delivery is None
 
 
