@@ -142,6 +142,8 @@ class ModelDataCollector:
             live = ours.live
             if not live.looked <= microseconds < live.look_at:
                 live.current()
+                if not ours.shipper.running:
+                    ours.shipper.start()
             obeyed = self._obeyed  # all at once: another thread may obey newer settings in the middle of this call
             if live.latest is not obeyed.settings:
                 obeyed = self._obeyed = self._obey(live.latest)
@@ -153,8 +155,6 @@ class ModelDataCollector:
             current = _enter(self.designation, given, microseconds)
             if percent < 100 and not request.is_sampled(current.id, percent):
                 return self._leave_out(current, microseconds, ours)
-            if not ours.shipper.running:
-                ours.shipper.start()
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]

@@ -159,6 +159,7 @@ class Shipper:
             self._resign()
         finally:
             self.running = False
+            self._live.look_at = 0  # the next collect() looks, and starts another
             self._only.release()
 
     def _complain(self, error: Exception) -> None:

@@ -46,6 +46,9 @@ CHUNK_BYTES = 256 * 1024
 """Of what is made into one text at a time: little enough for the processor's cache, and for the allocator to use again
 (1 MiB of new pages costs 0.5 ms)."""
 
+WIDE_BYTES = 400
+"""From rows of so much text on, a search for each one's end takes less time than a split, which looks at every byte."""
+
 _END = b"\r\n"
 _NAN = cells.float_text(math.nan).encode()
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -373,18 +376,25 @@ def _slice_rows(piece: memoryview, dtype: str, width: int) -> list[bytes]:
             array = numpy.frombuffer(piece, dtype).reshape(-1, width)
             text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
             if b"n" not in text:  # of null, orjson's word for NaN and infinities
-                return _listed(text)
+                return _listed(text, len(array))
             if not numpy.isinf(array).any():
-                return _listed(text.replace(b"null", _NAN))
+                return _listed(text.replace(b"null", _NAN), len(array))
     code = dtype[-2:]
     values = struct.unpack(f"<{len(piece) // int(code[1])}{_STRUCT_CODES[code]}", piece)
     texts = [_number_text(value, code) for value in values]
     return [",".join(texts[start : start + width]).encode() for start in range(0, len(texts), width)]
 
 
-def _listed(text: bytes) -> list[bytes]:
-    """Return the cells of each list of a list of lists. A search for one character takes half the time of three."""
-    return [row[:-2] for row in text.split(b"[")[2:]]
+def _listed(text: bytes, count: int) -> list[bytes]:
+    """Return the cells of each list of a list of so many lists."""
+    if len(text) < WIDE_BYTES * count:
+        return [row[:-2] for row in text.split(b"[")[2:]]  # half the time of a search for three characters
+    found, start = [], len(b"[[")
+    for _ in range(count):
+        end = text.index(b"]", start)
+        found.append(text[start:end])
+        start = end + len(b"],[")
+    return found
 
 
 def _number_text(value: float | bool, code: str) -> str:

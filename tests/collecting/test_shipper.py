@@ -35,6 +35,19 @@ def test_a_fault_in_what_people_see_does_not_end_delivery(
     assert "collected" not in caplog.text
 
 
+def test_what_is_collected_after_the_end_is_shipped_all_the_same(
+    ours: pipeline.Pipeline, eventually: typing.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "mine", ours)
+    collector = ModelDataCollector("m", "inputs")
+    ours.shipper.start()
+    collector.collect([[1]])
+    ours.close(0)
+    eventually(lambda: all(each.name != storage.SHIPPER_THREAD for each in threading.enumerate()), seconds=30)
+    collector.collect([[2]])  # at once, where the settings need no look yet
+    assert ours.shipper.running
+
+
 def test_a_journal_that_can_not_be_made_is_said_and_what_waits_is_looked_at(
     ours: pipeline.Pipeline, eventually: typing.Any, caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path
 ) -> None:

@@ -112,6 +112,18 @@ def test_an_array_gives_equal_text_without_numpy(dtype: str) -> None:
         assert as_csv(tables) == here
 
 
+@pytest.mark.parametrize("value", [0.25, math.nan, math.inf])
+@pytest.mark.parametrize("width", [5, 19, 20, 21, 60, 5000], ids=lambda width: f"{width} columns")
+def test_an_array_of_any_width_gives_equal_text_without_numpy(width: int, value: float) -> None:
+    array = numpy.random.default_rng(1).random((30, width))
+    array[3, -1] = array[-1, 0] = value
+    tables = rows.take(array, names=(), input_rows=0)
+    here = as_csv(tables)
+    assert len(here.splitlines()) == 31
+    with without_numpy():
+        assert as_csv(tables) == here
+
+
 @contextlib.contextmanager
 def without_numpy() -> typing.Iterator[None]:
     module = sys.modules.pop("numpy")
