@@ -5,6 +5,7 @@ when a watch is refused for a while, as during a change of roles. Without a webh
 """
 
 import asyncio
+import gc
 import itertools
 import json
 import logging
@@ -55,6 +56,15 @@ class Keyed(Protocol):
 
 
 R = TypeVar("R", bound=Keyed)
+
+
+LOOKED_THROUGH_SECONDS = 3600.0
+"""How often the garbage collector looks through all that is known.
+
+It does so by itself each time as much as a quarter was added, and everything waits meanwhile: with 10,000 pods for 0.12
+to 0.16 s, every few seconds while pods change. What is known is in no circles and goes when it is replaced; what else
+was there (connections, tasks) is looked for this often.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +338,19 @@ class Watches:
                 for watch in watches:
                     await watch.synced.wait()
             self._synced.set()
+            await _spare_the_collector()
+
+
+async def _spare_the_collector() -> None:
+    """Keep what is known out of the garbage collector's sight, without end."""
+    try:
+        while True:
+            gc.collect()
+            gc.freeze()
+            await asyncio.sleep(LOOKED_THROUGH_SECONDS)
+            gc.unfreeze()
+    finally:
+        gc.unfreeze()
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
