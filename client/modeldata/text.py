@@ -311,7 +311,7 @@ def _even_rows(table: rows.Table) -> _Plain | None:
     commas = payload.count(b",", 0, payload.find(b"]"))
     if payload.translate(None, _OF_PLAIN_CELLS) != _skeleton(table.rows, commas):
         return None
-    return _Plain(payload[2:-2].split(b"],["), {commas + 1})
+    return _Plain(_listed(payload, table.rows), {commas + 1})
 
 
 @functools.lru_cache(maxsize=8)
