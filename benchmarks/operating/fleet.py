@@ -22,6 +22,7 @@ AT_ONCE = 32
 TEMPLATE_HASH = "5c6f7d8e9b"
 
 Manifest = dict[str, typing.Any]
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class Client:
@@ -35,7 +36,8 @@ class Client:
     async def __aenter__(self) -> Client:
         self._session = aiohttp.ClientSession(
             self._api.url,
-            headers={"Authorization": f"Bearer {server.TOKEN}"},
+            # Of what it wrote or made, as little as the operator asks for: the answers take processor on both sides.
+            headers={"Authorization": f"Bearer {server.TOKEN}", "Accept": f"{_METADATA},application/json"},
             connector=aiohttp.TCPConnector(ssl=self._context, limit=AT_ONCE),
         )
         return self
@@ -83,7 +85,7 @@ class Client:
         headers = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
         async with self._session.get(path, headers=headers) as answer:
             version = (await answer.json())["metadata"]["resourceVersion"]
-        headers = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+        headers = {"Accept": _METADATA}
         query = {"watch": "true", "resourceVersion": version}
         yield "", False  # from here on nothing is missed
         async with self._session.get(path, params=query, headers=headers, timeout=_NO_LIMIT, read_bufsize=2**24) as it:

@@ -27,9 +27,7 @@ async def run(role: str, config: configuration.Configuration) -> None:
     identity: Any = f"modeldata-operator-{role}"
     async with _namespaces(config) as (namespaces, stop):
         if role == "webhook":
-            webhook = Webhook(config, namespaces)
-            webhook.register(registry)
-            webhook.serve(settings)
+            Webhook(config, namespaces).register(registry)
         else:
             Controller(config, namespaces).register(registry)
 

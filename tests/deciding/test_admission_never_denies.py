@@ -9,7 +9,7 @@ import jsonpatch
 import kopf
 import pytest
 
-from modeldata_operator import webhook, workloads
+from modeldata_operator import serving, webhook, workloads
 from modeldata_operator.configuration import Configuration
 from modeldata_operator.inventory import Inventory
 from modeldata_operator.watching import Store, Watches
@@ -29,7 +29,7 @@ def admission(build):
 async def admit(hook, manifest):
     before = copy.deepcopy(manifest)
     review = {"request": {"uid": "asked", "namespace": "models", "object": manifest}}
-    response = (await hook._review(review))["response"]
+    response = json.loads(await hook.review(json.dumps(review).encode()))["response"]
     assert manifest == before
     assert response["uid"] == "asked"
     assert response["allowed"] is True
@@ -122,3 +122,9 @@ async def test_readiness_fails_until_everything_is_listed(admission):
     admission._watches._synced.clear()
     with pytest.raises(kopf.PermanentError):
         await admission._probe()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"{}", b'{"request": null}', b'{"request": {}}'])
+async def test_what_is_no_review_is_told_from_a_fault(admission, body):
+    with pytest.raises(serving.NoReviewError):
+        await admission.review(body)
