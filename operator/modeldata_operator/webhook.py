@@ -15,6 +15,7 @@ import orjson
 from kubernetes.aio.client.api_client import ApiClient
 
 from . import (
+    admission,
     certificates,
     cluster,
     document,
@@ -24,7 +25,6 @@ from . import (
     names,
     patching,
     selection,
-    serving,
     watching,
     workloads,
 )
@@ -60,9 +60,10 @@ class Webhook:
         """
         self._configuration = configuration
         self._namespaces = namespaces
-        self._server = serving.ReviewServer(
+        self._server = admission.AdmissionServer(
             self.review, port=configuration.webhook_port, directory=Path(configuration.certificate_directory)
         )
+        self._unfit: certificates.Served | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._cluster: Cluster
         self._watches: watching.Watches
@@ -126,7 +127,7 @@ class Webhook:
         """Answer an admission review. Whatever happens, the pod is allowed.
 
         Raises:
-            serving.NoReviewError: that is none.
+            admission.NoReviewError: that is none.
 
         """
         try:
@@ -136,7 +137,7 @@ class Webhook:
             # a second time is cheaper than any copy.
             manifest = orjson.loads(body)["request"].get("object")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise serving.NoReviewError(f"{type(error).__name__}: {error}") from None
+            raise admission.NoReviewError(f"{type(error).__name__}: {error}") from None
         operations = await self._admit(request.get("object"), manifest, namespace=request.get("namespace"))
         if operations:
             response["patchType"] = "JSONPatch"
@@ -222,8 +223,10 @@ class Webhook:
         try:
             if self._server.show(present):
                 logger.info("webhook certificate loaded")
-        except serving.BadCertificateError as error:
-            logger.error("Secret %s not served with: %s", names.CERTIFICATE_SECRET, error)
+        except admission.BadCertificateError as error:
+            if present != self._unfit:
+                logger.error("Secret %s not served with: %s", names.CERTIFICATE_SECRET, error)
+            self._unfit = present
             return False
         return True
 

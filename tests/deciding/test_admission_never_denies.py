@@ -9,7 +9,8 @@ import jsonpatch
 import kopf
 import pytest
 
-from modeldata_operator import serving, webhook, workloads
+from modeldata_operator import webhook, workloads
+from modeldata_operator.admission import NoReviewError
 from modeldata_operator.configuration import Configuration
 from modeldata_operator.inventory import Inventory
 from modeldata_operator.watching import Store, Watches
@@ -126,5 +127,5 @@ async def test_readiness_fails_until_everything_is_listed(admission):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"{}", b'{"request": null}', b'{"request": {}}'])
 async def test_what_is_no_review_is_told_from_a_fault(admission, body):
-    with pytest.raises(serving.NoReviewError):
+    with pytest.raises(NoReviewError):
         await admission.review(body)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
-from modeldata_operator import certificates, serving
+from modeldata_operator import admission, certificates
 
 HOST = "localhost"
 
@@ -24,7 +24,7 @@ def issued():
 
 async def echo(body):
     if body == b"nonsense":
-        raise serving.NoReviewError("nonsense")
+        raise admission.NoReviewError("nonsense")
     return body
 
 
@@ -33,7 +33,7 @@ async def served(tmp_path):
     """A server with a certificate, and the port it listens at."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    server = serving.ReviewServer(echo, port=port, directory=tmp_path / "tls")
+    server = admission.AdmissionServer(echo, port=port, directory=tmp_path / "tls")
     server.show(issued())
     await server.start()
     try:
@@ -50,7 +50,7 @@ async def connection(port):
         yield session
 
 
-async def answer(session, body=b"{}", path=serving.PATH):
+async def answer(session, body=b"{}", path=admission.PATH):
     async with session.post(path, data=body) as response:
         return response.status, await response.read()
 
@@ -92,7 +92,7 @@ async def test_what_cannot_be_served_with_is_refused_and_the_one_before_stays(se
         "another's key": certificates.Served(other.certificate, good.key),
         "no key": certificates.Served(other.certificate, b""),
     }[broken]
-    with pytest.raises(serving.BadCertificateError):
+    with pytest.raises(admission.BadCertificateError):
         server.show(bad)
     assert await shown(port) == number(good)
     assert server.show(other)

@@ -30,7 +30,7 @@ class NoReviewError(Exception):
     """A request with something else in it than an admission review."""
 
 
-class ReviewServer:
+class AdmissionServer:
     """Serves admission reviews under TLS.
 
     Kopf has a server of its own. With each new certificate it closes its connections and starts anew, and the pods of
