@@ -222,6 +222,12 @@ def test_a_given_certificate_is_served_and_neither_made_nor_announced_by_the_ope
     assert world.secret("modeldata-webhook-tls", server.NAMESPACE) == before
     assert world.api.get(installation.WEBHOOK_CONFIGURATION)["webhooks"][0]["clientConfig"]["caBundle"] == authority
     world.assert_never_refused()
+    # Nobody mends what its issuer got wrong, so the one before stays.
+    others = {"tls.crt": issued()[0]["data"]["tls.crt"]}
+    world.api.merge(f"{path}/modeldata-webhook-tls", {"data": others})
+    eventually(lambda: "Secret modeldata-webhook-tls not served with: " in world.running[1].said())
+    world.collect("again", "models", selector={"matchLabels": {"app": "scoring"}})
+    world.injected_pod("scoring", "models")
 
 
 def issued() -> tuple[dict[str, typing.Any], str]:
