@@ -23,7 +23,7 @@ its pod would start without collection."""
 
 
 class BadCertificateError(Exception):
-    """A certificate that can't be served with: unreadable, or with another's key."""
+    """A certificate that can't be served with: unreadable, with another's key, or with one under a password."""
 
 
 class NoReviewError(Exception):
@@ -68,9 +68,10 @@ class AdmissionServer:
         for file, content in zip(files, (certificate.certificate, certificate.key), strict=True):
             _write_private(file, content)
         try:
-            # Tried aside: a context that took a certificate, and then not its key, has neither.
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*files)
-            self._context.load_cert_chain(*files)
+            # Tried aside: a context that took a certificate, and then not its key, has neither. Without a password
+            # OpenSSL would ask the terminal for that of a key, and wait.
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*files, password="")
+            self._context.load_cert_chain(*files, password="")
         except ssl.SSLError as error:
             raise BadCertificateError(str(error)) from None
         self._shown = certificate

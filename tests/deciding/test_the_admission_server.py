@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from modeldata_operator import admission, certificates
 
@@ -82,7 +83,15 @@ async def test_a_renewed_certificate_is_shown_at_once_and_no_connection_is_lost(
             assert await answer(session, b"after") == (200, b"after")
 
 
-@pytest.mark.parametrize("broken", ["no certificate", "another's key", "no key"])
+def under_a_password(key):
+    return serialization.load_pem_private_key(key, password=None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"password"),
+    )
+
+
+@pytest.mark.parametrize("broken", ["no certificate", "another's key", "no key", "a key under a password"])
 async def test_what_cannot_be_served_with_is_refused_and_the_one_before_stays(served, broken):
     server, port = served
     good, other = issued(), issued()
@@ -91,6 +100,7 @@ async def test_what_cannot_be_served_with_is_refused_and_the_one_before_stays(se
         "no certificate": certificates.Served(b"x", good.key),
         "another's key": certificates.Served(other.certificate, good.key),
         "no key": certificates.Served(other.certificate, b""),
+        "a key under a password": certificates.Served(other.certificate, under_a_password(other.key)),
     }[broken]
     with pytest.raises(admission.BadCertificateError):
         server.show(bad)
