@@ -19,7 +19,7 @@ MAX_BYTES = 8 * 1024 * 1024
 
 KEEP_ALIVE = 600.0
 """Seconds. The API server closes its idle connections after 90: were we the first, a review could meet the closing, and
-its pod would start without collection."""
+its pod would start without collection. Said here because aiohttp's own default is not the same in all its releases."""
 
 
 class BadCertificateError(Exception):
