@@ -15,7 +15,7 @@ import yaml
 import modeldata
 import modeldata.metrics
 import modeldata.web
-import modeldata_operator.metrics
+import modeldata_operator.observe.metrics
 
 HERE = pathlib.Path(__file__).resolve().parent
 CRD = HERE.parent / "crds/datacollections.yaml"
@@ -75,7 +75,7 @@ def settings(schema: Schema) -> str:
 
 def metrics() -> str:
     """Describe the metrics of both sides."""
-    ours = modeldata_operator.metrics
+    ours = modeldata_operator.observe.metrics
     made: list[typing.Any] = [*vars(ours).values()]
     kept = [each for each in made if isinstance(each, prometheus_client.metrics.MetricWrapperBase)]
     shown: list[typing.Any] = [*ours.COLLECTIONS.collect()]
@@ -94,7 +94,7 @@ def metrics() -> str:
     return page(
         [
             heading(
-                "the objects in operator/modeldata_operator/metrics.py and client/modeldata/metrics.py", "Metrics", ""
+                "the objects in operator/modeldata_operator/observe/metrics.py and client/modeldata/metrics.py", "Metrics", ""
             ),
             "Which of them deserve an alert: [operations.md](../operations.md#alerts).\n",
             "## Of a model's process\nIn the model's own registry, where it has `prometheus_client`.\n",

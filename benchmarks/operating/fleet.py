@@ -14,7 +14,8 @@ import typing
 import aiohttp
 import server
 
-from modeldata_operator import document, injection, names, resources, workloads
+from modeldata_operator.api import names, resources, workloads
+from modeldata_operator.decide import document, injection
 
 MODELS = "models"
 COLLECTION = "churn"

@@ -15,7 +15,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContainerSasPermissions, generate_container_sas
 
-from modeldata_operator import injection, resources, workloads
+from modeldata_operator.api import resources, workloads
+from modeldata_operator.decide import injection
 
 from ..conftest import Azurite, Eventually
 from . import clocks, server

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from modeldata_operator import certificates
+from modeldata_operator.trust import certificates
 
 from ..conftest import Eventually
 from . import installation, server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from modeldata_operator import verification
+from modeldata_operator.decide import verification
 
 from ..conftest import Eventually
 from .actors import CRASHING, Actors, Manifest, lead_to_webhook, webhook_replicas

@@ -9,7 +9,7 @@ import typing
 import pytest
 import yaml
 
-from modeldata_operator import resources
+from modeldata_operator.api import resources
 
 from .server import REPOSITORY, ApiServer, Refused
 

@@ -8,7 +8,8 @@ import typing
 
 import pytest
 
-from modeldata_operator import document, injection, resources, workloads
+from modeldata_operator.api import resources, workloads
+from modeldata_operator.decide import document, injection
 
 from ..conftest import Eventually
 from .conftest import Running, Start

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modeldata_operator import certificates
+from modeldata_operator.trust import certificates
 
 from ..conftest import Eventually
 from . import actors, changes, installation, server

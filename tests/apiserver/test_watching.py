@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from kubernetes.aio import config
 
-from modeldata_operator import watching
-from modeldata_operator.cluster import Cluster
-from modeldata_operator.resources import ObjectKey
-from modeldata_operator.workloads import Pod
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.workloads import Pod
+from modeldata_operator.kube import watching
+from modeldata_operator.kube.cluster import Cluster
 
 from ..conftest import Eventually
 from . import proxy as proxies

@@ -13,7 +13,8 @@ import uuid
 import pytest
 import yaml
 
-from modeldata_operator import injection, resources, workloads
+from modeldata_operator.api import resources, workloads
+from modeldata_operator.decide import injection
 
 from ..conftest import AZURITE_KEY, Eventually, poll
 from .azure_webhook import AzureWebhook

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from modeldata import redaction, settings, storage
-from modeldata_operator import document, identity, names, resources, workloads
+from modeldata_operator.api import names, pod_token, resources, workloads
+from modeldata_operator.decide import document
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "docs/contract/settings.schema.json").read_text())
 
@@ -76,7 +77,7 @@ def test_the_client_reads_who_to_sign_in_as() -> None:
 
 def test_the_token_is_mounted_where_the_client_looks_for_it() -> None:
     account = storage.Account("https://x", "c", pathlib.Path(names.DIRECTORY) / "credential" / names.SAS_KEY)
-    assert account.token_file == pathlib.Path(identity.DIRECTORY) / names.TOKEN_FILE
+    assert account.token_file == pathlib.Path(pod_token.DIRECTORY) / names.TOKEN_FILE
 
 
 def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:

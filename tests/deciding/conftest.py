@@ -7,8 +7,9 @@ import typing
 
 import pytest
 
-from modeldata_operator import metrics, resources, workloads
-from modeldata_operator.reasons import Reason
+from modeldata_operator.api import resources, workloads
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.observe import metrics
 
 Manifest = dict[str, typing.Any]
 

@@ -6,19 +6,19 @@ import copy
 import json
 
 import jsonpatch
-import kopf
 import pytest
 
-from modeldata_operator import webhook, workloads
-from modeldata_operator.admission import NoReviewError
+from modeldata_operator.api import workloads
 from modeldata_operator.configuration import Configuration
-from modeldata_operator.inventory import Inventory
-from modeldata_operator.watching import Store, Watches
+from modeldata_operator.known.inventory import Inventory
+from modeldata_operator.kube.watching import Store, Watches
+from modeldata_operator.webhook import review
+from modeldata_operator.webhook.server import NoReviewError
 
 
 @pytest.fixture
 def admission(build):
-    hook = webhook.Webhook(Configuration("modeldata-system"))
+    hook = review.Webhook(Configuration("modeldata-system"))
     hook._inventory = Inventory(collections=Store(), deployments=Store(), operator_namespace="modeldata-system")
     hook._inventory.collections.put(build.collection())
     hook._inventory.deployments.put(build.deployment())
@@ -75,7 +75,7 @@ async def test_a_bug_admits_the_pod_unchanged(admission, build, monkeypatch, cap
     def bug(*_, **__):
         raise RuntimeError("bug")
 
-    monkeypatch.setattr(webhook.injection, "inject", bug)
+    monkeypatch.setattr(review.injection, "inject", bug)
     assert await admit(admission, build.pod_manifest()) == []
     assert "admitted unchanged" in caplog.text
 
@@ -116,13 +116,12 @@ async def test_where_nothing_can_serve_the_pod_does_not_wait(admission, build):
     admission._inventory.collections.drop(build.collection().key)
     started = asyncio.get_running_loop().time()
     assert await admit(admission, build.pod_manifest()) == []
-    assert asyncio.get_running_loop().time() - started < webhook.DEPLOYMENT_GRACE
+    assert asyncio.get_running_loop().time() - started < review.DEPLOYMENT_GRACE
 
 
 async def test_readiness_fails_until_everything_is_listed(admission):
     admission._watches._synced.clear()
-    with pytest.raises(kopf.PermanentError):
-        await admission._probe()
+    assert await admission.sick()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"{}", b'{"request": null}', b'{"request": {}}'])

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob import UserDelegationKey
 
-from modeldata_operator import credentials, delegation, resources
-from modeldata_operator.credentials import CredentialError
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import ObjectKey
+from modeldata_operator.access import credentials, delegation
+from modeldata_operator.access.credentials import CredentialError
+from modeldata_operator.api import resources
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.reasons import Reason
 
 LIFETIME = timedelta(hours=6)
 KEY = ObjectKey("models", "churn")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modeldata_operator import events
-from modeldata_operator.cluster import ApiError
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import ObjectKey
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.kube import events
+from modeldata_operator.kube.cluster import ApiError
 
 SUBJECT = events.about_deployment(ObjectKey("models", "scoring"), "uid")
 

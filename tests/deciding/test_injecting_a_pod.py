@@ -4,9 +4,10 @@ import copy
 
 import pytest
 
-from modeldata_operator import injection, workloads
-from modeldata_operator.injection import Plan, Refusal
-from modeldata_operator.reasons import Reason
+from modeldata_operator.api import workloads
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.decide import injection
+from modeldata_operator.decide.injection import Plan, Refusal
 
 SETTINGS = '{"version":1}'
 

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 import yaml
 
-from modeldata_operator import names
+from modeldata_operator.api import names
 
 MANIFESTS = pathlib.Path(__file__).parents[2] / "manifests"
 RIGHTS = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import prometheus_client
 import pytest
 
-from modeldata_operator import metrics
-from modeldata_operator.resources import Condition, CredentialStatus, ObjectKey, PodCounts, Status
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.observed import Condition, CredentialStatus, PodCounts, Status
+from modeldata_operator.observe import metrics
 
 KEY = ObjectKey("models", "churn")
 

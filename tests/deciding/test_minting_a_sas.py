@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob import UserDelegationKey
 
-from modeldata_operator import credentials, delegation, minting
-from modeldata_operator.credentials import Account, CredentialError, Delegation
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import AccountSecret, FileKind
+from modeldata_operator.access import credentials, delegation, minting
+from modeldata_operator.access.credentials import Account, CredentialError, Delegation
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.api.resources import AccountSecret, FileKind
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIFETIME = timedelta(hours=6)

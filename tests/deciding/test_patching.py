@@ -5,7 +5,7 @@ import copy
 import jsonpatch
 import pytest
 
-from modeldata_operator import injection, patching
+from modeldata_operator.decide import injection, patching
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from modeldata_operator import pushing, workloads
-from modeldata_operator.cluster import ApiError
+from modeldata_operator.api import workloads
+from modeldata_operator.controller import pushing
+from modeldata_operator.kube.cluster import ApiError
 
 
 class Cluster:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator import resources
-from modeldata_operator.resources import AccountSecret, Rollout, SasTokenSecret
+from modeldata_operator.api import resources
+from modeldata_operator.api.resources import AccountSecret, Rollout, SasTokenSecret
 
 
 def test_a_secret_with_a_key_or_one_with_a_sas(build):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pathlib
 import re
 
-from modeldata_operator.reasons import Reason
+from modeldata_operator.api.reasons import Reason
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 

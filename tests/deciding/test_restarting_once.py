@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator import rollout, verification
-from modeldata_operator.inventory import Matched
-from modeldata_operator.reasons import Reason
-from modeldata_operator.selection import Collections, choose
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.decide import rollout, verification
+from modeldata_operator.decide.selection import Collections, Matched, choose
 
 COMPLETE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
 UNDER_WAY = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}

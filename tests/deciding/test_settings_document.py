@@ -6,7 +6,7 @@ import pathlib
 import jsonschema
 import pytest
 
-from modeldata_operator import document
+from modeldata_operator.decide import document
 
 SCHEMA = json.loads(
     (pathlib.Path(__file__).parents[2] / "docs/contract/settings.schema.json").read_text(encoding="utf-8")

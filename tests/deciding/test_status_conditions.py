@@ -4,12 +4,14 @@ import pathlib
 
 import yaml
 
-from modeldata_operator import resources, status
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import CredentialStatus, ObjectKey, PodCounts, Status
-from modeldata_operator.status import Finding, Observation
-from modeldata_operator.verification import Verdict
-from modeldata_operator.workloads import Owner, Workload
+from modeldata_operator.api import resources
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.observed import CredentialStatus, PodCounts, Status
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.api.workloads import Owner, Workload
+from modeldata_operator.decide import status
+from modeldata_operator.decide.status import Finding, Observation
+from modeldata_operator.decide.verification import Verdict
 
 NOW, LATER = "2026-11-20T12:00:00Z", "2026-11-20T13:00:00Z"
 GOOD = Finding(Reason.CREDENTIALS_VALID, "fine")

@@ -16,10 +16,11 @@ from aiohttp import web
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient, ContainerClient
 
-from modeldata_operator import credentials, storage
-from modeldata_operator.credentials import Account, GivenSas
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import FileKind, ObjectKey
+from modeldata_operator.access import credentials, probe
+from modeldata_operator.access.credentials import Account, GivenSas
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.api.resources import FileKind
 
 
 @pytest.fixture
@@ -34,13 +35,13 @@ def account(local_azurite):
 
 
 async def test_the_container_is_made_and_found_again(place, account):
-    assert (await storage.look_at(account, place)).reason is None
-    assert (await storage.look_at(account, place)).reason is None
+    assert (await probe.look_at(account, place)).reason is None
+    assert (await probe.look_at(account, place)).reason is None
 
 
 async def test_a_wrong_key_is_found(place, account):
     wrong = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
-    look = await storage.look_at(wrong, place)
+    look = await probe.look_at(wrong, place)
     assert look.reason is Reason.KEY_REJECTED
     assert wrong.key not in look.message
 
@@ -49,12 +50,12 @@ async def test_storage_that_is_not_there_is_said_and_costs_little_time(place, ac
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nowhere = dataclasses.replace(place, endpoint=f"http://127.0.0.1:{unused.getsockname()[1]}/devstoreaccount1")
-        look = await storage.look_at(account, nowhere)
+        look = await probe.look_at(account, nowhere)
     assert look.reason is Reason.STORAGE_UNREACHABLE
 
 
 async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_truncates(place, account):
-    await storage.look_at(account, place)
+    await probe.look_at(account, place)
     token = credentials.fresh(account, place, now=datetime.now(UTC), lifetime=timedelta(hours=1))
     blob = BlobClient(place.endpoint, place.container, "a/data.csv", credential=token)
     blob.create_append_blob()
@@ -69,7 +70,7 @@ async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_tr
 
 async def test_a_sas_for_a_pods_own_file_can_neither_read_list_overwrite_nor_delete(place, account):
     place = dataclasses.replace(place, file=FileKind.PER_POD)
-    await storage.look_at(account, place)
+    await probe.look_at(account, place)
     token = credentials.fresh(account, place, now=datetime.now(UTC), lifetime=timedelta(hours=1))
     blob = BlobClient(place.endpoint, place.container, "b/data.pod.csv", credential=token)
     blob.create_append_blob()
@@ -101,24 +102,24 @@ def given(account, place):
 @pytest.mark.parametrize("file", list(FileKind))
 async def test_a_given_sas_that_works_is_seen_to_work_and_leaves_nothing(place, account, file):
     place = dataclasses.replace(place, container=f"given-{file.lower()}", file=file)
-    await storage.look_at(account, place)
-    assert (await storage.look_at(given(account, place), place)).reason is None
+    await probe.look_at(account, place)
+    assert (await probe.look_at(given(account, place), place)).reason is None
     key = {"account_name": account.name, "account_key": account.key}
     assert list(ContainerClient(place.endpoint, place.container, credential=key).list_blobs()) == []
 
 
 async def test_a_given_sas_that_storage_rejects_is_found_and_not_shown(place, account):
-    await storage.look_at(account, place)
+    await probe.look_at(account, place)
     good = given(account, place)
     wrong = GivenSas(good.token.replace("sig=", "sig=AAAA"), expires_soon=False)
-    look = await storage.look_at(wrong, place)
+    look = await probe.look_at(wrong, place)
     assert look.reason is Reason.SAS_REJECTED
     assert urllib.parse.parse_qs(good.token)["sig"][0] not in look.message
 
 
 async def test_a_container_that_a_given_sas_can_not_make_is_named(place, account):
     nowhere = dataclasses.replace(place, container="nobody-made-this")
-    look = await storage.look_at(given(account, nowhere), nowhere)
+    look = await probe.look_at(given(account, nowhere), nowhere)
     assert look.reason is Reason.STORAGE_REFUSED
     assert "container nobody-made-this does not exist" in look.message
 
@@ -164,14 +165,14 @@ async def test_a_clock_that_is_wrong_is_said_before_anything_else(place, account
     place = dataclasses.replace(place, endpoint=await set_clock(ahead))
     if not key_is_right:
         account = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
-    look = await storage.look_at(account, place)
+    look = await probe.look_at(account, place)
     assert look.reason is Reason.CLOCK_SKEW
     assert said in look.message
 
 
 async def test_a_clock_that_is_nearly_right_is_no_news(place, account, set_clock):
     place = dataclasses.replace(place, endpoint=await set_clock(timedelta(minutes=5)))
-    assert (await storage.look_at(account, place)).reason is None
+    assert (await probe.look_at(account, place)).reason is None
 
 
 async def changes(queue, count):
@@ -180,12 +181,12 @@ async def changes(queue, count):
 
 async def test_collections_that_share_a_container_and_a_key_share_the_look(place, account, failures):
     changed = asyncio.Queue()
-    watch = storage.ContainerWatch(changed.put_nowait)
+    watch = probe.ContainerWatch(changed.put_nowait)
     churn, ranker = ObjectKey("models", "churn"), ObjectKey("models", "ranker")
     assert watch.look(churn, account, place) is None
     assert watch.look(ranker, account, place) is None
     assert await changes(changed, 2) == {churn, ranker}
-    assert watch.look(churn, account, place) == storage.Look(None, "")
+    assert watch.look(churn, account, place) == probe.Look(None, "")
 
     wrong = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
     assert watch.look(churn, wrong, place) is None
@@ -193,19 +194,19 @@ async def test_collections_that_share_a_container_and_a_key_share_the_look(place
     found = watch.look(churn, wrong, place)
     assert found is not None
     assert found.reason is Reason.KEY_REJECTED
-    assert watch.look(ranker, account, place) == storage.Look(None, "")
+    assert watch.look(ranker, account, place) == probe.Look(None, "")
     assert failures("KeyRejected") == 1
 
 
 async def test_what_was_well_is_looked_at_again_at_the_next_resync(place, account, set_clock):
     now, changed = [100.0], asyncio.Queue()
-    watch = storage.ContainerWatch(changed.put_nowait, clock=lambda: now[0])
+    watch = probe.ContainerWatch(changed.put_nowait, clock=lambda: now[0])
     place = dataclasses.replace(place, endpoint=await set_clock(timedelta(0)))
     key = ObjectKey("models", "churn")
     watch.look(key, account, place)
     await changes(changed, 1)
     await set_clock(timedelta(minutes=20))
-    assert watch.look(key, account, place) == storage.Look(None, "")
+    assert watch.look(key, account, place) == probe.Look(None, "")
     now[0] += 30
     watch.look(key, account, place)
     await changes(changed, 1)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modeldata_operator import credentials, sas
-from modeldata_operator.credentials import Account, CredentialError, GivenSas
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import FileKind, SasTokenSecret
+from modeldata_operator.access import credentials, sas
+from modeldata_operator.access.credentials import Account, CredentialError, GivenSas
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.api.resources import FileKind, SasTokenSecret
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 REFERENCE = SasTokenSecret("writer", "token")

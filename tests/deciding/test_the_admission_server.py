@@ -13,7 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from modeldata_operator import admission, certificates
+from modeldata_operator.trust import certificates
+from modeldata_operator.webhook import server as admission
 
 HOST = "localhost"
 

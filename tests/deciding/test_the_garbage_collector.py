@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from modeldata_operator import watching
+from modeldata_operator.kube import watching
 
 
 class Circle:

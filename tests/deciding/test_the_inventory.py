@@ -6,8 +6,10 @@ import random
 
 import pytest
 
-from modeldata_operator import inventory, names, watching
-from modeldata_operator.resources import ObjectKey
+from modeldata_operator.api import names
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.known import inventory, pods
+from modeldata_operator.kube import watching
 
 CHURN = ObjectKey("models", "churn")
 DEFAULT = ObjectKey("modeldata-system", "default")
@@ -22,7 +24,7 @@ class World:
             collections=self.collections, deployments=self.deployments, operator_namespace=DEFAULT.namespace
         )
         self.marked = set()
-        self.files = inventory.PodInventory(self.inventory, self.pods, self.marked.add)
+        self.files = pods.PodInventory(self.inventory, self.pods, self.marked.add)
 
     def names(self, key):
         return sorted(item.pod.key.name for item in self.files.concerning(key))
@@ -37,7 +39,7 @@ class World:
         for namespace in list(self.pods.namespaces()):
             for pod in self.pods.of(namespace):
                 matched = self.inventory.match(pod, self.inventory.serving(namespace))
-                for key in inventory.concerned(matched):
+                for key in pods.concerned(matched):
                     found.setdefault(key, set()).add(pod.key)
         return found
 

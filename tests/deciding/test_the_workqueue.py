@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from modeldata_operator.workqueue import Workqueue
+from modeldata_operator.kube.workqueue import Workqueue
 
 
 async def test_a_key_added_many_times_is_worked_on_once():

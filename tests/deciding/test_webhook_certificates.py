@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from modeldata_operator import certificates
+from modeldata_operator.trust import certificates
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 HOST = "modeldata-operator-webhook.modeldata-system.svc"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator.reasons import Reason
-from modeldata_operator.resources import ObjectKey
-from modeldata_operator.selection import Collections, choose
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.decide.selection import Collections, choose
 
 ANNOTATED = {"metadata": {"annotations": {"collect_model_data": "true"}}}
 

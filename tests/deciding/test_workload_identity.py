@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from modeldata_operator import document, identity, injection, minting, resources, workloads
-from modeldata_operator.injection import Plan, Refusal
-from modeldata_operator.reasons import Reason
+from modeldata_operator.access import minting
+from modeldata_operator.api import pod_token, resources, workloads
+from modeldata_operator.api.reasons import Reason
+from modeldata_operator.decide import document, injection
+from modeldata_operator.decide.injection import Plan, Refusal
 
 GUID = "01234567-89ab-cdef-0123-456789abcdef"
 TENANT = "76543210-89ab-cdef-0123-456789abcdef"
@@ -160,7 +162,7 @@ def test_a_pod_that_was_started_without_a_token_keeps_to_its_sas(build, collecti
     ],
 )
 def test_the_endpoint_tells_who_gives_tokens(endpoint, authority):
-    assert identity.authority(endpoint) == authority
+    assert pod_token.authority(endpoint) == authority
 
 
 def test_what_can_be_known_is_said_and_no_more(build, collection):

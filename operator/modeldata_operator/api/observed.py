@@ -1,0 +1,106 @@
+"""The status of a DataCollection as a typed, frozen record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .keys import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of a status."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    observed_generation: int
+    last_transition_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialStatus:
+    """What the operator remembers of a minted SAS; nothing of it is secret."""
+
+    rotation: int = 0
+    expires_at: str | None = None
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PodCounts:
+    """Pods this collection should serve, pods that carry its injection, pods that obey its present settings."""
+
+    matched: int = 0
+    injected: int = 0
+    current: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """Why a workload is not collected, or not wholly."""
+
+    kind: str
+    key: ObjectKey
+    pods: int
+    injected: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The status of a DataCollection."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    pods: PodCounts | None = None
+    workloads: tuple[WorkloadStatus, ...] = ()
+    credential: CredentialStatus = CredentialStatus()
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a time as Kubernetes does: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def status(value: object) -> Status:
+    """Read back what this operator wrote; anything else counts as never written."""
+    if not isinstance(value, Mapping):
+        return Status()
+    try:
+        pods, credential = value.get("pods"), value.get("credential") or {}
+        return Status(
+            observed_generation=value.get("observedGeneration"),
+            conditions=tuple(
+                Condition(
+                    type=item["type"],
+                    status=item["status"],
+                    reason=item.get("reason", ""),
+                    message=item.get("message", ""),
+                    observed_generation=item.get("observedGeneration", 0),
+                    last_transition_time=item.get("lastTransitionTime", ""),
+                )
+                for item in value.get("conditions") or ()
+            ),
+            pods=PodCounts(pods.get("matched", 0), pods.get("injected", 0), pods.get("current", 0)) if pods else None,
+            workloads=tuple(
+                WorkloadStatus(
+                    kind=item["kind"],
+                    key=ObjectKey(item["namespace"], item["name"]),
+                    pods=item.get("pods", 0),
+                    injected=item.get("injected", 0),
+                    reason=item.get("reason", ""),
+                    message=item.get("message", ""),
+                )
+                for item in value.get("workloads") or ()
+            ),
+            credential=CredentialStatus(
+                rotation=int(credential.get("rotation", 0)),
+                expires_at=credential.get("expiresAt"),
+                namespaces=tuple(credential.get("namespaces") or ()),
+            ),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Status()

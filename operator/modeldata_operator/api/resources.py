@@ -1,0 +1,260 @@
+"""The DataCollection as a typed, frozen record, parsed once from what the API server sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from . import fields, observed, quantities, selectors
+from .fields import ResourceError
+from .keys import ObjectKey
+from .observed import Status
+from .selectors import LabelSelector
+
+DEFAULT_CONTAINER = "modeldata"
+DEFAULT_PATH = (
+    "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
+    "/{year}/{month}/{day}/{file}"
+)
+DEFAULT_SPOOL_SIZE = "256Mi"
+DEFAULT_FLUSH_INTERVAL = "5s"
+DEFAULT_SAS_KEY = "sas"
+
+
+class FileKind(StrEnum):
+    """Whose a file is. It decides what the pods' SAS has to allow."""
+
+    SHARED = "Shared"
+    PER_POD = "PerPod"
+
+
+class Action(StrEnum):
+    """What is done to a feature that must not be written as it is."""
+
+    DROP = "Drop"
+    HASH = "Hash"
+
+
+class Columns(StrEnum):
+    """Which columns the files have beside the features."""
+
+    LEADING = "Leading"
+    AZUREML = "AzureML"
+
+
+class Rollout(StrEnum):
+    """Whether running, un-injected Deployments are restarted, or only reported."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSecret:
+    """A Secret with the account's key, from which a SAS is minted."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SasTokenSecret:
+    """A Secret with a SAS that somebody else renews."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadIdentity:
+    """The Azure identity that the pods sign in with themselves. Nothing of it is secret."""
+
+    client_id: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorIdentity:
+    """The operator's own Azure identity, by whose leave it signs a SAS for the pods."""
+
+
+Credential: TypeAlias = AccountSecret | SasTokenSecret | WorkloadIdentity | OperatorIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the rows go, and by whose leave."""
+
+    endpoint: str
+    container: str
+    path: str
+    credential: Credential
+    file: FileKind
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """One feature, and what is done to it."""
+
+    feature: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The first three parts of the default path."""
+
+    subscription: str
+    resource_group: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataCollection:
+    """One DataCollection, all defaults applied."""
+
+    key: ObjectKey
+    uid: str
+    generation: int
+    created: str
+    enabled: bool
+    selector: LabelSelector | None
+    containers: tuple[str, ...]
+    storage: Storage
+    workspace: Workspace
+    webservice: str | None
+    sampling_percent: int
+    redactions: tuple[Redaction, ...]
+    columns: Columns
+    flush_interval: str
+    """As the settings carry it: a number and ``s`` or ``m``."""
+    spool_bytes: int
+    """What is wished for; a pod may have room for less, see ``injection.spool_bytes``."""
+    rollout: Rollout
+    status: Status
+
+    @property
+    def age_order(self) -> tuple[str, str]:
+        """Sort key: the older collection first, the name between two of the same second."""
+        return (self.created, self.key.name)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableCollection:
+    """A DataCollection that got past the CRD's rules and still makes no sense: reported, never obeyed."""
+
+    key: ObjectKey
+    uid: str
+    generation: int
+    problem: str
+    status: Status
+
+
+def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection:
+    """Parse a DataCollection; what can't be understood becomes a record that says so."""
+    metadata = body.get("metadata") or {}
+    key = ObjectKey(str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+    uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
+    status = observed.status(body.get("status"))
+    try:
+        spec = fields.mapping(body.get("spec"), "spec")
+        webservice = spec.get("webservice")
+        return DataCollection(
+            key=key,
+            uid=uid,
+            generation=generation,
+            created=str(metadata.get("creationTimestamp", "")),
+            enabled=fields.boolean(spec.get("enabled", True), "spec.enabled"),
+            selector=selectors.label_selector(spec["selector"], "spec.selector")
+            if spec.get("selector") is not None
+            else None,
+            containers=fields.strings(spec.get("containers"), "spec.containers"),
+            storage=_storage(spec.get("storage")),
+            workspace=_workspace(spec.get("workspace")),
+            webservice=fields.text(webservice, "spec.webservice") if webservice else None,
+            sampling_percent=_sampling_percent(spec.get("sampling")),
+            redactions=tuple(_redaction(item, path) for path, item in fields.items(spec.get("redact"), "spec.redact")),
+            columns=fields.choice(spec.get("columns", Columns.LEADING), "spec.columns", Columns),
+            flush_interval=_flush_interval(spec.get("flushInterval", DEFAULT_FLUSH_INTERVAL)),
+            spool_bytes=_spool_bytes(spec.get("spool")),
+            rollout=fields.choice(spec.get("rollout", Rollout.AUTOMATIC), "spec.rollout", Rollout),
+            status=status,
+        )
+    except ResourceError as error:
+        return UnreadableCollection(key=key, uid=uid, generation=generation, problem=str(error), status=status)
+
+
+def _storage(value: object) -> Storage:
+    storage = fields.mapping(value, "spec.storage")
+    endpoint = fields.text(storage.get("endpoint"), "spec.storage.endpoint").rstrip("/")
+    if not re.match(r"https?://[^/?#@\s]+[^?#@\s]*$", endpoint):
+        raise ResourceError("spec.storage.endpoint must be an http or https URL without credentials or query")
+    return Storage(
+        endpoint=endpoint,
+        container=fields.text(storage.get("container", DEFAULT_CONTAINER), "spec.storage.container"),
+        path=fields.text(storage.get("path", DEFAULT_PATH), "spec.storage.path"),
+        credential=_credential(storage.get("credential")),
+        file=fields.choice(storage.get("file", FileKind.SHARED), "spec.storage.file", FileKind),
+    )
+
+
+def _credential(value: object) -> Credential:
+    path = "spec.storage.credential"
+    given = {kind: content for kind, content in fields.mapping(value, path).items() if content is not None}
+    match list(given):
+        case ["secretRef"]:
+            reference = fields.mapping(given["secretRef"], f"{path}.secretRef")
+            return AccountSecret(fields.text(reference.get("name"), f"{path}.secretRef.name"))
+        case ["sasTokenSecretRef"]:
+            reference = fields.mapping(given["sasTokenSecretRef"], f"{path}.sasTokenSecretRef")
+            return SasTokenSecret(
+                fields.text(reference.get("name"), f"{path}.sasTokenSecretRef.name"),
+                fields.text(reference.get("key", DEFAULT_SAS_KEY), f"{path}.sasTokenSecretRef.key"),
+            )
+        case ["workloadIdentity"]:
+            who = fields.mapping(given["workloadIdentity"], f"{path}.workloadIdentity")
+            return WorkloadIdentity(
+                fields.text(who.get("clientId"), f"{path}.workloadIdentity.clientId"),
+                fields.text(who.get("tenantId"), f"{path}.workloadIdentity.tenantId"),
+            )
+        case ["operatorIdentity"]:
+            return OperatorIdentity()
+    raise ResourceError(
+        f"{path} must be exactly one of secretRef, sasTokenSecretRef, workloadIdentity, operatorIdentity"
+    )
+
+
+def _workspace(value: object) -> Workspace:
+    workspace = fields.mapping(value, "spec.workspace")
+    return Workspace(
+        subscription=fields.text(workspace.get("subscription", "default"), "spec.workspace.subscription"),
+        resource_group=fields.text(workspace.get("resourceGroup", "default"), "spec.workspace.resourceGroup"),
+        name=fields.text(workspace.get("name", "default"), "spec.workspace.name"),
+    )
+
+
+def _sampling_percent(value: object) -> int:
+    sampling = fields.mapping(value, "spec.sampling")
+    return fields.integer(sampling.get("percent", 100), "spec.sampling.percent", least=1, most=100)
+
+
+def _redaction(item: Mapping[str, Any], path: str) -> Redaction:
+    return Redaction(
+        feature=fields.text(item.get("feature"), f"{path}.feature"),
+        action=fields.choice(item.get("action"), f"{path}.action", Action),
+    )
+
+
+def _flush_interval(value: object) -> str:
+    text = fields.text(value, "spec.flushInterval")
+    if not re.fullmatch(r"[1-9][0-9]{0,3}(s|m)", text):
+        raise ResourceError(f"spec.flushInterval is {text!r}: write a duration such as 5s or 2m")
+    return text
+
+
+def _spool_bytes(value: object) -> int:
+    size = fields.text(fields.mapping(value, "spec.spool").get("size", DEFAULT_SPOOL_SIZE), "spec.spool.size")
+    parsed = quantities.to_bytes(size)
+    if parsed <= 0:
+        raise ResourceError(f"spec.spool.size is {size!r}: write a quantity such as 256Mi")
+    return parsed

@@ -1,0 +1,356 @@
+"""Pods and Deployments as slim records: only what is decided on, so that thousands of them cost little memory."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from . import names, obstacles, pod_token, quantities, selectors
+from .keys import ObjectKey
+from .obstacles import Obstacle
+from .selectors import LabelSelector
+
+# What a selection or a document needs of a pod's annotations; everything else is dropped at the border.
+POD_ANNOTATIONS = (
+    names.COLLECT_ANNOTATION,
+    names.CHOICE_ANNOTATION,
+    names.MODEL_VERSION_ANNOTATION,
+    names.DEFAULT_CONTAINER_ANNOTATION,
+    names.RESTARTED_FOR_ANNOTATION,
+)
+
+# Why a container waits, if it will go on waiting. ErrImagePull is not among them: the first pull may just fail once.
+TROUBLE = (
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+)
+
+ROLLED_OUT = "NewReplicaSetAvailable"
+"""Why a Deployment is Progressing, once its rollout is over and all its pods were available."""
+
+# What names a ReplicaSet's pods, and the kind that owns such ReplicaSets.
+_TEMPLATE_HASHES = ((names.TEMPLATE_HASH_LABEL, "Deployment"), (names.ROLLOUT_HASH_LABEL, "Rollout"))
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The controller of a pod, or of a Deployment."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a person calls a pod's workload and would restart, and the object of it whose uid is known, for Events."""
+
+    kind: str
+    key: ObjectKey
+    subject: Owner
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartMark:
+    """What a Deployment's template carries once it was restarted: for which injection, and which revision that made.
+
+    A later revision is someone else's template; what becomes of its pods is not the restart's doing.
+    """
+
+    collection: ObjectKey
+    hash: str
+    revision: int | None
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.hash}" + (f"/{self.revision}" if self.revision is not None else "")
+
+    def same_reason(self, collection: ObjectKey, injection_hash: str) -> bool:
+        """Tell whether this restart was for that injection."""
+        return (self.collection, self.hash) == (collection, injection_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What a pod carries of ours."""
+
+    collection: ObjectKey
+    hash: str
+    settings_digest: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What is decided on about a pod. The name is empty while the API server still has to generate it."""
+
+    key: ObjectKey
+    uid: str
+    generate_name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owner: Owner | None
+    containers: tuple[str, ...]
+    sidecars: tuple[str, ...]
+    ephemeral_storage: int | None
+    spool_limit: int | None
+    """Bytes that the kubelet lets the spool's emptyDir have; None without such a volume, or without a limit."""
+    obstacles: tuple[Obstacle, ...]
+    credential_secret: str | None
+    has_token: bool
+    """Whether its processes can sign in to Azure: such a token is there only from a pod's start on."""
+    injection: Injection | None
+    created: int
+    trouble: str | None
+    gone: bool
+    mirror: bool
+
+    @property
+    def deployment_name(self) -> str | None:
+        """Name the Deployment this pod would belong to: its ReplicaSet's name without the template's hash."""
+        above = self._above_replica_set()
+        return above[1] if above is not None and above[0] == "Deployment" else None
+
+    @property
+    def restarted_for(self) -> RestartMark | None:
+        """Say which restart made the template that this pod is of."""
+        return restart_mark(self.annotations.get(names.RESTARTED_FOR_ANNOTATION))
+
+    def workload(self, deployment: "Deployment | None") -> Workload:
+        """Name what a person would restart to restart this pod."""
+        if deployment is not None:
+            known = Owner("apps/v1", "Deployment", deployment.key.name, deployment.uid)
+            return Workload("Deployment", deployment.key, known)
+        if self.owner is None:
+            return Workload("Pod", self.key, Owner("v1", "Pod", self.key.name, self.uid))
+        above = self._above_replica_set()
+        if above is not None and above[0] == "Rollout":
+            return Workload("Rollout", ObjectKey(self.key.namespace, above[1]), self.owner)
+        return Workload(self.owner.kind, ObjectKey(self.key.namespace, self.owner.name), self.owner)
+
+    def workload_name(self, deployment: "Deployment | None") -> str:
+        """Name what a person would call this pod's workload; the same before and after the pod got its name.
+
+        And the same when its Deployment is deleted: pods that end go on sending, and to the files of before.
+        """
+        if deployment is None and self.owner is None:
+            return self.generate_name.rstrip("-.") or self.key.name
+        above = self._above_replica_set() if deployment is None else None
+        if above is not None:
+            return above[1]
+        return self.workload(deployment).key.name
+
+    def _above_replica_set(self) -> tuple[str, str] | None:
+        """Derive kind and name of what made this pod's ReplicaSet, from how it names its ReplicaSets."""
+        if self.owner is None or self.owner.kind != "ReplicaSet":
+            return None
+        for label, kind in _TEMPLATE_HASHES:
+            suffix = f"-{self.labels.get(label, '')}"
+            if len(suffix) > 1 and self.owner.name.endswith(suffix):
+                return kind, self.owner.name.removesuffix(suffix)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is decided on about a Deployment."""
+
+    key: ObjectKey
+    uid: str
+    selector: LabelSelector
+    collect: str | None
+    choice: str | None
+    restarted_for: RestartMark | None
+    revision: int | None
+    controller: Owner | None
+    paused: bool
+    observed: bool
+    rolled_out: bool
+    available: bool
+    complete: bool
+    deadline_exceeded: bool
+    replicas: int
+    ready_replicas: int
+
+
+def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
+    """Parse a pod. The namespace is given where the object itself may not carry it yet (admission)."""
+    metadata, spec, status = body.get("metadata") or {}, body.get("spec") or {}, body.get("status") or {}
+    labels = _interned(metadata.get("labels"))
+    annotations = metadata.get("annotations") or {}
+    where = namespace or metadata.get("namespace") or ""
+    containers = spec.get("containers") or []
+    sidecars = obstacles.sidecars(spec)
+    return Pod(
+        key=ObjectKey(sys.intern(where), metadata.get("name") or ""),
+        uid=metadata.get("uid") or "",
+        generate_name=metadata.get("generateName") or "",
+        labels=labels,
+        annotations={name: annotations[name] for name in POD_ANNOTATIONS if name in annotations},
+        owner=_owner(metadata.get("ownerReferences")),
+        containers=tuple(sys.intern(container.get("name", "")) for container in containers),
+        sidecars=tuple(sys.intern(container.get("name", "")) for container in sidecars),
+        ephemeral_storage=_ephemeral_storage(spec),
+        spool_limit=_spool_limit(spec),
+        obstacles=tuple(obstacles.obstacles(spec)),
+        credential_secret=_credential_secret(spec),
+        has_token=pod_token.has_token(spec),
+        injection=_injection(where, labels, annotations, spec),
+        created=_epoch(metadata.get("creationTimestamp")),
+        trouble=_trouble(status),
+        gone=bool(metadata.get("deletionTimestamp")) or status.get("phase") in ("Succeeded", "Failed"),
+        mirror=names.MIRROR_ANNOTATION in annotations,
+    )
+
+
+def deployment(body: Mapping[str, Any]) -> Deployment:
+    """Parse a Deployment."""
+    metadata, spec, status = body.get("metadata") or {}, body.get("spec") or {}, body.get("status") or {}
+    conditions: dict[str, Mapping[str, Any]] = {item.get("type"): item for item in status.get("conditions") or ()}
+    progressing = conditions.get("Progressing", {})
+    annotations = metadata.get("annotations") or {}
+    template = ((spec.get("template") or {}).get("metadata") or {}).get("annotations") or {}
+    wanted = spec.get("replicas", 1)
+    revision = annotations.get(names.REVISION_ANNOTATION, "")
+    observed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    rolled_out = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
+    available = status.get("availableReplicas", 0) >= wanted
+    return Deployment(
+        key=ObjectKey(sys.intern(metadata.get("namespace") or ""), metadata.get("name") or ""),
+        uid=metadata.get("uid") or "",
+        selector=selectors.label_selector(spec.get("selector"), "spec.selector"),
+        collect=annotations.get(names.COLLECT_ANNOTATION),
+        choice=annotations.get(names.CHOICE_ANNOTATION),
+        restarted_for=restart_mark(template.get(names.RESTARTED_FOR_ANNOTATION)),
+        revision=int(revision) if revision.isdecimal() else None,
+        controller=_owner(metadata.get("ownerReferences")),
+        paused=bool(spec.get("paused")),
+        observed=observed,
+        # No pod of an older template is left: an un-injected pod then is one of the present template.
+        rolled_out=rolled_out,
+        available=available,
+        # This reason stays until the template changes, also while pods come and go. There is none where a Deployment is
+        # paused, was just resumed, or has no progress deadline.
+        complete=observed
+        and (
+            progressing.get("reason") == ROLLED_OUT
+            if progressing.get("status", "Unknown") != "Unknown"
+            else rolled_out and available
+        ),
+        deadline_exceeded=progressing.get("status") == "False",
+        replicas=wanted,
+        ready_replicas=status.get("readyReplicas", 0),
+    )
+
+
+def restart_mark(text: str | None) -> RestartMark | None:
+    """Parse the annotation that a restart leaves on a template."""
+    parts = (text or "").split("/")
+    if len(parts) not in (3, 4) or not all(parts):
+        return None
+    revision = int(parts[3]) if len(parts) == 4 and parts[3].isdecimal() else None
+    return RestartMark(ObjectKey(parts[0], parts[1]), parts[2], revision)
+
+
+def digest(document: str) -> str:
+    """Shorten a settings document to what comparing needs; thousands of pods carry the same kilobyte.
+
+    White space around it means nothing: a repeated push ends with a line end.
+    """
+    return hashlib.sha256(document.strip().encode()).hexdigest()[:16]
+
+
+def _interned(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {sys.intern(str(key)): sys.intern(str(value)) for key, value in (labels or {}).items()}
+
+
+def _owner(references: Iterable[Mapping[str, Any]] | None) -> Owner | None:
+    for reference in references or ():
+        if reference.get("controller"):
+            fields = ("apiVersion", "kind", "name", "uid")
+            return Owner(*(sys.intern(reference.get(field) or "") for field in fields))
+    return None
+
+
+def _epoch(timestamp: str | None) -> int:
+    return int(datetime.fromisoformat(timestamp).timestamp()) if timestamp else 0
+
+
+def _trouble(status: Mapping[str, Any]) -> str | None:
+    """Find a container that does not get on its feet."""
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
+            if reason in TROUBLE:
+                return sys.intern(f"{reason} in container {container.get('name', '')}")
+    return None
+
+
+def _injection(
+    namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str], spec: Mapping[str, Any]
+) -> Injection | None:
+    """Read what was injected. A label and annotations alone, say copied into a template, are no injection."""
+    name, injected = labels.get(names.COLLECTION_LABEL), annotations.get(names.INJECTED_ANNOTATION)
+    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    if not name or not injected or not {names.SETTINGS_VOLUME, names.SPOOL_VOLUME} <= volumes:
+        return None
+    document = annotations.get(names.SETTINGS_ANNOTATION, "")
+    return Injection(
+        collection=ObjectKey(labels.get(names.COLLECTION_NAMESPACE_LABEL) or namespace, name),
+        hash=sys.intern(injected),
+        settings_digest=sys.intern(digest(document)),
+        enabled=_enabled(document),
+    )
+
+
+def _credential_secret(spec: Mapping[str, Any]) -> str | None:
+    for volume in spec.get("volumes") or ():
+        if volume.get("name") == names.CREDENTIAL_VOLUME:
+            return (volume.get("secret") or {}).get("secretName") or ""
+    return None
+
+
+def _spool_limit(spec: Mapping[str, Any]) -> int | None:
+    for volume in spec.get("volumes") or ():
+        if volume.get("name") == names.SPOOL_VOLUME:
+            limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+            return None if limit is None else quantities.to_bytes(str(limit))
+    return None
+
+
+def _enabled(document: str) -> bool:
+    try:
+        settings = json.loads(document)
+    except ValueError:
+        return False
+    return isinstance(settings, dict) and settings.get("enabled") is True
+
+
+def _ephemeral_storage(spec: Mapping[str, Any]) -> int | None:
+    """Sum the ephemeral-storage limits that the kubelet holds the whole pod to, emptyDirs included.
+
+    The kubelet adds the limits of those containers that have one and evicts a pod that uses more, however many of its
+    containers are unlimited. It may also count a large init container's limit; leaving that out errs to the safe side.
+    """
+    running = [*(spec.get("containers") or ()), *obstacles.sidecars(spec)]
+    initial = spec.get("initContainers") or ()
+    limits = [limit for container in running if (limit := _limit(container)) is not None]
+    if limits:
+        return sum(limits)
+    return max((limit for container in initial if (limit := _limit(container)) is not None), default=None)
+
+
+def _limit(container: Mapping[str, Any]) -> int | None:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    value = limits.get("ephemeral-storage")
+    return None if value is None else quantities.to_bytes(str(value))

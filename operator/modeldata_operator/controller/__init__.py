@@ -1,0 +1,1 @@
+"""The controller: a queue of dirty collections, and one reconcile that acts."""

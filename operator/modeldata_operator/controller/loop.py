@@ -1,0 +1,286 @@
+"""The controller process: watches in, a queue of dirty collections, a few workers, one reconcile."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+
+from ..access import minting
+from ..access.delegation import AzureKeys, Delegations
+from ..access.probe import ContainerWatch
+from ..api.keys import ObjectKey
+from ..api.reasons import Reason
+from ..api.resources import DataCollection, UnreadableCollection
+from ..api.workloads import Deployment, Pod
+from ..configuration import Configuration
+from ..decide import selection
+from ..known.inventory import Inventory
+from ..known.pods import PodInventory
+from ..kube import cluster, custom_resource, events, watching
+from ..kube.watching import Store
+from ..kube.workqueue import Workqueue
+from ..observe import metrics
+from ..trust import authority
+from .pushing import Pusher
+from .reconciler import Reconciler
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 4
+"""So that one collection of thousands of pods does not keep the others waiting."""
+
+EXPECTED = (cluster.ApiError, aiohttp.ClientError, TimeoutError)
+"""What an API server that is away, or says no, raises."""
+
+RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
+REST = 3.0
+"""How many times as long as its last reconcile took a collection rests before the next. Each pod of a rollout of
+thousands is an event; so they take no more than a quarter of a processor."""
+
+LONGEST_REST = 1.0
+"""Seconds; small collections take some hundredths, so nobody waits for a switch."""
+
+STUCK_AFTER = 300.0
+"""Seconds that one reconcile may take before the process is called sick: thousands of pods take seconds."""
+
+SILENT_AFTER = 300.0
+"""Seconds without a word from the API server after which the process is called sick: beginning anew may help."""
+
+
+class Controller:
+    """Watches, queues and reconciles."""
+
+    def __init__(self, configuration: Configuration, namespaces: Sequence[str] = ()) -> None:
+        """Begin with nothing.
+
+        Args:
+            configuration: see there.
+            namespaces: the ones to watch; none for the whole cluster.
+
+        """
+        self._configuration = configuration
+        self._namespaces = namespaces
+        self._queue: Workqueue[ObjectKey] = Workqueue()
+        self._deployments_to_check: Workqueue[ObjectKey] = Workqueue()
+        self._failures: dict[ObjectKey, int] = {}
+        self._started: dict[ObjectKey, float] = {}
+        self._webhook_ready = False
+        self._ticked = time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+        # Set at the start, when there is a loop to connect in.
+        self._watches: watching.Watches
+        self._inventory: Inventory
+        self._pods: PodInventory
+        self._pusher: Pusher
+        self._reconciler: Reconciler
+        self._recorder: events.Recorder
+        self._authority: authority.Authority
+        self._cluster: cluster.Cluster
+
+    async def start(self) -> None:
+        """Watch, and reconcile once everything is listed."""
+        await cluster.load_configuration()
+        self._cluster = cluster.Cluster(ApiClient())
+        await custom_resource.wait(self._cluster)
+        self._watch()
+        self._recorder = events.Recorder(self._cluster)
+        self._authority = authority.Authority(self._cluster, self._configuration)
+        self._delegations = Delegations(AzureKeys(), self._delegated, lifetime=self._configuration.sas_lifetime)
+        self._pusher = Pusher(self._cluster)
+        self._reconciler = Reconciler(
+            cluster=self._cluster,
+            inventory=self._inventory,
+            pods=self._pods,
+            minter=minting.Minter(self._cluster, self._delegations, lifetime=self._configuration.sas_lifetime),
+            pusher=self._pusher,
+            containers=ContainerWatch(self._queue.add),
+            recorder=self._recorder,
+        )
+        self._tasks = [self._watches.start()]
+        self._tasks += [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
+        self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
+        self._tasks.append(asyncio.create_task(self._resync(), name="resync"))
+
+    def _watch(self) -> None:
+        """Set up what is known of the cluster, and who hears of its changes. Pods are filed before anyone is woken."""
+        collections: Store[DataCollection | UnreadableCollection] = Store()
+        deployments: Store[Deployment] = Store()
+        pods: Store[Pod] = Store()
+        self._inventory = Inventory(
+            collections=collections, deployments=deployments, operator_namespace=self._configuration.namespace
+        )
+        self._pods = PodInventory(self._inventory, pods, self._queue.add)
+        collections.subscribe(self._collection_changed)
+        deployments.subscribe(self._deployment_changed)
+        self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
+        self._watches.add(watching.COLLECTIONS, collections)
+        self._watches.add(watching.DEPLOYMENTS, deployments)
+        self._watches.add(watching.PODS, pods)
+        metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
+
+    async def stop(self) -> None:
+        """Reconcile and watch no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._delegations.close()
+        await self._pusher.close()
+        await self._cluster.close()
+
+    def _delegated(self, key: ObjectKey) -> None:
+        self._reconciler.credential_changed(key)
+        self._queue.add(key)
+
+    async def sick(self) -> str:
+        """Say when reconciling stands still; kopf's own answer only proves that HTTP works."""
+        now = time.monotonic()
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        late = now - self._ticked > 4 * self._configuration.resync + 60
+        stuck = [str(key) for key, started in self._started.items() if now - started > STUCK_AFTER]
+        watch, seconds = self._watches.silent
+        silent = f"{watch} for {seconds:.0f} s" if seconds > SILENT_AFTER else ""
+        if dead or late or stuck or silent:
+            return f"dead={dead} late={late} stuck={stuck} silent={silent}"
+        return ""
+
+    def _collection_changed(
+        self,
+        key: ObjectKey,
+        before: DataCollection | UnreadableCollection | None,
+        after: DataCollection | UnreadableCollection | None,
+    ) -> None:
+        self._queue.add(key)
+        if _version(before) == _version(after):
+            return  # only the status changed, and this process wrote it
+        # Those of the operator's namespace may serve every annotated Deployment.
+        everywhere = key == self._inventory.operator_default
+        for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
+            self._deployments_to_check.add(deployment)
+
+    def _deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
+        self._deployments_to_check.add(key)
+        if after is not None and after.restarted_for is not None:
+            # Also while it has no pods: the next one waits for it.
+            self._queue.add(after.restarted_for.collection)
+        if self._inventory.webhook_ready is not self._webhook_ready:
+            # Restarts wait for the webhook, wherever they are due.
+            self._webhook_ready = self._inventory.webhook_ready
+            for collection in self._inventory.collection_keys():
+                self._queue.add(collection)
+
+    async def _work(self) -> None:
+        # Before the inventory is whole, every pod would look like nobody's.
+        await self._watches.wait()
+        while True:
+            key = await self._queue.get()
+            started = self._started[key] = time.monotonic()
+            try:
+                with metrics.reconciling():
+                    again = await self._reconciler.reconcile(key)
+                self._failures.pop(key, None)
+                if again is not None:
+                    self._queue.add_later(key, again)
+            except Exception as error:
+                failures = self._failures[key] = self._failures.get(key, 0) + 1
+                delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
+                # What is no mistake of this program needs no traceback.
+                trace = None if isinstance(error, EXPECTED) else error
+                kind = type(error).__name__
+                logger.warning(
+                    "reconcile failed collection=%s again=%.1fs error=%s: %s", key, delay, kind, error, exc_info=trace
+                )
+                self._queue.add_later(key, delay)
+            finally:
+                self._started.pop(key, None)
+                # Its own patches come back as events.
+                self._queue.done(key, rest=min(REST * (time.monotonic() - started), LONGEST_REST))
+
+    async def _check_deployments(self) -> None:
+        """Tell people on their Deployment what no collection can tell them."""
+        await self._watches.wait()
+        while True:
+            key = await self._deployments_to_check.get()
+            try:
+                await self._check_deployment(key)
+            except Exception:
+                logger.exception("check failed deployment=%s", key)
+            finally:
+                # While it rolls out, each of its pods changes its status.
+                self._deployments_to_check.done(key, rest=LONGEST_REST)
+
+    async def _check_deployment(self, key: ObjectKey) -> None:
+        deployment = self._inventory.deployment(key)
+        if deployment is None or deployment.collect is None:
+            return
+        subject = events.about_deployment(key, deployment.uid)
+        if deployment.collect not in ("true", "false"):
+            # In the words of the collection that would serve it, if there is one: it is then said once.
+            message = f"Deployment {key.name}: {selection.misspelt(deployment.collect)}"
+            await self._recorder.record(subject, Reason.INVALID_ANNOTATION, message, warning=True)
+            return
+        collections = self._inventory.serving(key.namespace)
+        for pod in self._pods.of_deployment(deployment):
+            choice = selection.choose(pod, deployment, collections)
+            if choice.reason is Reason.COLLECTION_NOT_FOUND:
+                await self._recorder.record(subject, choice.reason, choice.message, warning=True)
+                return
+
+    async def _check_templates(self) -> None:
+        """Tell people on their workload that the annotation of its own template leads nowhere."""
+        for matched in self._pods.annotated():
+            choice = matched.choice
+            if choice.collection is None and choice.candidate is None and choice.message:
+                subject = events.about_workload(matched.pod.workload(matched.deployment))
+                await self._recorder.record(subject, choice.reason, choice.message, warning=True)
+
+    async def _resync(self) -> None:
+        """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
+        await self._authority_once()
+        await self._watches.wait()
+        taken_back = False
+        while True:
+            self._ticked = time.monotonic()
+            self._reconciler.look_again()
+            for key in [*self._inventory.collection_keys(), *self._pods.concerned()]:
+                self._queue.add(key)
+            for key in self._inventory.deployment_keys():
+                self._deployments_to_check.add(key)
+            await self._check_templates()
+            await self._authority_once()
+            taken_back = taken_back or await self._take_back()
+            await asyncio.sleep(self._configuration.resync)
+
+    async def _take_back(self) -> bool:
+        """Withdraw what the operator's own default has in other namespaces, if it was deleted while nobody looked.
+
+        Returns:
+            False if that has to be tried again.
+
+        """
+        default = self._inventory.operator_default
+        for namespace in sorted(self._pods.namespaces() - {default.namespace}):
+            if self._inventory.collection(default) is not None:
+                return True
+            try:
+                await minting.withdraw(self._cluster, default, [namespace])
+            except EXPECTED as error:
+                if isinstance(error, cluster.ApiError) and error.refused:
+                    continue  # where it may not read Secrets, it has written none
+                logger.warning("what a deleted default left is looked for again later: %s", error)
+                return False
+        return True
+
+    async def _authority_once(self) -> None:
+        try:
+            await self._authority.ensure()
+        except EXPECTED as error:
+            logger.warning("webhook certificate not ensured, tried again at the next resync: %s", error)
+        except Exception:
+            logger.exception("webhook certificate not ensured, tried again at the next resync")
+
+
+def _version(collection: DataCollection | UnreadableCollection | None) -> tuple[str, int] | None:
+    return None if collection is None else (collection.uid, collection.generation)

@@ -1,0 +1,218 @@
+"""Bringing one collection's pods, Secret and status to what its spec says: level-triggered, safe to repeat."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from ..access.minting import Minter
+from ..access.probe import ContainerWatch
+from ..api.keys import ObjectKey
+from ..api.observed import PodCounts
+from ..api.reasons import Reason
+from ..api.resources import DataCollection, UnreadableCollection
+from ..api.workloads import Deployment, Pod
+from ..decide import rollout, verification
+from ..decide.selection import Matched
+from ..decide.status import Finding, Observation
+from ..decide.verification import Comparison, WorkloadState
+from ..known.inventory import Inventory
+from ..known.pods import PodInventory
+from ..kube.cluster import ApiError, Cluster
+from ..kube.events import Recorder
+from .credential import Credentials
+from .pushing import Pusher
+from .reporting import Reporter
+from .restarting import Restarter
+
+logger = logging.getLogger(__name__)
+
+PATCHES_AT_ONCE = 32
+"""Enough to use the API server well (300 patches a second were measured), few enough not to push others aside."""
+
+UNTAKEN_AGAIN = 1.0
+"""Seconds after which pods that did not take their settings are looked at again. Most are gone, and by then not known
+any more; but an API server also says "conflict" where too many change one object at once."""
+
+
+class Reconciler:
+    """Acts on one collection at a time. Reads come from indexes; the few requests are writes and Secrets."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        inventory: Inventory,
+        pods: PodInventory,
+        minter: Minter,
+        pusher: Pusher,
+        containers: ContainerWatch,
+        recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inventory = inventory
+        self._pods = pods
+        self._pusher = pusher
+        self._clock = clock
+        self._credentials = Credentials(cluster=cluster, minter=minter, containers=containers)
+        self._restarter = Restarter(cluster=cluster, inventory=inventory, recorder=recorder, clock=clock)
+        self._reporter = Reporter(cluster=cluster, recorder=recorder)
+        self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)
+
+    def look_again(self) -> None:
+        """Make the next reconcile of each collection look at its Secrets, which are not watched."""
+        self._credentials.look_again()
+
+    def credential_changed(self, key: ObjectKey) -> None:
+        """Make the next reconcile of one collection look at its Secrets."""
+        self._credentials.changed(key)
+
+    async def reconcile(self, key: ObjectKey) -> float | None:
+        """Bring one collection into line; returns the seconds after which it wants another look."""
+        collection = self._inventory.collection(key)
+        concerned = self._pods.concerning(key)
+        failures: list[Exception] = []
+        again = None if await self._switch_off(key, concerned, failures) else UNTAKEN_AGAIN
+        if collection is None:
+            await self._clean_up(key, concerned)
+        elif isinstance(collection, UnreadableCollection):
+            await self._reporter.report_unreadable(collection)
+        else:
+            again = _sooner(again, await self._serve(collection, concerned, failures))
+        if failures:
+            # Only now: a pod that somebody does not let us write to must not keep the others' state from being told.
+            raise failures[0]
+        return again
+
+    async def _serve(
+        self, collection: DataCollection, concerned: Sequence[Matched], failures: list[Exception]
+    ) -> float | None:
+        served = [
+            item
+            for item in concerned
+            if item.choice.collection is not None and item.choice.collection.key == collection.key and not item.pod.gone
+        ]
+        namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
+        minted = await self._credentials.ensure(collection, namespaces, _without_token(collection.key, concerned))
+        compared = verification.compare(collection, served, rotation=minted.status.rotation)
+        taken = await self._push(collection.key, compared.pushes, failures)
+        compared.current += taken
+        credential_finding, credential_ready = self._credentials.judge(collection, minted)
+        verdicts = verification.unserved(collection, concerned) + rollout.decide(
+            collection,
+            compared.states,
+            elsewhere=self._elsewhere(collection, compared.states),
+            credentials_ready=minted.ready
+            and credential_ready is not False
+            and not self._credentials.looking(collection.key),
+            webhook_ready=self._inventory.webhook_ready,
+        )
+        again = await self._restarter.restart(collection, verdicts)
+        observed = Observation(
+            generation=collection.generation,
+            enabled=collection.enabled,
+            credential=minted.status,
+            credential_finding=credential_finding,
+            credential_ready=credential_ready,
+            pods=PodCounts(compared.matched, compared.injected, compared.current),
+            verdicts=verdicts,
+            notes=_notes(compared),
+            refusal=_refusal(failures),
+        )
+        await self._reporter.report(collection, observed, compared.states)
+        return again if taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
+
+    def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Deployment]:
+        """Find Deployments without a pod at the moment that were restarted, and hold the rollout up."""
+        stopped = rollout.stopped_at(collection)
+        if not stopped and not any(state.missing for state in states):
+            return []
+        seen = {state.workload.key for state in states if state.deployment is not None}
+        found = []
+        for key in self._inventory.deployment_keys():
+            deployment = self._inventory.deployment(key)
+            if deployment is None or key in seen:
+                continue
+            mark = deployment.restarted_for
+            ours = mark is not None and mark.collection == collection.key and not deployment.complete
+            if ours or key in stopped:
+                found.append(deployment)
+        return [
+            deployment
+            for deployment in sorted(found, key=lambda deployment: deployment.key)
+            # One that has pods, and none that is served, is not this collection's any more.
+            if all(pod.gone for pod in self._pods.of_deployment(deployment))
+        ]
+
+    async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]], failures: list[Exception]) -> int:
+        """Write settings to running pods, many at once; returns how many took them."""
+        started = self._clock()
+        taken = await self._all((self._pusher.push(pod, settings) for pod, settings in pushes), failures)
+        if pushes:
+            seconds = self._clock() - started
+            logger.info("pushed collection=%s pods=%d taken=%d seconds=%.3f", key, len(pushes), sum(taken), seconds)
+        return sum(taken)
+
+    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched], failures: list[Exception]) -> bool:
+        """Tell pods that carry this collection's injection and are not served by it any more to stop.
+
+        Returns whether all of them took it.
+        """
+        orphans = [
+            item.pod
+            for item in concerned
+            if item.pod.injection is not None
+            and item.pod.injection.collection == key
+            and item.pod.injection.enabled
+            and not item.pod.gone
+            and (item.choice.collection is None or item.choice.collection.key != key)
+        ]
+        taken = await self._all((self._pusher.switch_off(pod, key) for pod in orphans), failures)
+        if orphans:
+            logger.info("switched off collection=%s pods=%d taken=%d", key, len(orphans), sum(taken))
+        return all(taken)
+
+    async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]], failures: list[Exception]) -> list[bool]:
+        """Run calls side by side, within the bound; what goes wrong is added to the failures, and counts as untaken."""
+
+        async def bounded(call: Coroutine[Any, Any, bool]) -> bool:
+            async with self._slots:
+                return await call
+
+        results = await asyncio.gather(*(bounded(call) for call in calls), return_exceptions=True)
+        failures += [result for result in results if isinstance(result, Exception)]
+        return [result is True for result in results]
+
+    async def _clean_up(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
+        """Forget a deleted collection, and take back what it left."""
+        self._restarter.forget(key)
+        self._reporter.forget(key)
+        await self._credentials.withdraw(key, {item.pod.key.namespace for item in concerned})
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+def _refusal(failures: Sequence[Exception]) -> Finding | None:
+    """Say who does not let the operator write to pods, if that is what went wrong; nothing of it passes by itself."""
+    for failure in failures:
+        if isinstance(failure, ApiError) and failure.refused:
+            return Finding(Reason.SETTINGS_REFUSED, f"the operator may not write the settings of some pods: {failure}")
+    return None
+
+
+def _notes(compared: Comparison) -> list[str]:
+    if not compared.outgrown:
+        return []
+    return [f"{compared.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
+
+
+def _without_token(key: ObjectKey, concerned: Sequence[Matched]) -> frozenset[str]:
+    """Name the namespaces with pods that live by the collection's SAS; one that is ending may still be sending."""
+    return frozenset(
+        item.pod.key.namespace
+        for item in concerned
+        if item.pod.injection is not None and item.pod.injection.collection == key and not item.pod.has_token
+    )

@@ -1,0 +1,86 @@
+"""settings.json: what a pod's client obeys. Equal inputs give equal bytes, so comparing strings is enough."""
+
+import json
+from typing import Any
+
+from ..api import names, pod_token
+from ..api.resources import DataCollection, WorkloadIdentity
+from ..api.workloads import Deployment, Pod
+from . import injection
+
+VERSION = 1
+DEFAULT_MODEL_VERSION = "default"
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None, *, rotation: int) -> str:
+    """Write the document for one pod. The generation grows with every change of the spec and every new SAS."""
+    storage, workspace = collection.storage, collection.workspace
+    return encode(
+        {
+            "version": VERSION,
+            "enabled": collection.enabled,
+            "collection": str(collection.key),
+            "generation": collection.generation + rotation,
+            "storage": {
+                "endpoint": storage.endpoint,
+                "container": storage.container,
+                "path": storage.path,
+                "file": storage.file,
+                **_credential(collection, pod),
+            },
+            "identity": {
+                "subscription": workspace.subscription,
+                "resourceGroup": workspace.resource_group,
+                "workspace": workspace.name,
+                "webservice": collection.webservice or pod.workload_name(deployment),
+                "modelVersion": _model_version(pod),
+            },
+            "sampling": {"percent": collection.sampling_percent},
+            "redact": [{"feature": each.feature, "action": each.action} for each in collection.redactions],
+            "columns": collection.columns,
+            "flushInterval": collection.flush_interval,
+            "spool": {"bytes": injection.spool_bytes(collection, pod)},
+        }
+    )
+
+
+def switched_off(present: str, collection: str) -> str:
+    """Write the document for a pod that nobody serves any more: what it had, but off.
+
+    The rest is kept, so that the client can still deliver what it already took.
+    """
+    try:
+        document = json.loads(present)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("generation"), int):
+        document = {"version": VERSION, "collection": collection, "generation": 0}
+    return encode({**document, "enabled": False, "generation": document["generation"] + 1})
+
+
+def encode(document: dict[str, Any]) -> str:
+    """Serialize with sorted keys and no spaces."""
+    return _ENCODER.encode(document)
+
+
+def _credential(collection: DataCollection, pod: Pod) -> dict[str, Any]:
+    """Say who the pod is to sign in as; nothing where it is to use the SAS.
+
+    A pod that was started without a token keeps to its SAS until it is started anew, or what it collects would wait
+    for a token that never comes, and be lost with the pod.
+    """
+    credential = collection.storage.credential
+    if not isinstance(credential, WorkloadIdentity) or (pod.injection is not None and not pod.has_token):
+        return {}
+    who = {"clientId": credential.client_id, "tenantId": credential.tenant_id}
+    authority = pod_token.authority(collection.storage.endpoint)
+    return {"credential": {"workloadIdentity": {**who, **({"authority": authority} if authority else {})}}}
+
+
+def _model_version(pod: Pod) -> str:
+    return (
+        pod.annotations.get(names.MODEL_VERSION_ANNOTATION)
+        or pod.labels.get(names.APP_VERSION_LABEL)
+        or DEFAULT_MODEL_VERSION
+    )

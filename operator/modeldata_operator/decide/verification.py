@@ -1,0 +1,173 @@
+"""Wanted compared with found: what a collection's pods carry and lack, summed up by workload."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..api import workloads
+from ..api.reasons import Reason
+from ..api.resources import DataCollection
+from ..api.workloads import Deployment, Pod, RestartMark, Workload
+from . import document, injection
+from .selection import Matched
+
+WEBHOOK_GRACE = 10
+"""Seconds by which a pod must be younger than what should have had it injected, before the webhook is said to have
+missed it: its replicas learn of a new collection or annotation a moment after it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why one workload is not collected, or not wholly. With a mark it is a Deployment to restart."""
+
+    workload: Workload
+    reason: Reason
+    message: str
+    pods: int = 0
+    injected: int = 0
+    mark: RestartMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadState:
+    """The pods of one workload that a collection serves.
+
+    Missing are those that a restart would get injected, and missed those of them that the webhook should have injected
+    already. The hash is that of the injection they lack.
+    """
+
+    workload: Workload
+    deployment: Deployment | None
+    pods: int
+    injected: int
+    missing: tuple[str, ...]
+    missed: int
+    hash: str
+    trouble: str | None
+    refusal: injection.Refusal | None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What comparing found. Pushes are pods with the settings that they should have and don't; outgrown are pods whose
+    spool a restart would make larger.
+    """
+
+    matched: int = 0
+    injected: int = 0
+    current: int = 0
+    outgrown: int = 0
+    pushes: list[tuple[Pod, str]] = field(default_factory=list)
+    states: list[WorkloadState] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Group:
+    """One workload's pods while they are looked at."""
+
+    workload: Workload
+    deployment: Deployment | None
+    pods: int = 0
+    injected: int = 0
+    first_injected: dict[str, int] = field(default_factory=dict)
+    missing: list[tuple[Matched, str]] = field(default_factory=list)
+    trouble: str | None = None
+    refusal: injection.Refusal | None = None
+
+
+def compare(collection: DataCollection, served: Iterable[Matched], *, rotation: int) -> Comparison:
+    """Compare every served pod with what it should carry."""
+    found, groups = Comparison(), dict[tuple[str, str, str], _Group]()
+    for item in served:
+        group = _group(groups, item)
+        current = _look_at(collection, item, group, found, rotation=rotation)
+        group.pods += 1
+        found.matched += 1
+        found.current += current
+    found.injected = sum(group.injected for group in groups.values())
+    found.states = [_state(collection, groups[name]) for name in sorted(groups)]
+    return found
+
+
+def unserved(collection: DataCollection, concerned: Iterable[Matched]) -> list[Verdict]:
+    """Name the workloads that this collection would serve, had not somebody written or created otherwise."""
+    found: dict[tuple[str, str, str], tuple[Workload, Reason, str, int]] = {}
+    for item in concerned:
+        told = None if item.pod.gone else _why_not(collection, item)
+        if told is not None:
+            workload = item.pod.workload(item.deployment)
+            name = (workload.kind, str(workload.key), told[0])
+            before = found.get(name)
+            found[name] = (workload, *told, before[3] + 1 if before else 1)
+    return [
+        Verdict(workload, reason, f"{workload}: {message}", pods)
+        for _, (workload, reason, message, pods) in sorted(found.items())
+    ]
+
+
+def _why_not(collection: DataCollection, item: Matched) -> tuple[Reason, str] | None:
+    choice = item.choice
+    if choice.collection is not None and collection.key in choice.losers:
+        winner = choice.collection.key.name
+        return Reason.CONFLICT, f"the selector of the older DataCollection {winner} matches too, and that one serves it"
+    if choice.candidate == collection.key and choice.reason in (Reason.OPTED_OUT, Reason.INVALID_ANNOTATION):
+        return choice.reason, choice.message
+    return None
+
+
+def _group(groups: dict[tuple[str, str, str], _Group], item: Matched) -> _Group:
+    workload = item.pod.workload(item.deployment)
+    name = (workload.kind, workload.key.namespace, workload.key.name)
+    if name not in groups:
+        groups[name] = _Group(workload, item.deployment)
+    return groups[name]
+
+
+def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Comparison, *, rotation: int) -> bool:
+    """Take one pod into account; True if it obeys the present settings and has all it should have."""
+    pod, plan = item.pod, injection.plan(collection, item.pod)
+    current, carried = False, pod.injection if pod.injection and pod.injection.collection == collection.key else None
+    if carried is not None:
+        group.injected += 1
+        found.outgrown += injection.outgrown(collection, pod)
+        settings = document.settings(collection, pod, item.deployment, rotation=rotation)
+        current = carried.settings_digest == workloads.digest(settings)
+        if not current:
+            found.pushes.append((pod, settings))
+        first = group.first_injected.get(carried.hash, pod.created)
+        group.first_injected[carried.hash] = min(first, pod.created)
+    mark = item.deployment.restarted_for if item.deployment else None
+    if mark is not None and pod.restarted_for == mark:
+        group.trouble = group.trouble or pod.trouble
+    if isinstance(plan, injection.Refusal):
+        group.refusal = group.refusal or plan
+    elif carried is None or not plan.accepts(carried.hash):
+        group.missing.append((item, plan.hash))
+        return False
+    return current
+
+
+def _state(collection: DataCollection, group: _Group) -> WorkloadState:
+    created = datetime.fromisoformat(collection.created).timestamp() if collection.created else 0
+    return WorkloadState(
+        workload=group.workload,
+        deployment=group.deployment,
+        pods=group.pods,
+        injected=group.injected,
+        missing=tuple(sorted(item.pod.key.name for item, _ in group.missing)),
+        missed=sum(_missed(collection, created, group, item, wanted) for item, wanted in group.missing),
+        hash=min((wanted for _, wanted in group.missing), default=""),
+        trouble=group.trouble,
+        refusal=group.refusal,
+    )
+
+
+def _missed(collection: DataCollection, created: float, group: _Group, item: Matched, wanted: str) -> bool:
+    """Tell whether the webhook was to inject this pod: an older sibling is, or its labels were selected all along."""
+    if item.pod.injection is not None:
+        return False
+    sibling = group.first_injected.get(wanted)
+    if sibling is not None and item.pod.created > sibling + WEBHOOK_GRACE:
+        return True
+    all_along = item.choice.reason is Reason.SELECTED and collection.generation == 1
+    return all_along and item.pod.created > created + WEBHOOK_GRACE

@@ -1,0 +1,85 @@
+"""What is in the cluster, as the watches know it: read-only questions, no requests."""
+
+from collections.abc import Iterator
+
+from ..api import names
+from ..api.keys import ObjectKey
+from ..api.resources import DataCollection, UnreadableCollection
+from ..api.workloads import Deployment, Pod
+from ..decide import selection
+from ..decide.selection import Collections, Matched
+from ..kube.watching import Store
+
+
+class Inventory:
+    """Collections and Deployments, by namespace and by name."""
+
+    def __init__(
+        self,
+        *,
+        collections: Store[DataCollection | UnreadableCollection],
+        deployments: Store[Deployment],
+        operator_namespace: str,
+    ) -> None:
+        self.collections = collections
+        self.deployments = deployments
+        self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
+        self._webhook = ObjectKey(operator_namespace, names.WEBHOOK_NAME)
+        self._serving: dict[str, Collections] = {}
+        collections.subscribe(self._collection_changed)
+
+    @property
+    def operator_default(self) -> ObjectKey:
+        """Say where the cluster's default collection lives, if there is one."""
+        return self._operator_default
+
+    @property
+    def webhook_ready(self) -> bool:
+        """Tell whether a pod created now would reach the webhook."""
+        webhook = self.deployment(self._webhook)
+        return webhook is not None and webhook.ready_replicas > 0
+
+    def collection(self, key: ObjectKey) -> DataCollection | UnreadableCollection | None:
+        """Find a collection."""
+        return self.collections.get(key)
+
+    def deployment(self, key: ObjectKey) -> Deployment | None:
+        """Find a Deployment."""
+        return self.deployments.get(key)
+
+    def collection_keys(self, namespace: str = "") -> Iterator[ObjectKey]:
+        """List collections, of one namespace or of all."""
+        return self.collections.keys(namespace)
+
+    def deployment_keys(self, namespace: str = "") -> Iterator[ObjectKey]:
+        """List Deployments, of one namespace or of all."""
+        return self.deployments.keys(namespace)
+
+    def serving(self, namespace: str) -> Collections:
+        """List what can serve the pods of a namespace."""
+        known = self._serving.get(namespace)
+        if known is None:
+            local = self.collections.of(namespace)
+            default = self.collection(self._operator_default)
+            known = self._serving[namespace] = Collections.of(
+                (collection for collection in local if isinstance(collection, DataCollection)),
+                default if isinstance(default, DataCollection) else None,
+            )
+        return known
+
+    def deployment_of(self, pod: Pod) -> Deployment | None:
+        """Find a pod's Deployment. Its selector must match: a name alone may be a coincidence."""
+        name = pod.deployment_name
+        deployment = self.deployment(ObjectKey(pod.key.namespace, name)) if name else None
+        return deployment if deployment is not None and deployment.selector.matches(pod.labels) else None
+
+    def match(self, pod: Pod, collections: Collections) -> Matched:
+        """Decide who serves a pod."""
+        deployment = self.deployment_of(pod)
+        return Matched(pod, deployment, selection.choose(pod, deployment, collections))
+
+    def _collection_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
+        if key == self._operator_default:
+            self._serving.clear()
+        else:
+            self._serving.pop(key.namespace, None)

@@ -1,0 +1,184 @@
+"""Pods, filed under the collections that have to do with them: read-only questions, no requests."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from ..api import names
+from ..api.keys import ObjectKey
+from ..api.resources import DataCollection, UnreadableCollection
+from ..api.selectors import LabelSelector
+from ..api.workloads import Deployment, Pod
+from ..decide.selection import Matched
+from ..kube.watching import Store
+from .inventory import Inventory
+
+
+class PodInventory:
+    """Pods, filed under the collections that have to do with them and under the Deployment they would belong to.
+
+    The files follow every change of a pod, a collection or a Deployment, and ``mark`` hears which collections have
+    something to look at. So a reconcile costs what the collection's own pods cost, and an event one pod.
+    """
+
+    def __init__(self, inventory: Inventory, pods: Store[Pod], mark: Callable[[ObjectKey], None]) -> None:
+        self._inventory = inventory
+        self._pods = pods
+        self._mark = mark
+        self._filed: dict[ObjectKey, frozenset[ObjectKey]] = {}
+        # Dictionaries and not sets: the order in which pods are looked at is the same each time.
+        self._by_collection: dict[ObjectKey, dict[ObjectKey, None]] = {}
+        self._by_deployment: dict[ObjectKey, dict[ObjectKey, None]] = {}
+        self._collections_of: dict[ObjectKey, Counter[ObjectKey]] = {}
+        inventory.collections.subscribe(self._collection_changed)
+        inventory.deployments.subscribe(self._deployment_changed)
+        pods.subscribe(self._pod_changed)
+
+    def concerning(self, key: ObjectKey) -> list[Matched]:
+        """List the pods that a collection serves, would serve, lost to another, or left its injection in."""
+        found = []
+        for pod in map(self._pods.get, self._by_collection.get(key, ())):
+            if pod is not None:
+                found.append(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+        return found
+
+    def concerned(self) -> Iterable[ObjectKey]:
+        """Name every collection that some pod has to do with, whether it still exists or not."""
+        return self._by_collection
+
+    def namespaces(self) -> set[str]:
+        """Name the namespaces that have a pod or a Deployment."""
+        return {key.namespace for key in self._inventory.deployment_keys()} | set(self._pods.namespaces())
+
+    def annotated(self) -> list[Matched]:
+        """List the pods that carry collect_model_data themselves, and were not injected."""
+        return [
+            self._inventory.match(pod, self._inventory.serving(namespace))
+            for namespace in self._pods.namespaces()
+            for pod in self._pods.of(namespace)
+            if names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
+        ]
+
+    def of_deployment(self, deployment: Deployment) -> Iterable[Pod]:
+        """List a Deployment's pods."""
+        for pod in map(self._pods.get, self._by_deployment.get(deployment.key, ())):
+            if pod is not None and deployment.selector.matches(pod.labels):
+                yield pod
+
+    def _pod_changed(self, key: ObjectKey, before: Pod | None, after: Pod | None) -> None:
+        if before is not None and after is not None and _owner(before) == _owner(after):
+            keys = self._keys(after)
+            if keys == self._filed[key]:
+                # By far the most: a pod that starts, becomes ready, or took its settings.
+                for collection in keys:
+                    self._mark(collection)
+                return
+        if before is not None:
+            self._take_out(before)
+        if after is not None:
+            self._file(after)
+
+    def _deployment_changed(self, key: ObjectKey, before: Deployment | None, after: Deployment | None) -> None:
+        if _decides(before) != _decides(after):
+            self._file_anew(map(self._pods.get, list(self._by_deployment.get(key, ()))))
+        for collection in self._collections_of.get(key, ()):
+            self._mark(collection)
+
+    def _collection_changed(
+        self,
+        key: ObjectKey,
+        before: DataCollection | UnreadableCollection | None,
+        after: DataCollection | UnreadableCollection | None,
+    ) -> None:
+        if _selects(before) == _selects(after):
+            return
+        selectors = [selector for _, selector in (_selects(before), _selects(after)) if selector is not None]
+        concerned = self._by_collection.get(key, {})
+        everywhere = key == self._inventory.operator_default
+        for namespace in list(self._pods.namespaces()) if everywhere else [key.namespace]:
+            self._file_anew(
+                pod
+                for pod in list(self._pods.of(namespace))
+                if pod.key in concerned
+                or any(selector.matches(pod.labels) for selector in selectors)
+                # A wish may be for this collection by its name, or for any.
+                or any(name in pod.annotations for name in (names.COLLECT_ANNOTATION, names.CHOICE_ANNOTATION))
+                or _wished(self._inventory.deployment_of(pod))
+            )
+
+    def _file_anew(self, pods: Iterable[Pod | None]) -> None:
+        for pod in pods:
+            if pod is not None:
+                self._take_out(pod)
+                self._file(pod)
+
+    def _keys(self, pod: Pod) -> frozenset[ObjectKey]:
+        return concerned(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+
+    def _file(self, pod: Pod) -> None:
+        keys = self._filed[pod.key] = self._keys(pod)
+        owner = _owner(pod)
+        if owner is not None:
+            self._by_deployment.setdefault(owner, {})[pod.key] = None
+        for key in keys:
+            self._by_collection.setdefault(key, {})[pod.key] = None
+            if owner is not None:
+                self._collections_of.setdefault(owner, Counter())[key] += 1
+            self._mark(key)
+
+    def _take_out(self, pod: Pod) -> None:
+        """Take a pod out of all files; those it was in are marked, or nobody would count it out."""
+        owner = _owner(pod)
+        if owner is not None:
+            _remove(self._by_deployment, owner, pod.key)
+        for key in self._filed.pop(pod.key):
+            _remove(self._by_collection, key, pod.key)
+            if owner is not None:
+                self._one_less(owner, key)
+            self._mark(key)
+
+    def _one_less(self, owner: ObjectKey, collection: ObjectKey) -> None:
+        counts = self._collections_of[owner]
+        counts[collection] -= 1
+        if not counts[collection]:
+            del counts[collection]
+            if not counts:
+                del self._collections_of[owner]
+
+
+def concerned(matched: Matched) -> frozenset[ObjectKey]:
+    """Name the collections that have to do with a pod."""
+    choice, injection = matched.choice, matched.pod.injection
+    keys = {choice.candidate, choice.collection.key if choice.collection else None, *choice.losers}
+    if injection is not None:
+        keys.add(injection.collection)
+    return frozenset(key for key in keys if key is not None)
+
+
+def _owner(pod: Pod) -> ObjectKey | None:
+    name = pod.deployment_name
+    return ObjectKey(pod.key.namespace, name) if name else None
+
+
+def _selects(collection: DataCollection | UnreadableCollection | None) -> tuple[object, LabelSelector | None]:
+    """Return what decides whom a collection serves: that it is there, its age, its selector."""
+    if not isinstance(collection, DataCollection):
+        return None, None
+    return collection.age_order, collection.selector
+
+
+def _decides(deployment: Deployment | None) -> object:
+    """Return what of a Deployment decides who serves its pods."""
+    if deployment is None:
+        return None
+    return deployment.selector, deployment.collect, deployment.choice
+
+
+def _wished(deployment: Deployment | None) -> bool:
+    return deployment is not None and (deployment.collect is not None or deployment.choice is not None)
+
+
+def _remove(files: dict[ObjectKey, dict[ObjectKey, None]], name: ObjectKey, entry: ObjectKey) -> None:
+    entries = files[name]
+    del entries[entry]
+    if not entries:
+        del files[name]

@@ -1,0 +1,289 @@
+"""The few calls to the API server, each named for what it does. Everything above works on records, not on requests."""
+
+import contextlib
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+
+from ..api import names
+from ..api.keys import ObjectKey
+
+TIMEOUT = 10.0
+"""Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
+
+_JSON = "application/json"
+# Of a patched pod only its metadata comes back: a tenth of the bytes, and the API server encodes less.
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+
+
+class ApiError(Exception):
+    """The API server refused a call."""
+
+    def __init__(self, status: int, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.retry_after = retry_after
+        """Seconds that the API server asked to be left alone for."""
+
+    @property
+    def absent(self) -> bool:
+        """Tell whether the object, or its namespace, is not there."""
+        return self.status == 404
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether somebody does not let this be done: a right is missing, a policy or a webhook says no."""
+        return self.status in (400, 403, 422)
+
+    @property
+    def conflict(self) -> bool:
+        """Tell whether somebody else was faster; the next reconcile sees what they did."""
+        return self.status == 409
+
+
+async def load_configuration() -> None:
+    """Find the API server: the pod's own account, else the kubeconfig."""
+    try:
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        await config.load_kube_config()  # type: ignore[no-untyped-call]
+
+
+class Cluster:
+    """The API server."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        # Looking for proxies and passwords in the environment takes two threads' help in each request, a tenth of it.
+        client.configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
+        # Each watch keeps a connection: with three for each of some dozen namespaces, a hundred connections would be
+        # taken, and no request would ever be sent again.
+        client.rest_client.maxsize = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def has_custom_resource(self) -> bool:
+        """Tell whether the CRD is established."""
+        try:
+            answer = await self._call("GET", f"/apis/{names.API_VERSION}")
+        except ApiError as error:
+            if error.absent:
+                return False
+            raise
+        return any(resource.get("name") == names.PLURAL for resource in answer.get("resources", ()))
+
+    async def may_list_collections(self, namespace: str) -> bool:
+        """Tell whether this account may list a namespace's DataCollections."""
+        try:
+            await self._call("GET", f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}")
+        except ApiError as error:
+            if error.status == 403:
+                return False
+            if not error.absent:  # the CRD is waited for later
+                raise
+        return True
+
+    async def get_list(self, path: str, query: Sequence[tuple[str, str]], *, seconds: float) -> dict[str, Any]:
+        """Read a page of a list."""
+        return await self._call("GET", path, query=query, seconds=seconds)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, query: Sequence[tuple[str, str]], *, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a watch; its connection is closed with it."""
+        response = await self._send("GET", path, query=query, limits=limits)
+        try:
+            if response.status != 200:
+                raise _refusal(response, _parsed(await response.read()))
+            yield response.content
+        finally:
+            response.close()
+
+    async def get_pod(self, pod: ObjectKey) -> dict[str, Any] | None:
+        """Read a pod."""
+        return await self._get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+
+    async def set_pod_settings(self, pod: ObjectKey, uid: str, settings: str) -> bool:
+        """Write the settings annotation of exactly this pod; False if it is gone or another of the same name."""
+        # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
+        metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        return await self._merge(path, {"metadata": metadata})
+
+    async def get_deployment(self, deployment: ObjectKey) -> dict[str, Any] | None:
+        """Read a Deployment."""
+        return await self._get(f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}")
+
+    async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str, *, resource_version: str) -> bool:
+        """Roll a Deployment by one annotation of its template; False if it is gone, or has changed meanwhile."""
+        body = {
+            "metadata": {"uid": uid, "resourceVersion": resource_version},
+            "spec": {"template": {"metadata": {"annotations": {names.RESTARTED_FOR_ANNOTATION: marker}}}},
+        }
+        path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
+        return await self._merge(path, body)
+
+    async def delete_deployment(self, deployment: ObjectKey) -> None:
+        """Delete a Deployment, which is gone when its last pod is; or it is gone already."""
+        path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
+        await self._delete(path, {"propagationPolicy": "Foreground"})
+
+    async def set_status(self, collection: ObjectKey, uid: str, status: Mapping[str, Any]) -> bool:
+        """Write a DataCollection's status; False if it is gone."""
+        path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
+        body = {"metadata": {"uid": uid}, "status": status}
+        return await self._merge(path, body)
+
+    async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
+        """Read a Secret."""
+        return await self._get(_secret_path(secret))
+
+    async def create_secret(self, secret: Mapping[str, Any]) -> None:
+        """Create a Secret; a conflict means that somebody's is there."""
+        path = f"/api/v1/namespaces/{secret['metadata']['namespace']}/secrets"
+        await self._call("POST", path, body=secret, manage=True)
+
+    async def apply_secret(self, secret: Mapping[str, Any]) -> None:
+        """Apply a Secret that was read before; its resourceVersion keeps a changed one from being overwritten."""
+        metadata = secret["metadata"]
+        path = _secret_path(ObjectKey(metadata["namespace"], metadata["name"]))
+        await self._call("PATCH", path, body=secret, content_type=_APPLY, manage=True, force=True)
+
+    async def merge_secret(self, secret: Mapping[str, Any]) -> None:
+        """Patch a Secret that was read before; its resourceVersion keeps a changed one from being overwritten."""
+        metadata = secret["metadata"]
+        path = _secret_path(ObjectKey(metadata["namespace"], metadata["name"]))
+        await self._call("PATCH", path, body=secret, content_type=_MERGE, manage=True)
+
+    async def delete_secret(self, secret: ObjectKey, resource_version: str) -> None:
+        """Delete a Secret that was read before."""
+        await self._delete(_secret_path(secret), {"preconditions": {"resourceVersion": resource_version}})
+
+    async def create_event(self, event: Mapping[str, Any]) -> None:
+        """Post an Event."""
+        path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
+        await self._call("POST", path, body=event)
+
+    async def get_webhook_configuration(self, name: str) -> dict[str, Any] | None:
+        """Read a MutatingWebhookConfiguration."""
+        return await self._get(f"{_WEBHOOKS}/{name}")
+
+    async def set_webhook_ca(self, name: str, bundle: str) -> None:
+        """Write the caBundle of our webhook, and nothing else of it."""
+        body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
+        await self._call("PATCH", f"{_WEBHOOKS}/{name}", body=body, content_type=_STRATEGIC, manage=True)
+
+    async def delete_webhook_configuration(self, name: str) -> None:
+        """Delete a MutatingWebhookConfiguration; or it is gone already."""
+        await self._delete(f"{_WEBHOOKS}/{name}", {})
+
+    async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Patch an object; False if it is gone, or is not the one whose uid the body names."""
+        try:
+            await self._call("PATCH", path, body=body, content_type=_MERGE, accept=_METADATA, manage=True)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
+
+    async def _delete(self, path: str, options: Mapping[str, Any]) -> None:
+        try:
+            await self._call("DELETE", path, body=options)
+        except ApiError as error:
+            if not error.absent:
+                raise
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            return await self._call("GET", path)
+        except ApiError as error:
+            if error.absent:
+                return None
+            raise
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Mapping[str, Any] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+        manage: bool = False,
+        force: bool = False,
+        seconds: float = TIMEOUT,
+    ) -> dict[str, Any]:
+        query = [*query, *([("fieldManager", names.FIELD_MANAGER)] if manage else [])]
+        if force:
+            query.append(("force", "true"))
+        limits = aiohttp.ClientTimeout(total=seconds)
+        response = await self._send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
+        )
+        data = await response.read()
+        if not 200 <= response.status <= 299:
+            raise _refusal(response, _parsed(data))
+        return {} if accept == _METADATA else _parsed(data)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]],
+        limits: aiohttp.ClientTimeout,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+    ) -> aiohttp.ClientResponse:
+        try:
+            request = await self._client.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=list(query),
+                header_params={"Accept": accept, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+        except config.ConfigException as error:
+            # The account's token is read anew now and then, and is not always there.
+            raise ApiError(401, str(error)) from None
+        answer = await self._client.call_api(*request, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+def _secret_path(secret: ObjectKey) -> str:
+    return f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}"
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(response: aiohttp.ClientResponse, answer: Mapping[str, Any]) -> ApiError:
+    try:
+        retry_after = float(response.headers.get("Retry-After", 0))
+    except ValueError:
+        retry_after = 0.0  # a date, which no API server sends
+    return ApiError(response.status, str(answer.get("message") or response.reason), retry_after=retry_after)

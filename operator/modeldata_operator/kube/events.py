@@ -1,0 +1,125 @@
+"""Kubernetes Events, few: the same thing about the same object is said once in a while, not on every look."""
+
+import logging
+import re
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from ..api import names, observed
+from ..api.keys import ObjectKey
+from ..api.reasons import Reason
+from ..api.workloads import Workload
+from .cluster import ApiError, Cluster
+
+logger = logging.getLogger(__name__)
+
+REPEAT_SECONDS = 600.0
+"""Less than the hour that Events live, so that a standing problem is always in `kubectl describe`."""
+
+MEMORY = 10_000
+
+BURST, A_SECOND = 50, 5.0
+"""Events at once, and afterwards: trouble of a thousand workloads is told within minutes, and floods nobody. What is
+not told now is told at a later look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object an Event is about."""
+
+    api_version: str
+    kind: str
+    key: ObjectKey
+    uid: str
+
+
+def about_collection(key: ObjectKey, uid: str) -> Subject:
+    """Name a DataCollection as the subject of an Event."""
+    return Subject(names.API_VERSION, names.KIND, key, uid)
+
+
+def about_deployment(key: ObjectKey, uid: str) -> Subject:
+    """Name a Deployment as the subject of an Event."""
+    return Subject("apps/v1", "Deployment", key, uid)
+
+
+def about_workload(workload: Workload) -> Subject:
+    """Name a workload as the subject of an Event, or what is known of it by uid: an Argo Rollout's ReplicaSet."""
+    known = workload.subject
+    return Subject(known.api_version, known.kind, ObjectKey(workload.key.namespace, known.name), known.uid)
+
+
+class Recorder:
+    """Posts Events and remembers what was said."""
+
+    def __init__(self, cluster: Cluster, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._said: OrderedDict[tuple[str, Reason, str], float] = OrderedDict()
+        self._room, self._counted = float(BURST), clock()
+
+    async def record(self, subject: Subject, reason: Reason, message: str, *, warning: bool = False) -> None:
+        """Post an Event unless the same was said lately. An Event that can't be posted is a log line, no failure."""
+        if not self.due(subject, reason, message):
+            return
+        try:
+            await self._cluster.create_event(event(subject, reason, message, warning=warning, now=datetime.now(UTC)))
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("event not posted object=%s reason=%s error=%s", subject.key, reason, error)
+            if not (isinstance(error, ApiError) and (error.absent or error.refused)):
+                # The API server was away: at the next look it is news still.
+                self._said.pop(_said(subject, reason, message), None)
+
+    def due(self, subject: Subject, reason: Reason, message: str) -> bool:
+        """Tell whether this is news and there is room for it, and remember that it was told."""
+        said, now = _said(subject, reason, message), self._clock()
+        before = self._said.pop(said, None)
+        if before is not None and now - before < REPEAT_SECONDS:
+            self._said[said] = before
+            return False
+        self._room = min(BURST, self._room + (now - self._counted) * A_SECOND)
+        self._counted = now
+        if self._room < 1:
+            return False
+        self._room -= 1
+        self._said[said] = now
+        while len(self._said) > MEMORY:
+            self._said.popitem(last=False)
+        return True
+
+
+def _said(subject: Subject, reason: Reason, message: str) -> tuple[str, Reason, str]:
+    # "3 pods" after "2 pods" is no news.
+    return subject.uid, reason, re.sub(r"\d+", "#", message)
+
+
+def event(subject: Subject, reason: Reason, message: str, *, warning: bool, now: datetime) -> dict[str, Any]:
+    """Write an Event."""
+    moment = observed.timestamp(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{subject.key.name}.{uuid.uuid4().hex[:16]}", "namespace": subject.key.namespace},
+        "involvedObject": {
+            "apiVersion": subject.api_version,
+            "kind": subject.kind,
+            "namespace": subject.key.namespace,
+            "name": subject.key.name,
+            "uid": subject.uid,
+        },
+        "reason": reason.value,
+        "message": message[:1024],
+        "type": "Warning" if warning else "Normal",
+        "source": {"component": names.FIELD_MANAGER},
+        "reportingComponent": names.FIELD_MANAGER,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

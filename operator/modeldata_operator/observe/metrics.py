@@ -1,0 +1,155 @@
+"""What a monitoring system sees of the operator: Prometheus metrics, on a port of their own.
+
+Everything here can be read by whoever reaches the port: names of namespaces and collections, counts and times.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import prometheus_client
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ..api.keys import ObjectKey
+from ..api.observed import PodCounts, Status
+
+logger = logging.getLogger(__name__)
+
+REGISTRY = prometheus_client.CollectorRegistry()
+"""Of this process. Not the library's default one: that is full of the interpreter's own numbers."""
+
+RECONCILES = prometheus_client.Counter(
+    "modeldata_operator_reconciles",
+    "Reconciles of a DataCollection, by result: done, or failed and tried again.",
+    ["result"],
+    registry=REGISTRY,
+)
+RECONCILE_SECONDS = prometheus_client.Histogram(
+    "modeldata_operator_reconcile_seconds",
+    "How long a reconcile took, requests to the API server included.",
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0),
+    registry=REGISTRY,
+)
+PUSHES = prometheus_client.Counter(
+    "modeldata_operator_settings_pushes",
+    "Settings written to running pods, by result: taken, or gone with its pod.",
+    ["result"],
+    registry=REGISTRY,
+)
+RESTARTS = prometheus_client.Counter(
+    "modeldata_operator_restarts",
+    "Deployments restarted so that their pods are collected.",
+    registry=REGISTRY,
+)
+ROTATIONS = prometheus_client.Counter(
+    "modeldata_operator_credential_rotations",
+    "New SAS written for the pods of a namespace.",
+    registry=REGISTRY,
+)
+CREDENTIAL_FAILURES = prometheus_client.Counter(
+    "modeldata_operator_credential_failures",
+    "Looks at a credential or its storage that found something wrong, and keys that could not be renewed, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+WATCH_SILENCE = prometheus_client.Gauge(
+    "modeldata_operator_watch_silence_seconds",
+    "For how long the most silent watch has heard nothing sensible from the API server.",
+    registry=REGISTRY,
+)
+ADMISSIONS = prometheus_client.Counter(
+    "modeldata_operator_admissions",
+    "New pods, by what became of them: injected, refused (they can't carry it), untouched, or failed (ours to mend).",
+    ["result"],
+    registry=REGISTRY,
+)
+ADMISSION_SECONDS = prometheus_client.Histogram(
+    "modeldata_operator_admission_seconds",
+    "How long the webhook kept a new pod waiting, without the way there and back.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0, 5.0),
+    registry=REGISTRY,
+)
+
+
+class Collections(Collector):
+    """What each DataCollection's last reconcile found. Those that are deleted are shown no more."""
+
+    def __init__(self) -> None:
+        self._found: dict[ObjectKey, Status] = {}
+        self._lock = threading.Lock()  # scrapes come on a thread of their own
+
+    def show(self, key: ObjectKey, found: Status) -> None:
+        """Take in what was found of a collection."""
+        with self._lock:
+            self._found[key] = found
+
+    def forget(self, key: ObjectKey) -> None:
+        """Show a deleted collection no more."""
+        with self._lock:
+            self._found.pop(key, None)
+
+    def collect(self) -> Iterable[Metric]:
+        """Answer a scrape."""
+        with self._lock:
+            found = list(self._found.items())
+        labels = ["namespace", "collection"]
+        pods = GaugeMetricFamily(
+            "modeldata_operator_pods",
+            "Pods that a DataCollection serves: matched, injected, and current, those that obey its present settings.",
+            labels=[*labels, "state"],
+        )
+        expiries = GaugeMetricFamily(
+            "modeldata_operator_sas_expiry_timestamp_seconds",
+            "When the SAS in the pods of a DataCollection ends, in seconds since the epoch.",
+            labels=labels,
+        )
+        conditions = GaugeMetricFamily(
+            "modeldata_operator_condition",
+            "Whether a condition of a DataCollection is true (1) or not (0).",
+            labels=[*labels, "type"],
+        )
+        for key, status in found:
+            where = [key.namespace, key.name]
+            counts = status.pods or PodCounts()
+            pods.add_metric([*where, "matched"], counts.matched)
+            pods.add_metric([*where, "injected"], counts.injected)
+            pods.add_metric([*where, "current"], counts.current)
+            if status.credential.expires_at:
+                expiries.add_metric(where, datetime.fromisoformat(status.credential.expires_at).timestamp())
+            for condition in status.conditions:
+                conditions.add_metric([*where, condition.type], float(condition.status == "True"))
+        return [pods, expiries, conditions]
+
+
+COLLECTIONS = Collections()
+REGISTRY.register(COLLECTIONS)
+
+
+@contextlib.contextmanager
+def reconciling() -> Iterator[None]:
+    """Count and time one reconcile."""
+    started = time.perf_counter()
+    try:
+        yield
+    except Exception:
+        RECONCILES.labels("failed").inc()
+        raise
+    else:
+        RECONCILES.labels("done").inc()
+    finally:
+        RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+
+def serve(port: int) -> None:
+    """Answer scrapes on this port, on a thread of their own: one that takes long keeps no reconcile waiting.
+
+    Where the port is taken, the log says so, and all else goes on: metrics must not cost a collection.
+    """
+    try:
+        prometheus_client.start_http_server(port, registry=REGISTRY)
+    except OSError as error:
+        logger.error("no metrics: port %d of MODELDATA_METRICS_PORT can't be had: %s", port, error.strerror)

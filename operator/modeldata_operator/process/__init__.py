@@ -1,0 +1,1 @@
+"""What runs: two processes under kopf, and the end of an installation."""

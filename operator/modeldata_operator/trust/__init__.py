@@ -1,0 +1,1 @@
+"""Why the API server believes the webhook: certificate authority, certificate, caBundle."""

@@ -1,0 +1,220 @@
+"""The webhook process: every new pod comes by here, and none is ever refused."""
+
+import asyncio
+import base64
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from kubernetes.aio.client.api_client import ApiClient
+
+from ..api import names, workloads
+from ..api.keys import ObjectKey
+from ..api.resources import DataCollection, UnreadableCollection
+from ..configuration import Configuration
+from ..decide import document, injection, patching, selection
+from ..known.inventory import Inventory
+from ..kube import cluster, custom_resource, watching
+from ..kube.cluster import ApiError, Cluster
+from ..kube.watching import Store
+from ..observe import metrics
+from ..trust import certificates
+from . import server
+
+logger = logging.getLogger(__name__)
+
+DEPLOYMENT_GRACE = 0.3
+"""Seconds to wait for a Deployment that the watch did not show yet: its first pods are made within a tenth of one."""
+
+CERTIFICATE_MISSING_SECONDS = 1.0
+CERTIFICATE_CHECK_SECONDS = 10.0
+
+
+class Webhook:
+    """Answers admission reviews from two watches, without a request to the API server.
+
+    Where a watch is refused for long, it goes on with what it knew: a pod that isn't collected is worse than one that
+    gets settings of an hour ago, which the controller corrects.
+    """
+
+    def __init__(self, configuration: Configuration, namespaces: Sequence[str] = ()) -> None:
+        """Begin with nothing.
+
+        Args:
+            configuration: see there.
+            namespaces: the ones to watch; none for the whole cluster.
+
+        """
+        self._configuration = configuration
+        self._namespaces = namespaces
+        self._server = server.AdmissionServer(
+            self.review, port=configuration.webhook_port, directory=Path(configuration.certificate_directory)
+        )
+        self._unfit: certificates.Served | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cluster: Cluster
+        self._watches: watching.Watches
+        self._inventory: Inventory
+
+    async def start(self) -> None:
+        """Watch, and serve once there is a certificate. Raises OSError for a port that is taken."""
+        await cluster.load_configuration()
+        self._cluster = Cluster(ApiClient())
+        await custom_resource.wait(self._cluster)
+        self._watch()
+        await self._fetch_certificate()
+        await self._server.start()
+        self._tasks.append(asyncio.create_task(self._follow_certificate(), name="certificate"))
+
+    def _watch(self) -> None:
+        collections: Store[DataCollection | UnreadableCollection] = Store()
+        deployments: Store[workloads.Deployment] = Store()
+        self._inventory = Inventory(
+            collections=collections, deployments=deployments, operator_namespace=self._configuration.namespace
+        )
+        self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
+        self._watches.add(watching.COLLECTIONS, collections)
+        self._watches.add(watching.DEPLOYMENTS, deployments)
+        self._tasks.append(self._watches.start())
+        metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
+
+    async def stop(self) -> None:
+        """Serve and watch no more."""
+        for task in self._tasks:
+            task.cancel()
+        await self._server.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cluster.close()
+
+    async def sick(self) -> str:
+        """Say why pods would not be answered from a whole inventory; nothing if they would."""
+        if not self._watches.whole:
+            return "not everything has been listed yet"
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        if dead:
+            return f"dead={dead}"
+        try:
+            connection = await asyncio.open_connection("127.0.0.1", self._configuration.webhook_port)
+        except OSError as error:
+            return f"the admission server does not listen: {error}"
+        writer = connection[1]
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return ""
+
+    async def review(self, body: bytes) -> bytes:
+        """Answer an admission review. Whatever happens, the pod is allowed.
+
+        Raises:
+            server.NoReviewError: that is none.
+
+        """
+        try:
+            request = orjson.loads(body)["request"]
+            response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
+            # Kopf's own way from a review to its answer copies the pod twice and compares it leaf by leaf; to parse it
+            # a second time is cheaper than any copy.
+            manifest = orjson.loads(body)["request"].get("object")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise server.NoReviewError(f"{type(error).__name__}: {error}") from None
+        operations = await self._admit(request.get("object"), manifest, namespace=request.get("namespace"))
+        if operations:
+            response["patchType"] = "JSONPatch"
+            response["patch"] = base64.b64encode(orjson.dumps(operations)).decode()
+        return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+
+    async def _admit(self, body: Any, manifest: Any, *, namespace: str | None) -> list[dict[str, Any]]:
+        """Say how a pod that is being created is to be changed, given twice: the second is changed."""
+        started = time.perf_counter()
+        try:
+            metrics.ADMISSIONS.labels(await self._inject(workloads.pod(manifest, namespace=namespace), manifest)).inc()
+            return patching.operations(body, manifest)
+        except Exception:
+            # A model that isn't collected is a pity; a model that doesn't start is an outage.
+            metrics.ADMISSIONS.labels("failed").inc()
+            logger.exception("admitted unchanged namespace=%s seconds=%.3f", namespace, time.perf_counter() - started)
+            return []
+        finally:
+            metrics.ADMISSION_SECONDS.observe(time.perf_counter() - started)
+
+    async def _inject(self, pod: workloads.Pod, manifest: dict[str, Any]) -> str:
+        """Change the manifest if a collection serves the pod; return what became of it, as the metrics call it."""
+        if not self._watches.whole:
+            logger.warning("admitted unchanged before everything was listed pod=%s", _named(pod))
+            return "untouched"
+        if not self._configuration.serves(pod.key.namespace):
+            return "untouched"  # its Deployments aren't known, and no SAS will ever be there
+        if self._inventory.serving(pod.key.namespace).empty:
+            return "untouched"
+        deployment = await self._deployment_of(pod)
+        choice = selection.choose(pod, deployment, self._inventory.serving(pod.key.namespace))
+        collection = choice.collection
+        if collection is None:
+            if choice.candidate is not None or choice.message:
+                logger.info("not injected pod=%s reason=%s", _named(pod), choice.reason)
+            return "untouched"
+        plan = injection.plan(collection, pod)
+        if isinstance(plan, injection.Refusal):
+            logger.info("not injected pod=%s collection=%s reason=%s", _named(pod), collection.key, plan.reason)
+            return "refused"
+        rotation = collection.status.credential.rotation
+        settings = document.settings(collection, pod, deployment, rotation=rotation)
+        if not injection.fits(manifest, settings):
+            logger.warning("not injected pod=%s collection=%s: too many annotations", _named(pod), collection.key)
+            return "refused"
+        injection.inject(manifest, plan, settings)
+        logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
+        return "injected"
+
+    async def _deployment_of(self, pod: workloads.Pod) -> workloads.Deployment | None:
+        """Find the pod's Deployment, waiting a moment for one that was created just now."""
+        until = time.monotonic() + DEPLOYMENT_GRACE
+        while True:
+            deployment = self._inventory.deployment_of(pod)
+            if deployment is not None or pod.deployment_name is None or time.monotonic() > until:
+                return deployment
+            await asyncio.sleep(0.02)
+
+    async def _fetch_certificate(self) -> None:
+        """Wait until the controller has made the certificate."""
+        said = False
+        while not await self._refresh_certificate():
+            if not said:
+                logger.info("waiting for Secret %s", names.CERTIFICATE_SECRET)
+                said = True
+            await asyncio.sleep(CERTIFICATE_MISSING_SECONDS)
+
+    async def _follow_certificate(self) -> None:
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+            await self._refresh_certificate()
+
+    async def _refresh_certificate(self) -> bool:
+        """Serve with the Secret's certificate; True if there is one that can be served with."""
+        try:
+            secret = await self._cluster.get_secret(ObjectKey(self._configuration.namespace, names.CERTIFICATE_SECRET))
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("Secret %s not read: %s", names.CERTIFICATE_SECRET, error)
+            return False
+        present = certificates.served(secret)
+        if present is None:
+            return False
+        try:
+            if self._server.show(present):
+                logger.info("webhook certificate loaded")
+        except server.BadCertificateError as error:
+            if present != self._unfit:
+                logger.error("Secret %s not served with: %s", names.CERTIFICATE_SECRET, error)
+            self._unfit = present
+            return False
+        return True
+
+
+def _named(pod: workloads.Pod) -> str:
+    return f"{pod.key.namespace}/{pod.key.name or pod.generate_name + '*'}"
