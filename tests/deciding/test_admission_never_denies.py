@@ -19,7 +19,9 @@ from modeldata_operator.webhook.server import NoReviewError
 @pytest.fixture
 def admission(build):
     hook = review.Webhook(Configuration("modeldata-system"))
-    hook._inventory = Inventory(collections=Store(), deployments=Store(), operator_namespace="modeldata-system")
+    hook._inventory = Inventory(
+        collections=Store(), deployments=Store(), namespaces=Store(), operator_namespace="modeldata-system"
+    )
     hook._inventory.collections.put(build.collection())
     hook._inventory.deployments.put(build.deployment())
     hook._watches = Watches(cluster=None)

@@ -21,7 +21,10 @@ class World:
     def __init__(self) -> None:
         self.collections, self.deployments, self.pods = watching.Store(), watching.Store(), watching.Store()
         self.inventory = inventory.Inventory(
-            collections=self.collections, deployments=self.deployments, operator_namespace=DEFAULT.namespace
+            collections=self.collections,
+            deployments=self.deployments,
+            namespaces=watching.Store(),
+            operator_namespace=DEFAULT.namespace,
         )
         self.marked = set()
         self.files = pods.PodInventory(self.inventory, self.pods, self.marked.add)

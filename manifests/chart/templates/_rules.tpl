@@ -16,6 +16,16 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- include "modeldata.namespaceRules" . }}
+{{- end }}
+
+{{/* Their labels say which of them are served. Where some are given, only their names count: a Role can't show more. */}}
+{{- define "modeldata.namespaceRules" -}}
+{{- if not .Values.namespaces }}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
 {{- end }}
 
 {{- define "modeldata.credentialRules" -}}
@@ -33,6 +43,7 @@
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [list, watch]
+{{- include "modeldata.namespaceRules" . }}
 {{- end }}
 
 {{/* To switch off what is collected, and to take back the SAS Secrets. */}}

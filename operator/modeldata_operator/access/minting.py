@@ -85,7 +85,7 @@ class Minter:
             if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, given, now):
                 served.append((namespace, held.token))
                 continue
-            token = self._token(given, collection, now)
+            token = self._token(given, collection, namespace, now)
             rotation = before + 1
             secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
             try:
@@ -137,10 +137,11 @@ class Minter:
             return credentials.account(secret, reference, storage)
         return credentials.given(secret, reference, storage, now=now)
 
-    def _token(self, source: Source, collection: DataCollection, now: datetime) -> str:
+    def _token(self, source: Source, collection: DataCollection, namespace: str, now: datetime) -> str:
         if isinstance(source, GivenSas):
             return source.token
-        return credentials.fresh(source, collection.storage, now=now, lifetime=self._lifetime)
+        storage = collection.storage.within(namespace)
+        return credentials.fresh(source, storage, now=now, lifetime=self._lifetime)
 
     def _hash_key(self, collection: DataCollection, held: HeldSas | None) -> str:
         """Find the collection's key of hashes: what its Secret says, else what it said before, else a new one.
@@ -206,7 +207,8 @@ def _given(source: Source | WorkloadIdentity, held: HeldSas | None, now: datetim
 
 def _due(held: HeldSas, collection: DataCollection, namespace: str, source: Source, now: datetime) -> bool:
     owner = collection.uid if namespace == collection.key.namespace else ""
-    return held.owner_uid != owner or credentials.must_rotate(held, source, collection.storage, now=now)
+    storage = collection.storage.within(namespace)
+    return held.owner_uid != owner or credentials.must_rotate(held, source, storage, now=now)
 
 
 def _finding(source: Source, collection: DataCollection) -> Finding:

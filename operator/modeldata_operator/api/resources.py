@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from . import fields, observed, quantities, selectors
+from . import fields, namespaces, observed, quantities, selectors
 from .fields import ResourceError
 from .keys import ObjectKey
 from .observed import Status
@@ -90,6 +90,14 @@ class Storage:
     path: str
     credential: Credential
     file: FileKind
+
+    def within(self, namespace: str) -> "Storage":
+        """Say where the pods of a namespace write: with its name in the place of ``{namespace}``."""
+        return replace(
+            self,
+            container=namespaces.in_container(self.container, namespace),
+            path=namespaces.in_path(self.path, namespace),
+        )
 
 
 @dataclass(frozen=True, slots=True)

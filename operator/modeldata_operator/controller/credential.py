@@ -93,7 +93,8 @@ class Credentials:
         if isinstance(minted.source, WorkloadIdentity):
             self._containers.forget(collection.key)
             return minted.finding, True
-        look = self._containers.look(collection.key, minted.source, collection.storage)
+        storage = collection.storage.within(collection.key.namespace)
+        look = self._containers.look(collection.key, minted.source, storage)
         if look is None or look.reason is None:
             return minted.finding, True
         note = f"; {minted.source.note}" if minted.source.note else ""

@@ -12,6 +12,7 @@ from ..access import minting
 from ..access.delegation import AzureKeys, Delegations
 from ..access.probe import ContainerWatch
 from ..api.keys import ObjectKey
+from ..api.namespaces import Namespace
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Deployment, Pod
@@ -108,14 +109,21 @@ class Controller:
         """Set up what is known of the cluster, and who hears of its changes. Pods are filed before anyone is woken."""
         collections: Store[DataCollection | UnreadableCollection] = Store()
         deployments: Store[Deployment] = Store()
+        namespaces: Store[Namespace] = Store()
         pods: Store[Pod] = Store()
         self._inventory = Inventory(
-            collections=collections, deployments=deployments, operator_namespace=self._configuration.namespace
+            collections=collections,
+            deployments=deployments,
+            namespaces=namespaces,
+            operator_namespace=self._configuration.namespace,
         )
         self._pods = PodInventory(self._inventory, pods, self._queue.add)
         collections.subscribe(self._collection_changed)
         deployments.subscribe(self._deployment_changed)
         self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
+        if not self._namespaces:
+            # First: they decide which collections serve. Where some are given, there is no right to see any.
+            self._watches.add(watching.NAMESPACES, namespaces)
         self._watches.add(watching.COLLECTIONS, collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._watches.add(watching.PODS, pods)

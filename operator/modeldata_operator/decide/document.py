@@ -15,7 +15,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None, *, rotation: int) -> str:
     """Write the document for one pod. The generation grows with every change of the spec and every new SAS."""
-    storage, workspace = collection.storage, collection.workspace
+    storage, workspace = collection.storage.within(pod.key.namespace), collection.workspace
     return encode(
         {
             "version": VERSION,

@@ -1,9 +1,10 @@
 """What is in the cluster, as the watches know it: read-only questions, no requests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..api import names
+from ..api import names, namespaces
 from ..api.keys import ObjectKey
+from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Deployment, Pod
 from ..decide import selection
@@ -19,10 +20,13 @@ class Inventory:
         *,
         collections: Store[DataCollection | UnreadableCollection],
         deployments: Store[Deployment],
+        namespaces: Store[Namespace],
         operator_namespace: str,
     ) -> None:
+        """Answer from these stores; that of namespaces stays empty where they can't be watched."""
         self.collections = collections
         self.deployments = deployments
+        self.namespaces = namespaces
         self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
         self._webhook = ObjectKey(operator_namespace, names.WEBHOOK_NAME)
         self._serving: dict[str, Collections] = {}
@@ -54,6 +58,11 @@ class Inventory:
     def deployment_keys(self, namespace: str = "") -> Iterator[ObjectKey]:
         """List Deployments, of one namespace or of all."""
         return self.deployments.keys(namespace)
+
+    def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return a namespace's labels; its name, which the API server makes a label, where no more is known."""
+        known = self.namespaces.get(ObjectKey("", namespace))
+        return known.labels if known is not None else {namespaces.NAME_LABEL: namespace}
 
     def serving(self, namespace: str) -> Collections:
         """List what can serve the pods of a namespace."""

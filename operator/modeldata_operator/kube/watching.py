@@ -17,8 +17,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
 
-from ..api import names, resources, workloads
+from ..api import names, namespaces, resources, workloads
 from ..api.keys import ObjectKey
+from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Deployment, Pod
 from .cluster import ApiError, Cluster
@@ -75,6 +76,7 @@ class Kind(Generic[R]):
     root: str
     parse: Callable[[Mapping[str, Any]], R]
     field_selector: str = ""
+    namespaced: bool = True
 
     def path(self, namespace: str) -> str:
         """Say where the objects are listed; an empty namespace means all."""
@@ -87,6 +89,9 @@ COLLECTIONS: Kind[DataCollection | UnreadableCollection] = Kind(
 DEPLOYMENTS: Kind[Deployment] = Kind("deployments", "/apis/apps/v1", workloads.deployment)
 # A finished pod collects nothing; clusters keep thousands of them.
 PODS: Kind[Pod] = Kind("pods", "/api/v1", workloads.pod, "status.phase!=Succeeded,status.phase!=Failed")
+
+
+NAMESPACES: Kind[Namespace] = Kind("namespaces", "/api/v1", namespaces.namespace, namespaced=False)
 
 
 class Store(Generic[R]):
@@ -320,7 +325,8 @@ class Watches:
 
     def add(self, kind: Kind[R], store: Store[R]) -> None:
         """Watch a kind, from start() on."""
-        self._kinds.append([Watch(self._cluster, kind, store, namespace=namespace) for namespace in self._namespaces])
+        places = self._namespaces if kind.namespaced else ("",)
+        self._kinds.append([Watch(self._cluster, kind, store, namespace=namespace) for namespace in places])
 
     def start(self) -> asyncio.Task[None]:
         """Begin; the task that is returned ends only if one of the watches does, and takes all with it."""
@@ -374,4 +380,6 @@ def _key(body: Mapping[str, Any]) -> ObjectKey:
     match body:
         case {"metadata": {"namespace": str(namespace), "name": str(name)}}:
             return ObjectKey(namespace, name)
-    raise ValueError("an object without namespace and name")
+        case {"metadata": {"name": str(name)}}:
+            return ObjectKey("", name)
+    raise ValueError("an object without a name")

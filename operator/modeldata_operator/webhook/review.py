@@ -15,6 +15,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from ..api import names, workloads
 from ..api.keys import ObjectKey
+from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..configuration import Configuration
 from ..decide import document, injection, patching, selection
@@ -74,10 +75,17 @@ class Webhook:
     def _watch(self) -> None:
         collections: Store[DataCollection | UnreadableCollection] = Store()
         deployments: Store[workloads.Deployment] = Store()
+        namespaces: Store[Namespace] = Store()
         self._inventory = Inventory(
-            collections=collections, deployments=deployments, operator_namespace=self._configuration.namespace
+            collections=collections,
+            deployments=deployments,
+            namespaces=namespaces,
+            operator_namespace=self._configuration.namespace,
         )
         self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
+        if not self._namespaces:
+            # First: they decide which collections serve. Where some are given, there is no right to see any.
+            self._watches.add(watching.NAMESPACES, namespaces)
         self._watches.add(watching.COLLECTIONS, collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._tasks.append(self._watches.start())
