@@ -94,7 +94,9 @@ def metrics() -> str:
     return page(
         [
             heading(
-                "the objects in operator/modeldata_operator/observe/metrics.py and client/modeldata/metrics.py", "Metrics", ""
+                "the objects in operator/modeldata_operator/observe/metrics.py and client/modeldata/metrics.py",
+                "Metrics",
+                "",
             ),
             "Which of them deserve an alert: [operations.md](../operations.md#alerts).\n",
             "## Of a model's process\nIn the model's own registry, where it has `prometheus_client`.\n",
