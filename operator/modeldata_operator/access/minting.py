@@ -1,11 +1,14 @@
 """The SAS Secrets in the pods' namespaces: minted, renewed, removed."""
 
+import asyncio
 import base64
+import functools
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ..api import names
 from ..api.keys import ObjectKey
@@ -13,13 +16,23 @@ from ..api.observed import CredentialStatus
 from ..api.reasons import Reason
 from ..api.resources import AccountSecret, DataCollection, OperatorIdentity, WorkloadIdentity
 from ..decide.status import Finding
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..observe import metrics
 from . import credentials
 from .credentials import CredentialError, GivenSas, HeldSas, Source
 from .delegation import Delegations
 
 logger = logging.getLogger(__name__)
+
+
+NAMESPACES_AT_ONCE = 8
+"""So that one namespace whose Secrets are answered for slowly keeps few others waiting."""
+
+LOOK_SECONDS = 20.0
+"""After so long no further namespace is begun with: where nobody answers, a call takes ten seconds, and the collection
+waits meanwhile. Those that were left out come first at the next look."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +42,38 @@ class Minted:
     source: Source | WorkloadIdentity | None
     status: CredentialStatus
     finding: Finding
+    """What is to be said of the source, and so of every namespace."""
     ready: bool
+    """Whether the source is good. What becomes of it differs from namespace to namespace."""
+    failed: Mapping[str, Finding] = field(default_factory=dict)
+    """The namespaces whose Secret is not as it should be, and why; all others are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The Secret of a namespace, or why it can't be read."""
+
+    held: HeldSas | None = None
+    failure: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one namespace. The token is what its pods have now; None where that is not known."""
+
+    token: str | None = None
+    written: bool = False
+    failure: Finding | None = None
+    left_out: bool = False
+    """Nothing of the operator's is there."""
 
 
 class Minter:
-    """Keeps a valid SAS, and the key of hashes, in every namespace where a collection serves pods."""
+    """Keeps a valid SAS, and the key of hashes, in every namespace where a collection serves pods.
+
+    Each namespace stands by itself: what one refuses (by a quota, a policy, a missing right, its own end) keeps no
+    other from having its SAS renewed.
+    """
 
     def __init__(self, cluster: Cluster, delegations: Delegations, *, lifetime: timedelta) -> None:
         self._cluster = cluster
@@ -41,6 +81,8 @@ class Minter:
         self._lifetime = lifetime
         # So that a deleted Secret comes back with the key it had. Per collection: its uid, and the key.
         self._hash_keys: dict[ObjectKey, tuple[str, str]] = {}
+        # They come last the next time: what takes its time to fail must not cost others their turn.
+        self._failed: dict[ObjectKey, frozenset[str]] = {}
 
     async def ensure(
         self,
@@ -61,63 +103,54 @@ class Minter:
             remembered: what was done before.
             without_token: where pods of it run that can't sign in to Azure themselves, and so live by a SAS.
 
+        Raises:
+            ApiError, ClientError, TimeoutError: what the SAS is made from can't be read.
+
         """
-        now = datetime.now(UTC)
+        now, until = datetime.now(UTC), asyncio.get_running_loop().time() + LOOK_SECONDS
         try:
             source = await self._source(collection, now)
         except CredentialError as error:
             # What was handed out before goes on working until it expires.
             return Minted(None, remembered, Finding(error.reason, str(error)), ready=False)
-        own = collection.key.namespace
+        own, failed_before = collection.key.namespace, self._failed.get(collection.key, frozenset())
         # Its own namespace first, where its key of hashes is kept.
-        present = {
-            namespace: await self._held(collection, namespace) for namespace in (own, *sorted(set(namespaces) - {own}))
-        }
-        hash_key = self._hash_key(collection, present[own])
-        before = max(remembered.rotation, *(held.rotation for held in present.values() if held), 0)
-        rotation = before
-        served, refused = [], []
-        for namespace, held in present.items():
-            if held is not None and not held.ours:
-                refused.append(str(secret_key(collection.key, namespace)))
-                continue
-            given = _given(source, held if namespace in without_token else None, now)
-            if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, given, now):
-                served.append((namespace, held.token))
-                continue
-            token = self._token(given, collection, namespace, now)
-            rotation = before + 1
-            secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
-            try:
-                await self._write(secret, held, owner=collection.uid if namespace == own else "")
-            except ApiError as error:
-                if error.absent:
-                    continue  # the namespace is being deleted, with its pods
-                raise
-            served.append((namespace, token))
-            what = "minted" if token else "no sas"
-            if token:
-                metrics.ROTATIONS.inc()
-            logger.info("%s collection=%s namespace=%s rotation=%d", what, collection.key, namespace, rotation)
-        expiries = [moment for _, held_token in served if (moment := credentials.expiry(held_token)) is not None]
+        order = [own, *sorted(set(namespaces) - {own}, key=lambda each: (each in failed_before, each))]
+        looks = {each: functools.partial(self._look, collection, each) for each in order}
+        seen = await _in_each(looks, until=until, late=_Seen(failure=_LATE))
+        hash_key = self._hash_key(collection, seen[own])
+        before = max(remembered.rotation, *(each.held.rotation for each in seen.values() if each.held), 0)
+
+        def bring_into_line(namespace: str, found: _Seen) -> Coroutine[Any, Any, _Outcome]:
+            given = _given(source, found.held if namespace in without_token else None, now)
+            return self._bring_into_line(
+                collection, namespace, found, given, hash_key=hash_key, rotation=before + 1, now=now
+            )
+
+        calls = {namespace: functools.partial(bring_into_line, namespace, found) for namespace, found in seen.items()}
+        outcomes = await _in_each(calls, until=until, late=_Outcome(failure=_LATE))
+        failed = {namespace: outcome.failure for namespace, outcome in outcomes.items() if outcome.failure is not None}
+        self._failed[collection.key] = frozenset(failed)
         status = CredentialStatus(
-            rotation=rotation,
-            expires_at=credentials.written(min(expiries)) if expiries else None,
-            namespaces=tuple(namespace for namespace, _ in served if namespace != own),
+            # A write that failed may have been made: the next look sees that in the Secret.
+            rotation=before + any(outcome.written for outcome in outcomes.values()),
+            expires_at=_first_end(outcomes.values(), remembered),
+            # Also where it failed: what is there has to be withdrawn one day.
+            namespaces=tuple(
+                sorted(each for each, outcome in outcomes.items() if each != own and not outcome.left_out)
+            ),
         )
-        if refused:
-            message = f"Secret {', '.join(refused)} exists and is not this operator's: it is left alone, rename it"
-            return Minted(source, status, Finding(Reason.SECRET_NOT_OURS, message), ready=False)
         if isinstance(source, WorkloadIdentity):
-            kept = any(held_token for _, held_token in served)
+            kept = any(outcome.token for outcome in outcomes.values())
             finding = signing_in(collection, source, sas_kept=kept, until=status.expires_at)
         else:
             finding = _finding(source, collection)
-        return Minted(source, status, finding, ready=True)
+        return Minted(source, status, finding, ready=True, failed=failed)
 
     def forget(self, collection: ObjectKey) -> None:
         """Drop what is remembered of a collection that is gone: another of its name has another key of hashes."""
         self._hash_keys.pop(collection, None)
+        self._failed.pop(collection, None)
         self._delegations.forget(collection)
 
     async def _source(self, collection: DataCollection, now: datetime) -> Source | WorkloadIdentity:
@@ -143,21 +176,75 @@ class Minter:
         storage = collection.storage.within(namespace)
         return credentials.fresh(source, storage, now=now, lifetime=self._lifetime)
 
-    def _hash_key(self, collection: DataCollection, held: HeldSas | None) -> str:
+    def _hash_key(self, collection: DataCollection, own: _Seen) -> str:
         """Find the collection's key of hashes: what its Secret says, else what it said before, else a new one.
 
         The Secret goes first, so that two controllers by mistake agree. That of a deleted collection of the same name
         does not count: deleting a collection is how its key is destroyed.
+
+        Returns:
+            Nothing if its Secret can't be read now and was not before: a new key would belie the pseudonyms so far.
+
         """
         uid, known = self._hash_keys.get(collection.key, ("", ""))
+        known = known if uid == collection.uid else ""
+        if own.failure is not None:
+            return known
+        held = own.held
         key = held.hash_key if held is not None and held.ours and held.owner_uid == collection.uid else ""
-        key = key or (known if uid == collection.uid else "") or credentials.new_hash_key()
+        key = key or known or credentials.new_hash_key()
         self._hash_keys[collection.key] = (collection.uid, key)
         return key
 
-    async def _held(self, collection: DataCollection, namespace: str) -> HeldSas | None:
-        secret = await self._cluster.get_secret(secret_key(collection.key, namespace))
-        return None if secret is None else credentials.held(secret, labels=labels(collection.key, namespace))
+    async def _look(self, collection: DataCollection, namespace: str) -> _Seen:
+        try:
+            secret = await self._cluster.get_secret(secret_key(collection.key, namespace))
+        except FAILURES as error:
+            return _Seen(failure=_failure(error))
+        return _Seen(None if secret is None else credentials.held(secret, labels=labels(collection.key, namespace)))
+
+    async def _bring_into_line(
+        self,
+        collection: DataCollection,
+        namespace: str,
+        seen: _Seen,
+        source: Source,
+        *,
+        hash_key: str,
+        rotation: int,
+        now: datetime,
+    ) -> _Outcome:
+        """Write the Secret of one namespace if it is not as it should be."""
+        held = seen.held
+        if seen.failure is not None:
+            return _Outcome(failure=seen.failure)
+        if held is not None and not held.ours:
+            secret_name = secret_key(collection.key, namespace)
+            message = f"Secret {secret_name} exists and is not this operator's: it is left alone, rename it"
+            return _Outcome(failure=Finding(Reason.SECRET_NOT_OURS, message), left_out=True)
+        present = held.token if held is not None else ""
+        # While the collection's own Secret can't be read, each namespace keeps the key it has.
+        hash_key = hash_key or (held.hash_key if held is not None else "")
+        if not hash_key:
+            message = f"the key of hashes is not known: Secret {secret_key(collection.key, collection.key.namespace)}"
+            return _Outcome(present, failure=Finding(Reason.CREDENTIALS_UNKNOWN, f"{message} can't be read"))
+        if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, source, now):
+            return _Outcome(present)
+        token = self._token(source, collection, namespace, now)
+        secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
+        owner = collection.uid if namespace == collection.key.namespace else ""
+        try:
+            await self._write(secret, held, owner=owner)
+        except FAILURES as error:
+            if isinstance(error, ApiError) and error.absent:
+                return _Outcome(left_out=True)  # the namespace is being deleted, with its pods
+            logger.warning("no sas written collection=%s namespace=%s error=%s", collection.key, namespace, said(error))
+            return _Outcome(present, failure=_failure(error))
+        if token:
+            metrics.ROTATIONS.inc()
+        what = "minted" if token else "no sas"
+        logger.info("%s collection=%s namespace=%s rotation=%d", what, collection.key, namespace, rotation)
+        return _Outcome(token, written=True)
 
     async def _write(self, secret: dict[str, Any], held: HeldSas | None, *, owner: str) -> None:
         if held is not None and held.owner_uid != owner:
@@ -174,17 +261,64 @@ class Minter:
             await self._cluster.merge_secret(secret)
 
 
-async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> None:
-    """Delete a collection's SAS Secrets in these namespaces; what is not the operator's stays."""
-    for namespace in sorted(namespaces):
+async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> dict[str, Exception]:
+    """Delete a collection's SAS Secrets in these namespaces; what is not the operator's stays.
+
+    Returns:
+        Where that did not succeed, and what was said: one namespace's refusal keeps nobody's SAS alive but its own.
+
+    """
+
+    async def withdraw_from(namespace: str) -> Exception | None:
         key = secret_key(collection, namespace)
-        secret = await cluster.get_secret(key)
-        if secret is None:
-            continue
-        held = credentials.held(secret, labels=labels(collection, namespace))
-        if held.ours:
-            await cluster.delete_secret(key, held.resource_version)
-            logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
+        try:
+            secret = await cluster.get_secret(key)
+            if secret is None:
+                return None
+            held = credentials.held(secret, labels=labels(collection, namespace))
+            if held.ours:
+                await cluster.delete_secret(key, held.resource_version)
+                logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
+        except FAILURES as error:
+            logger.warning("not withdrawn collection=%s namespace=%s error=%s", collection, namespace, said(error))
+            return error
+        return None
+
+    calls = {namespace: functools.partial(withdraw_from, namespace) for namespace in sorted(namespaces)}
+    found = await _in_each(calls)
+    return {namespace: error for namespace, error in found.items() if error is not None}
+
+
+async def _in_each(
+    calls: Mapping[str, Callable[[], Coroutine[Any, Any, T]]], *, until: float = math.inf, late: T | None = None
+) -> dict[str, T]:
+    """Make a call in each namespace, some side by side; what is not begun in time counts as late."""
+    slots, clock = asyncio.Semaphore(NAMESPACES_AT_ONCE), asyncio.get_running_loop().time
+
+    async def one(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async with slots:
+            return late if late is not None and clock() > until else await call()
+
+    results = await asyncio.gather(*map(one, calls.values()))
+    return dict(zip(calls, results, strict=True))
+
+
+_LATE = Finding(Reason.CREDENTIALS_UNKNOWN, "the API server takes too long to answer: it is looked at later")
+
+
+def _failure(error: Exception) -> Finding:
+    """Say what kept a namespace from being served: somebody's no, or something that may pass by itself."""
+    refused = isinstance(error, ApiError) and error.refused
+    return Finding(Reason.SECRET_REFUSED if refused else Reason.CREDENTIALS_UNKNOWN, said(error))
+
+
+def _first_end(outcomes: Iterable[_Outcome], remembered: CredentialStatus) -> str | None:
+    """Say when the first SAS ends. Where it is not known what is there, nothing is known that ends later."""
+    moments = [moment for each in outcomes if each.token and (moment := credentials.expiry(each.token)) is not None]
+    ends = [credentials.written(moment) for moment in moments]
+    if remembered.expires_at and any(each.token is None and not each.left_out for each in outcomes):
+        ends.append(remembered.expires_at)
+    return min(ends, default=None)
 
 
 def signing_in(collection: DataCollection, identity: WorkloadIdentity, *, sas_kept: bool, until: str | None) -> Finding:

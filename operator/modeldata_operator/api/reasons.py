@@ -30,6 +30,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105
+    SECRET_REFUSED = "SecretRefused"  # noqa: S105
     CREDENTIALS_UNKNOWN = "CredentialsUnknown"
     STORAGE_UNREACHABLE = "StorageUnreachable"
     STORAGE_REFUSED = "StorageRefused"

@@ -1,12 +1,11 @@
 """What a collection's credential is at the moment: looked at once in every resync, and judged with its container."""
 
 import logging
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
-import aiohttp
-
 from ..access import minting
+from ..access.credentials import Source
 from ..access.minting import Minted, Minter
 from ..access.probe import ContainerWatch
 from ..api.keys import ObjectKey
@@ -14,7 +13,7 @@ from ..api.observed import CredentialStatus
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, Storage, WorkloadIdentity
 from ..decide.status import Finding
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import FAILURES, Cluster, said
 from ..observe import metrics
 
 logger = logging.getLogger(__name__)
@@ -72,15 +71,16 @@ class Credentials:
             )
             gone = set(remembered.namespaces) - namespaces
             if gone and minted.source is not None:
-                await minting.withdraw(self._cluster, collection.key, gone)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("credential collection=%s error=%s", collection.key, error)
+                minted = _with_left(minted, await minting.withdraw(self._cluster, collection.key, gone))
+        except FAILURES as error:
+            logger.warning("credential collection=%s error=%s", collection.key, said(error))
             finding = Finding(
-                Reason.CREDENTIALS_UNKNOWN, "the API server did not let the operator look: it tries again"
+                Reason.CREDENTIALS_UNKNOWN,
+                f"the API server did not let the operator look, it tries again: {said(error)}",
             )
             minted = Minted(known.minted.source if known else None, remembered, finding, ready=False)
-        if not minted.ready:
-            metrics.CREDENTIAL_FAILURES.labels(minted.finding.reason.value).inc()
+        for finding in ([] if minted.ready else [minted.finding]) + list(minted.failed.values()):
+            metrics.CREDENTIAL_FAILURES.labels(finding.reason.value).inc()
         self._credentials[collection.key] = _Credential(
             minted, collection.storage, collection.uid, frozenset(namespaces), look
         )
@@ -90,14 +90,20 @@ class Credentials:
         """Say how the credential is, and whether that is good: None where it can't be told."""
         if not minted.ready or minted.source is None:
             return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
-        if isinstance(minted.source, WorkloadIdentity):
+        finding, ready = self._judge_storage(collection, minted.source, minted.finding)
+        return _with_failed(finding, ready, minted.failed)
+
+    def _judge_storage(
+        self, collection: DataCollection, source: Source | WorkloadIdentity, finding: Finding
+    ) -> tuple[Finding, bool | None]:
+        if isinstance(source, WorkloadIdentity):
             self._containers.forget(collection.key)
-            return minted.finding, True
+            return finding, True
         storage = collection.storage.within(collection.key.namespace)
-        look = self._containers.look(collection.key, minted.source, storage)
+        look = self._containers.look(collection.key, source, storage)
         if look is None or look.reason is None:
-            return minted.finding, True
-        note = f"; {minted.source.note}" if minted.source.note else ""
+            return finding, True
+        note = f"; {source.note}" if source.note else ""
         # The pods may well reach what the operator can't: unknown, and not wrong.
         ready = None if look.reason is Reason.STORAGE_UNREACHABLE else False
         return Finding(look.reason, look.message + note), ready
@@ -108,9 +114,33 @@ class Credentials:
         self._containers.forget(key)
         self._minter.forget(key)
         left = namespaces | set(known.minted.status.namespaces if known else ())
-        await minting.withdraw(self._cluster, key, left - {key.namespace})
-        # Only now: where the API server did not let it, the next try must know the namespaces still.
+        refused = await minting.withdraw(self._cluster, key, left - {key.namespace})
+        for error in refused.values():
+            # Only then it is forgotten where to look: the next try must know the namespaces still.
+            raise error
         self._credentials.pop(key, None)
+
+
+def _with_left(minted: Minted, left: Mapping[str, Exception]) -> Minted:
+    """Keep in mind where a SAS that nobody needs any more could not be deleted, and say so: it lives on until then."""
+    if not left:
+        return minted
+    status = replace(minted.status, namespaces=tuple(sorted({*minted.status.namespaces, *left})))
+    words = "; ".join(f"in namespace {namespace}: {said(error)}" for namespace, error in sorted(left.items()))
+    message = f"{minted.finding.message}; a SAS that is not needed any more can't be deleted {words}"
+    return replace(minted, status=status, finding=replace(minted.finding, message=message))
+
+
+def _with_failed(finding: Finding, ready: bool | None, failed: Mapping[str, Finding]) -> tuple[Finding, bool | None]:
+    """Add the namespaces whose Secret is not right to what is to be said of all; what is wrong for all goes first."""
+    if not failed or ready is False:
+        return finding, ready
+    # First what waits for a person.
+    order = sorted(failed.items(), key=lambda item: (item[1].reason is Reason.CREDENTIALS_UNKNOWN, item[0]))
+    words = "; ".join(f"namespace {namespace}: {each.message}" for namespace, each in order)
+    reason = order[0][1].reason
+    message = f"the Secret with the SAS can't be kept, and is tried again, in {words}"
+    return Finding(reason, message), None if reason is Reason.CREDENTIALS_UNKNOWN else False
 
 
 def _later(stored: CredentialStatus, known: CredentialStatus | None) -> CredentialStatus:

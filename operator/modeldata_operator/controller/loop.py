@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Sequence
 
-import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from ..access import minting
@@ -21,6 +20,7 @@ from ..decide import selection
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube import cluster, custom_resource, events, watching
+from ..kube.cluster import FAILURES, ApiError
 from ..kube.watching import Store
 from ..kube.workqueue import Workqueue
 from ..observe import metrics
@@ -32,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 4
 """So that one collection of thousands of pods does not keep the others waiting."""
-
-EXPECTED = (cluster.ApiError, aiohttp.ClientError, TimeoutError)
-"""What an API server that is away, or says no, raises."""
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
 REST = 3.0
@@ -195,7 +192,7 @@ class Controller:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
                 # What is no mistake of this program needs no traceback.
-                trace = None if isinstance(error, EXPECTED) else error
+                trace = None if isinstance(error, FAILURES) else error
                 kind = type(error).__name__
                 logger.warning(
                     "reconcile failed collection=%s again=%.1fs error=%s: %s", key, delay, kind, error, exc_info=trace
@@ -268,23 +265,19 @@ class Controller:
             False if that has to be tried again.
 
         """
-        default = self._inventory.operator_default
+        default, whole = self._inventory.operator_default, True
         for namespace in sorted(self._pods.namespaces() - {default.namespace}):
             if self._inventory.collection(default) is not None:
                 return True
-            try:
-                await minting.withdraw(self._cluster, default, [namespace])
-            except EXPECTED as error:
-                if isinstance(error, cluster.ApiError) and error.refused:
-                    continue  # where it may not read Secrets, it has written none
-                logger.warning("what a deleted default left is looked for again later: %s", error)
-                return False
-        return True
+            refused = await minting.withdraw(self._cluster, default, [namespace])
+            # Where it may not read Secrets, it has written none.
+            whole = whole and all(isinstance(each, ApiError) and each.refused for each in refused.values())
+        return whole
 
     async def _authority_once(self) -> None:
         try:
             await self._authority.ensure()
-        except EXPECTED as error:
+        except FAILURES as error:
             logger.warning("webhook certificate not ensured, tried again at the next resync: %s", error)
         except Exception:
             logger.exception("webhook certificate not ensured, tried again at the next resync")

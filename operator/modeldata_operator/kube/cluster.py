@@ -49,6 +49,19 @@ class ApiError(Exception):
         return self.status == 409
 
 
+FAILURES = (ApiError, aiohttp.ClientError, TimeoutError)
+"""What an API server that is away, or says no, raises."""
+
+
+def said(error: Exception) -> str:
+    """Put a failure into words for people: the API server's own, where it said any."""
+    if isinstance(error, ApiError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "the API server did not answer in time"
+    return f"the API server can't be reached: {error}"
+
+
 async def load_configuration() -> None:
     """Find the API server: the pod's own account, else the kubeconfig."""
     try:

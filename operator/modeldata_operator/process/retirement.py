@@ -55,13 +55,10 @@ async def retire(config: Configuration) -> None:
             await asyncio.sleep(DELIVERY_SECONDS)
         for collection in collections:
             namespaces = {collection.key.namespace, *collection.status.credential.namespaces}
-            try:
-                await minting.withdraw(api, collection.key, namespaces)
-            except ApiError as error:
-                if error.status != 403:
-                    raise
+            for error in (await minting.withdraw(api, collection.key, namespaces)).values():
                 # Where this account has no right on Secrets, the controller had none either, and made none.
-                logger.warning("no Secret withdrawn collection=%s: %s", collection.key, error)
+                if not (isinstance(error, ApiError) and error.status == 403):
+                    raise error
         await _delete_certificate(api, config)
     finally:
         await api.close()
