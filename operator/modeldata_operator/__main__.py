@@ -8,19 +8,20 @@ from . import configuration
 from .observe import metrics
 from .process import logs, retirement, running
 
-USAGE = "usage: python -m modeldata_operator webhook|controller|retire"
+USAGE = "usage: python -m modeldata_operator webhook|controller|retire [--option=value ...]"
 
 
 def main() -> None:
-    """Read the role and the environment."""
-    role = sys.argv[1] if len(sys.argv) == 2 else ""
+    """Read the role, the options and the environment."""
+    role, *options = sys.argv[1:] or [""]
     if role not in ("webhook", "controller", "retire"):
         raise SystemExit(USAGE)
-    config = configuration.from_environment(os.environ)
-    logs.set_up(config.log_level)
+    config = configuration.from_environment(configuration.with_options(options, os.environ))
+    logs.set_up(config.log_level, as_json=config.json_logs)
     if role == "retire":
         asyncio.run(retirement.retire(config))
         return
+    metrics.show_build(role)
     metrics.serve(config.metrics_port)
     asyncio.run(running.run(role, config))
 

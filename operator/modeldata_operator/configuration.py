@@ -1,11 +1,12 @@
 """What the operator is told by its environment, read once at the start."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from .api import names
+from .api.keys import ObjectKey
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -25,6 +26,15 @@ class Configuration:
     """MODELDATA_WEBHOOK_CONFIGURATION: the MutatingWebhookConfiguration that leads to this operator's webhook. Where
     operators for some namespaces stand side by side, each has one of its own."""
 
+    webhook_name: str = names.WEBHOOK_NAME
+    """MODELDATA_WEBHOOK_NAME: the Deployment of the webhook, and the Service that leads to it."""
+
+    controller_name: str = names.CONTROLLER_NAME
+    """MODELDATA_CONTROLLER_NAME: the Deployment of the controller."""
+
+    certificate_secret: str = names.CERTIFICATE_SECRET
+    """MODELDATA_CERTIFICATE_SECRET: the Secret with the webhook's certificate."""
+
     own_certificates: bool = True
     """MODELDATA_CERTIFICATES, "own" or "given". Own: the controller makes the webhook's certificate and has it trusted.
     Given: someone else (cert-manager) keeps the Secret and the caBundle; the controller touches neither."""
@@ -36,7 +46,7 @@ class Configuration:
     resync: float = 30.0
     """MODELDATA_RESYNC, seconds between two looks at everything, Secrets included (they are not watched)."""
 
-    webhook_port: int = 9443
+    webhook_port: int = 10250
     """MODELDATA_WEBHOOK_PORT."""
 
     health_port: int = 8080
@@ -51,6 +61,9 @@ class Configuration:
     log_level: str = "INFO"
     """MODELDATA_LOG_LEVEL."""
 
+    json_logs: bool = False
+    """MODELDATA_LOG_FORMAT, "text" or "json": lines for people, or an object a line."""
+
     def serves(self, namespace: str) -> bool:
         """Tell whether the pods of a namespace may be collected."""
         return not self.namespaces or namespace in self.namespaces
@@ -58,7 +71,43 @@ class Configuration:
     @property
     def webhook_host(self) -> str:
         """Name the webhook as the API server calls it."""
-        return f"{names.WEBHOOK_NAME}.{self.namespace}.svc"
+        return f"{self.webhook_name}.{self.namespace}.svc"
+
+    @property
+    def controller(self) -> ObjectKey:
+        """Name the controller's Deployment."""
+        return ObjectKey(self.namespace, self.controller_name)
+
+    @property
+    def certificate(self) -> ObjectKey:
+        """Name the Secret with the webhook's certificate."""
+        return ObjectKey(self.namespace, self.certificate_secret)
+
+
+OPTIONS = (
+    "namespaces",
+    "certificates",
+    "sas-lifetime",
+    "resync",
+    "webhook-port",
+    "health-port",
+    "metrics-port",
+    "log-level",
+    "log-format",
+)
+"""What can be said on the command line too, as ``--log-level=DEBUG``: not where the operator is, which only its
+installation knows."""
+
+
+def with_options(arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Put options over the variables that they stand for; one that is unknown ends the process with its name."""
+    found = dict(environment)
+    for argument in arguments:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals or name not in OPTIONS:
+            raise SystemExit(f"unknown option {argument!r}: there are --{'=, --'.join(OPTIONS)}=")
+        found[f"MODELDATA_{name.replace('-', '_').upper()}"] = value
+    return found
 
 
 def from_environment(environment: Mapping[str, str]) -> Configuration:
@@ -68,14 +117,18 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         namespace=environment.get("MODELDATA_OPERATOR_NAMESPACE", "modeldata-system"),
         namespaces=_namespaces(environment),
         webhook_configuration=environment.get("MODELDATA_WEBHOOK_CONFIGURATION") or names.WEBHOOK_CONFIGURATION,
-        own_certificates=_own_certificates(environment),
+        webhook_name=environment.get("MODELDATA_WEBHOOK_NAME") or names.WEBHOOK_NAME,
+        controller_name=environment.get("MODELDATA_CONTROLLER_NAME") or names.CONTROLLER_NAME,
+        certificate_secret=environment.get("MODELDATA_CERTIFICATE_SECRET") or names.CERTIFICATE_SECRET,
+        own_certificates=_either(environment, "MODELDATA_CERTIFICATES", "own", "given") == "own",
         sas_lifetime=timedelta(seconds=lifetime),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
-        webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 9443, least=1)),
+        webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 10250, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
         metrics_port=int(_number(environment, "MODELDATA_METRICS_PORT", 8081, least=1)),
         certificate_directory=environment.get("MODELDATA_CERTIFICATE_DIRECTORY", "/run/modeldata-tls"),
         log_level=environment.get("MODELDATA_LOG_LEVEL", "INFO").upper(),
+        json_logs=_either(environment, "MODELDATA_LOG_FORMAT", "text", "json") == "json",
     )
 
 
@@ -88,11 +141,11 @@ def _namespaces(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _own_certificates(environment: Mapping[str, str]) -> bool:
-    value = environment.get("MODELDATA_CERTIFICATES", "") or "own"
-    if value not in ("own", "given"):
-        raise SystemExit(f'MODELDATA_CERTIFICATES must be "own" or "given", not {value!r}')
-    return value == "own"
+def _either(environment: Mapping[str, str], name: str, default: str, other: str) -> str:
+    value = environment.get(name, "") or default
+    if value not in (default, other):
+        raise SystemExit(f'{name} must be "{default}" or "{other}", not {value!r}')
+    return value
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, *, least: float) -> float:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.trust import certificates
 
 from ..conftest import Eventually
@@ -198,7 +199,10 @@ def test_an_expired_certificate_is_renewed_by_the_authority_that_is_trusted(
     year_ago = datetime.now(UTC) - timedelta(days=365)
     host = f"modeldata-operator-webhook.{server.NAMESPACE}.svc"
     expired = certificates.renewed(None, host=host, now=year_ago)
-    own_api.create(CERTIFICATE.rpartition("/")[0], certificates.to_secret(expired, namespace=server.NAMESPACE))
+    own_api.create(
+        CERTIFICATE.rpartition("/")[0],
+        certificates.to_secret(expired, ObjectKey(server.NAMESPACE, "modeldata-webhook-tls")),
+    )
     webhook = start_operator("webhook", own_api.kubeconfig)
     actors.lead_to_webhook(own_api, webhook.webhook_port)
     operation = {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": expired.ca_bundle}

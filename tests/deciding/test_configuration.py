@@ -44,3 +44,43 @@ def test_the_certificate_is_the_operators_own_unless_it_is_given():
     assert not configuration.from_environment({"MODELDATA_CERTIFICATES": "given"}).own_certificates
     with pytest.raises(SystemExit, match='must be "own" or "given"'):
         configuration.from_environment({"MODELDATA_CERTIFICATES": "cert-manager"})
+
+
+def test_names_of_the_installation_are_told():
+    names = {
+        "MODELDATA_WEBHOOK_NAME": "mdc-webhook",
+        "MODELDATA_CONTROLLER_NAME": "mdc-controller",
+        "MODELDATA_CERTIFICATE_SECRET": "mdc-tls",
+        "MODELDATA_OPERATOR_NAMESPACE": "ops",
+    }
+    config = configuration.from_environment(names)
+    assert config.webhook_host == "mdc-webhook.ops.svc"
+    assert str(config.controller) == "ops/mdc-controller"
+    assert str(config.certificate) == "ops/mdc-tls"
+
+
+def test_logs_are_text_or_json():
+    assert not configuration.from_environment({"MODELDATA_LOG_FORMAT": "text"}).json_logs
+    assert configuration.from_environment({"MODELDATA_LOG_FORMAT": "json"}).json_logs
+    with pytest.raises(SystemExit, match='MODELDATA_LOG_FORMAT must be "text" or "json"'):
+        configuration.from_environment({"MODELDATA_LOG_FORMAT": "yaml"})
+
+
+def test_an_option_goes_before_the_variable_that_it_stands_for():
+    told = configuration.with_options(["--log-level=debug", "--resync=7"], {"MODELDATA_RESYNC": "60", "OTHER": "x"})
+    config = configuration.from_environment(told)
+    assert (config.log_level, config.resync) == ("DEBUG", 7)
+    assert told["OTHER"] == "x"
+
+
+@pytest.mark.parametrize("option", ["--logg-level=DEBUG", "--resync", "resync=7", "--operator-namespace=x", "-v"])
+def test_an_option_that_there_is_not_ends_the_process_with_its_name(option):
+    with pytest.raises(SystemExit, match=option):
+        configuration.with_options([option], {})
+
+
+def test_every_option_is_a_variable_that_is_read():
+    values = {"certificates": "given", "log-level": "DEBUG", "log-format": "json", "namespaces": "a"}
+    for name in configuration.OPTIONS:
+        told = configuration.with_options([f"--{name}={values.get(name, '7777')}"], {})
+        assert configuration.from_environment(told) != configuration.from_environment({}), name

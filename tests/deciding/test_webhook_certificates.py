@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
+from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.trust import certificates
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -27,7 +28,7 @@ def test_a_new_certificate_is_good_for_its_host_only():
 
 def test_it_survives_its_secret():
     made = certificates.renewed(None, host=HOST, now=NOW)
-    assert certificates.from_secret(certificates.to_secret(made, namespace="x")) == made
+    assert certificates.from_secret(certificates.to_secret(made, ObjectKey("x", "tls"))) == made
 
 
 def test_it_is_renewed_well_before_its_end_by_the_same_authority():
@@ -70,7 +71,7 @@ def test_the_keys_are_in_no_representation():
 
 def test_what_is_served_needs_no_authoritys_key():
     made = certificates.renewed(None, host=HOST, now=NOW)
-    secret = certificates.to_secret(made, namespace="x")
+    secret = certificates.to_secret(made, ObjectKey("x", "tls"))
     del secret["data"]["ca.key"]
     assert certificates.served(secret) == certificates.Served(made.certificate, made.key)
     assert made.key.decode() not in repr(certificates.served(secret))
@@ -81,3 +82,9 @@ def test_what_is_served_needs_no_authoritys_key():
 )
 def test_a_secret_without_a_certificate_serves_nothing(secret):
     assert certificates.served(secret) is None
+
+
+def test_what_is_served_says_when_it_ends():
+    made = certificates.renewed(None, host=HOST, now=NOW)
+    assert certificates.Served(made.certificate, made.key).expires == NOW + certificates.LEAF_LIFE
+    assert certificates.Served(b"nonsense", made.key).expires is None

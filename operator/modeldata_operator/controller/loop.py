@@ -113,6 +113,7 @@ class Controller:
             deployments=deployments,
             namespaces=namespaces,
             operator_namespace=self._configuration.namespace,
+            webhook_name=self._configuration.webhook_name,
         )
         self._pods = PodInventory(self._inventory, pods, self._queue.add)
         collections.subscribe(self._collection_changed)
@@ -125,6 +126,8 @@ class Controller:
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._watches.add(watching.PODS, pods)
         metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
+        metrics.QUEUE_DEPTH.labels("collections").set_function(self._queue.__len__)
+        metrics.QUEUE_DEPTH.labels("deployments").set_function(self._deployments_to_check.__len__)
 
     async def stop(self) -> None:
         """Reconcile and watch no more."""

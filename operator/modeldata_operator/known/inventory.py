@@ -22,13 +22,14 @@ class Inventory:
         deployments: Store[Deployment],
         namespaces: Store[Namespace],
         operator_namespace: str,
+        webhook_name: str = names.WEBHOOK_NAME,
     ) -> None:
         """Answer from these stores; that of namespaces stays empty where they can't be watched."""
         self.collections = collections
         self.deployments = deployments
         self.namespaces = namespaces
         self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
-        self._webhook = ObjectKey(operator_namespace, names.WEBHOOK_NAME)
+        self._webhook = ObjectKey(operator_namespace, webhook_name)
         self._serving: dict[str, Collections] = {}
         collections.subscribe(self._collection_changed)
 

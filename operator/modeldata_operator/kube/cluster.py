@@ -12,6 +12,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from ..api import names
 from ..api.keys import ObjectKey
+from ..observe import metrics
 
 TIMEOUT = 10.0
 """Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
@@ -274,8 +275,14 @@ class Cluster:
         except config.ConfigException as error:
             # The account's token is read anew now and then, and is not always there.
             raise ApiError(401, str(error)) from None
-        answer = await self._client.call_api(*request, _request_timeout=limits)
+        try:
+            answer = await self._client.call_api(*request, _request_timeout=limits)
+        except (aiohttp.ClientError, TimeoutError):
+            metrics.API_ERRORS.labels("unreachable").inc()
+            raise
         response: aiohttp.ClientResponse = answer.response
+        if not 200 <= response.status <= 299:
+            metrics.API_ERRORS.labels(str(response.status)).inc()
         return response
 
 

@@ -17,6 +17,10 @@ class Workqueue(Generic[K]):
         self._arrived = asyncio.Event()
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
+    def __len__(self) -> int:
+        """Count the keys that are to be worked on, now or once they have rested."""
+        return len(self._dirty)
+
     def add(self, key: K) -> None:
         """Ask for a key to be worked on now."""
         if key in self._dirty:

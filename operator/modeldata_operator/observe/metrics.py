@@ -4,9 +4,13 @@ Everything here can be read by whoever reaches the port: names of namespaces and
 """
 
 import contextlib
+import importlib.metadata
 import logging
+import socket
+import socketserver
 import threading
 import time
+import wsgiref.simple_server
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -14,6 +18,7 @@ import prometheus_client
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from .. import listening
 from ..api.keys import ObjectKey
 from ..api.observed import PodCounts, Status
 
@@ -71,6 +76,32 @@ ADMISSION_SECONDS = prometheus_client.Histogram(
     "modeldata_operator_admission_seconds",
     "How long the webhook kept a new pod waiting, without the way there and back.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0, 5.0),
+    registry=REGISTRY,
+)
+
+QUEUE_DEPTH = prometheus_client.Gauge(
+    "modeldata_operator_queue_depth",
+    "What waits to be looked at by the controller: DataCollections to reconcile, Deployments to check.",
+    ["queue"],
+    registry=REGISTRY,
+)
+API_ERRORS = prometheus_client.Counter(
+    "modeldata_operator_api_errors",
+    "Requests to the API server without success, by the status of its answer, or unreachable. Of no concern are "
+    "404, something is not there, and 409, somebody was faster.",
+    ["code"],
+    registry=REGISTRY,
+)
+CERTIFICATE_EXPIRY = prometheus_client.Gauge(
+    "modeldata_operator_webhook_certificate_expiry_timestamp_seconds",
+    "When the certificate ends that the webhook serves with, in seconds since the epoch, by the name of its Secret.",
+    ["secret"],
+    registry=REGISTRY,
+)
+BUILD = prometheus_client.Gauge(
+    "modeldata_operator_build_info",
+    "1, with the version and which of the two processes this is.",
+    ["version", "process"],
     registry=REGISTRY,
 )
 
@@ -144,12 +175,46 @@ def reconciling() -> Iterator[None]:
         RECONCILE_SECONDS.observe(time.perf_counter() - started)
 
 
+def show_build(process: str) -> None:
+    """Show which version this is, of which process."""
+    BUILD.labels(importlib.metadata.version("modeldata-operator"), process).set(1)
+
+
+def show_expiry(secret: str, expires: datetime | None) -> None:
+    """Show until when the webhook's certificate is believed, if that is known."""
+    if expires is not None:
+        CERTIFICATE_EXPIRY.labels(secret).set(expires.timestamp())
+
+
 def serve(port: int) -> None:
     """Answer scrapes on this port, on a thread of their own: one that takes long keeps no reconcile waiting.
 
     Where the port is taken, the log says so, and all else goes on: metrics must not cost a collection.
     """
     try:
-        prometheus_client.start_http_server(port, registry=REGISTRY)
+        server = _Server(listening.everywhere(port))
     except OSError as error:
         logger.error("no metrics: port %d of MODELDATA_METRICS_PORT can't be had: %s", port, error.strerror)
+        return
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    """Prometheus' client has such a server, which listens at one family's addresses."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(listener.getsockname()[:2], _Quiet, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = "", listener.getsockname()[1]
+        self.setup_environ()
+        self.set_app(prometheus_client.make_wsgi_app(REGISTRY))
+
+
+class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
+    """A line in the log for each scrape would be most of the log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -1,7 +1,7 @@
 """How kopf is used, the one place where it is, with the reasons for its settings.
 
-It runs a process: login, start, end, signals, /healthz. It watches nothing (kube/watching.py says why), admits nothing
-(webhook/server.py says why) and elects nobody: its peering is no Lease.
+It runs a process: login, start, end, signals. It watches nothing (kube/watching.py says why), admits nothing
+(webhook/server.py says why), answers no probe (health.py says why) and elects nobody: its peering is no Lease.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import kopf
 
 from ..kube import watching
+from .health import HealthServer
 
 
 class Role(Protocol):
@@ -40,7 +41,7 @@ async def run(role: Role, *, name: str, stop: asyncio.Event, health_port: int) -
     _configure(settings)
     kopf.on.login(registry=registry, id="service-account")(_service_account)
     kopf.on.login(registry=registry, id="kubeconfig")(_kubeconfig)
-    register(role, registry, stop)
+    register(role, registry, stop, HealthServer(role.sick, port=health_port))
     # Kopf would ask for the user's name, and a container's user often has none.
     identity: Any = name
     await kopf.operator(
@@ -49,33 +50,26 @@ async def run(role: Role, *, name: str, stop: asyncio.Event, health_port: int) -
         settings=settings,
         clusterwide=True,
         stop_flag=stop,
-        liveness_endpoint=f"http://0.0.0.0:{health_port}/healthz",
     )
 
 
-def register(role: Role, registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+def register(role: Role, registry: kopf.OperatorRegistry, stop: asyncio.Event, health: HealthServer) -> None:
     """Register the handlers. None is of objects: nothing is ever stored on anyone's."""
 
     async def start(**_: Any) -> None:
         try:
             await role.start()
+            await health.start()
         except OSError as error:
             raise kopf.PermanentError(str(error)) from None  # kopf would try the whole start again in a minute
 
     async def end(**_: Any) -> None:
+        await health.close()
         await role.stop()
         stop.set()  # kopf would wait five seconds for the task of its own that waits for it
 
-    async def probe(**_: Any) -> str:
-        problem = await role.sick()
-        if problem:
-            # A plain exception would be retried inside the request; this one answers 500 at once.
-            raise kopf.PermanentError(problem)
-        return "well"
-
     kopf.on.startup(registry=registry)(start)
     kopf.on.cleanup(registry=registry)(end)
-    kopf.on.probe(registry=registry, id="role")(probe)
 
 
 def _configure(settings: kopf.OperatorSettings) -> None:

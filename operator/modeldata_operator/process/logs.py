@@ -1,6 +1,8 @@
-"""How the processes log: one line a message, to standard error."""
+"""How the processes log: one line a message, to standard error, for people or for a machine."""
 
+import json
 import logging
+from datetime import UTC, datetime
 
 
 class OneLine(logging.Formatter):
@@ -10,19 +12,27 @@ class OneLine(logging.Formatter):
         return super().formatMessage(record).replace("\r", "").replace("\n", "\\n")
 
 
-def set_up(level: str) -> None:
+class JsonLine(logging.Formatter):
+    """A JSON object for each message, on a line of its own, with a traceback in it if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:  # noqa: D102 (logging's)
+        said = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
+def set_up(level: str, *, as_json: bool = False) -> None:
     """Log from this level on; what libraries say is kept to what a person can use."""
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(JsonLine() if as_json else OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("aiohttp.server").addFilter(_said_by_its_probe)
     # What the SDK warns about is told by a condition, in words that a user understands.
     logging.getLogger("azure").setLevel(logging.ERROR)
-
-
-def _said_by_its_probe(record: logging.LogRecord) -> bool:
-    """Leave out aiohttp's traceback of a probe that failed: kopf has logged the reason, in one line."""
-    error = record.exc_info[1] if record.exc_info else None
-    return type(error).__name__ != "ActivityError"  # kopf's, which it does not export

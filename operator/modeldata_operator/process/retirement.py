@@ -12,7 +12,6 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from ..access import minting
 from ..api import names
-from ..api.keys import ObjectKey
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Pod
 from ..configuration import Configuration
@@ -45,7 +44,7 @@ async def retire(config: Configuration) -> None:
         # First what would inject new pods, then what would switch them on again.
         await api.delete_webhook_configuration(config.webhook_configuration)
         logger.info("no new pod is injected")
-        controller = ObjectKey(config.namespace, names.CONTROLLER_NAME)
+        controller = config.controller
         await api.delete_deployment(controller)
         while await api.get_deployment(controller) is not None:  # noqa: ASYNC110 (the API server sets no event)
             await asyncio.sleep(POLL_SECONDS)
@@ -84,13 +83,12 @@ async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollectio
 
 async def _delete_certificate(api: Cluster, config: Configuration) -> None:
     """Delete the webhook's certificate if the controller made it."""
-    key = ObjectKey(config.namespace, names.CERTIFICATE_SECRET)
-    secret = await api.get_secret(key)
+    secret = await api.get_secret(config.certificate)
     if secret is None:
         return
     metadata = secret["metadata"]
     if (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.FIELD_MANAGER:
-        await api.delete_secret(key, metadata["resourceVersion"])
+        await api.delete_secret(config.certificate, metadata["resourceVersion"])
 
 
 def _records(store: Store[watching.R]) -> Iterable[watching.R]:

@@ -4,7 +4,6 @@ import logging
 from datetime import UTC, datetime
 
 from ..api import names
-from ..api.keys import ObjectKey
 from ..configuration import Configuration
 from ..kube.cluster import ApiError, Cluster
 from . import certificates
@@ -24,11 +23,11 @@ class Authority:
         if not self._configuration.own_certificates:
             return
         host, now = self._configuration.webhook_host, datetime.now(UTC)
-        secret = await self._cluster.get_secret(ObjectKey(self._configuration.namespace, names.CERTIFICATE_SECRET))
+        secret = await self._cluster.get_secret(self._configuration.certificate)
         present = certificates.from_secret(secret)
         if present is None or not certificates.good_until_renewal(present, host=host, now=now):
             present = certificates.renewed(present, host=host, now=now)
-            wanted = certificates.to_secret(present, namespace=self._configuration.namespace)
+            wanted = certificates.to_secret(present, self._configuration.certificate)
             try:
                 if secret is None:
                     await self._cluster.create_secret(wanted)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..api import names
+from ..api.keys import ObjectKey
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=90)
@@ -44,6 +45,14 @@ class Served:
     certificate: bytes
     key: bytes = field(repr=False)
 
+    @property
+    def expires(self) -> datetime | None:
+        """Say until when it is believed; None if that can't be read."""
+        try:
+            return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
+        except ValueError:
+            return None
+
 
 def served(secret: Mapping[str, Any] | None) -> Served | None:
     """Read what the webhook serves with, whoever issued it; None if it is not there."""
@@ -63,7 +72,7 @@ def from_secret(secret: Mapping[str, Any] | None) -> Certificates | None:
         return None
 
 
-def to_secret(certificates: Certificates, *, namespace: str) -> dict[str, Any]:
+def to_secret(certificates: Certificates, secret: ObjectKey) -> dict[str, Any]:
     """Write the Secret."""
     values = (certificates.bundle, certificates.ca_key, certificates.certificate, certificates.key)
     return {
@@ -71,8 +80,8 @@ def to_secret(certificates: Certificates, *, namespace: str) -> dict[str, Any]:
         "kind": "Secret",
         "type": "Opaque",
         "metadata": {
-            "name": names.CERTIFICATE_SECRET,
-            "namespace": namespace,
+            "name": secret.name,
+            "namespace": secret.namespace,
             "labels": {names.MANAGED_BY_LABEL: names.FIELD_MANAGER},
         },
         "data": {key: base64.b64encode(value).decode() for key, value in zip(_KEYS, values, strict=True)},

@@ -13,8 +13,7 @@ import aiohttp
 import orjson
 from kubernetes.aio.client.api_client import ApiClient
 
-from ..api import names, workloads
-from ..api.keys import ObjectKey
+from ..api import workloads
 from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..configuration import Configuration
@@ -81,6 +80,7 @@ class Webhook:
             deployments=deployments,
             namespaces=namespaces,
             operator_namespace=self._configuration.namespace,
+            webhook_name=self._configuration.webhook_name,
         )
         self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
         if not self._namespaces:
@@ -107,7 +107,7 @@ class Webhook:
         if dead:
             return f"dead={dead}"
         try:
-            connection = await asyncio.open_connection("127.0.0.1", self._configuration.webhook_port)
+            connection = await asyncio.open_connection("localhost", self._configuration.webhook_port)
         except OSError as error:
             return f"the admission server does not listen: {error}"
         writer = connection[1]
@@ -194,7 +194,7 @@ class Webhook:
         said = False
         while not await self._refresh_certificate():
             if not said:
-                logger.info("waiting for Secret %s", names.CERTIFICATE_SECRET)
+                logger.info("waiting for Secret %s", self._configuration.certificate.name)
                 said = True
             await asyncio.sleep(CERTIFICATE_MISSING_SECONDS)
 
@@ -206,9 +206,9 @@ class Webhook:
     async def _refresh_certificate(self) -> bool:
         """Serve with the Secret's certificate; True if there is one that can be served with."""
         try:
-            secret = await self._cluster.get_secret(ObjectKey(self._configuration.namespace, names.CERTIFICATE_SECRET))
+            secret = await self._cluster.get_secret(self._configuration.certificate)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("Secret %s not read: %s", names.CERTIFICATE_SECRET, error)
+            logger.warning("Secret %s not read: %s", self._configuration.certificate.name, error)
             return False
         present = certificates.served(secret)
         if present is None:
@@ -216,9 +216,10 @@ class Webhook:
         try:
             if self._server.show(present):
                 logger.info("webhook certificate loaded")
+                metrics.show_expiry(self._configuration.certificate.name, present.expires)
         except server.BadCertificateError as error:
             if present != self._unfit:
-                logger.error("Secret %s not served with: %s", names.CERTIFICATE_SECRET, error)
+                logger.error("Secret %s not served with: %s", self._configuration.certificate.name, error)
             self._unfit = present
             return False
         return True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from .. import listening
 from ..trust.certificates import Served
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class AdmissionServer:
     async def start(self) -> None:
         """Listen. Show a certificate first."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, "0.0.0.0", self._port, ssl_context=self._context).start()  # noqa: S104
+        await web.SockSite(self._runner, listening.everywhere(self._port), ssl_context=self._context).start()
 
     async def close(self) -> None:
         """Answer what is under way, and end."""
