@@ -19,6 +19,8 @@ CHOICE_ANNOTATION = f"{GROUP}/data-collection"
 MODEL_VERSION_ANNOTATION = f"{GROUP}/model-version"
 DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+SAFE_TO_EVICT_ANNOTATION = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+SAFE_VOLUMES_ANNOTATION = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 
 # What the operator writes.
 COLLECTION_LABEL = f"{GROUP}/data-collection"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import names, pod_token
+from . import names, platforms, pod_token
+from .reasons import Reason
 
 WRITABLE_ANCESTOR_KINDS = ("emptyDir",)
 
@@ -15,14 +16,16 @@ class Obstacle:
     """Something of the user's that stands where collecting needs room. No container: it concerns the whole pod."""
 
     container: str | None
-    path_taken: bool
+    reason: Reason
     message: str
     of_token: bool = False
     """It stands only in the way of a service account token."""
 
 
 def obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
-    """Find what the user defined under our names or around our directory."""
+    """Find what the user defined under our names or around our directory, and nodes that it can't be done on."""
+    for reason, message in platforms.unfit(spec):
+        yield Obstacle(None, reason, message)
     volumes = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
     for name, kind in (
         (names.SETTINGS_VOLUME, "downwardAPI"),
@@ -30,15 +33,17 @@ def obstacles(spec: Mapping[str, Any]) -> Iterable[Obstacle]:
         (names.SPOOL_VOLUME, "emptyDir"),
     ):
         if name in volumes and kind not in volumes[name]:
-            yield Obstacle(None, False, f"the pod already has a volume {name} of another kind")
+            yield Obstacle(None, Reason.NAME_TAKEN, f"the pod already has a volume {name} of another kind")
     if "downwardAPI" in volumes.get(names.SETTINGS_VOLUME, {}) and not _has_settings(volumes[names.SETTINGS_VOLUME]):
-        yield Obstacle(None, False, f"the pod already has a volume {names.SETTINGS_VOLUME} without our settings")
+        yield Obstacle(
+            None, Reason.NAME_TAKEN, f"the pod already has a volume {names.SETTINGS_VOLUME} without our settings"
+        )
     if names.IDENTITY_VOLUME in volumes and not pod_token.is_token(volumes[names.IDENTITY_VOLUME]):
         message = f"the pod already has a volume {names.IDENTITY_VOLUME} without a service account token"
-        yield Obstacle(None, False, message, of_token=True)
+        yield Obstacle(None, Reason.NAME_TAKEN, message, of_token=True)
     if not spec.get("serviceAccountName"):
         # Elsewhere it is set before a webhook is asked; the API server refuses a token of nobody.
-        yield Obstacle(None, False, "the pod has no service account to sign in with", of_token=True)
+        yield Obstacle(None, Reason.NAME_TAKEN, "the pod has no service account to sign in with", of_token=True)
     for container in (*(spec.get("containers") or ()), *sidecars(spec)):
         yield from _container_obstacles(container, volumes)
 
@@ -61,20 +66,22 @@ def _container_obstacles(container: Mapping[str, Any], volumes: Mapping[str, Map
     name = container.get("name", "")
     for variable in container.get("env") or ():
         if variable.get("name") == names.DIRECTORY_VARIABLE and variable.get("value") != names.DIRECTORY:
-            yield Obstacle(name, False, f"container {name} sets {names.DIRECTORY_VARIABLE} itself")
+            yield Obstacle(name, Reason.NAME_TAKEN, f"container {name} sets {names.DIRECTORY_VARIABLE} itself")
     ours = (names.SETTINGS_VOLUME, names.CREDENTIAL_VOLUME, names.SPOOL_VOLUME, names.IDENTITY_VOLUME)
     for mount in container.get("volumeMounts") or ():
         path, volume = posixpath.normpath(mount.get("mountPath", "")), mount.get("name", "")
         if volume in ours:
             continue
         if _inside(path, names.DIRECTORY):
-            yield Obstacle(name, True, f"container {name} mounts {volume} at {path}")
+            yield Obstacle(name, Reason.PATH_TAKEN, f"container {name} mounts {volume} at {path}")
         elif _above(path) and (
             mount.get("readOnly") or not any(kind in volumes.get(volume, {}) for kind in WRITABLE_ANCESTOR_KINDS)
         ):
             # The runtime makes our mount points inside that volume; in one that can't be written the container would
             # never start.
-            yield Obstacle(name, True, f"container {name} mounts {volume} at {path}, where no directory can be made")
+            yield Obstacle(
+                name, Reason.PATH_TAKEN, f"container {name} mounts {volume} at {path}, where no directory can be made"
+            )
 
 
 def _inside(path: str, directory: str) -> bool:

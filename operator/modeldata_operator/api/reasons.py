@@ -23,6 +23,8 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     PATH_TAKEN = "PathTaken"
     NO_ROOM = "NoRoom"
+    VIRTUAL_NODE = "VirtualNode"
+    WINDOWS_NODE = "WindowsNode"
 
     # Whether the pods can get at the storage.
     CREDENTIALS_VALID = "CredentialsValid"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import names, obstacles, pod_token, quantities, selectors
+from . import names, obstacles, platforms, pod_token, quantities, selectors
 from .keys import ObjectKey
 from .obstacles import Obstacle
 from .selectors import LabelSelector
@@ -102,6 +102,8 @@ class Pod:
     owner: Owner | None
     containers: tuple[str, ...]
     sidecars: tuple[str, ...]
+    proxies: tuple[str, ...]
+    """Those of the containers that a mesh has injected."""
     ephemeral_storage: int | None
     spool_limit: int | None
     """Bytes that the kubelet lets the spool's emptyDir have; None without such a volume, or without a limit."""
@@ -200,6 +202,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         owner=_owner(metadata.get("ownerReferences")),
         containers=tuple(sys.intern(container.get("name", "")) for container in containers),
         sidecars=tuple(sys.intern(container.get("name", "")) for container in sidecars),
+        proxies=tuple(sys.intern(name) for name in platforms.proxies(annotations, containers)),
         ephemeral_storage=_ephemeral_storage(spec),
         spool_limit=_spool_limit(spec),
         obstacles=tuple(obstacles.obstacles(spec)),

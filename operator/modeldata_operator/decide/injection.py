@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api import names, pod_token
+from ..api import names, platforms, pod_token
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, WorkloadIdentity
 from ..api.workloads import Pod
@@ -109,7 +109,7 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
         if obstacle.of_token and not signs_in:
             continue
         if obstacle.container is None or obstacle.container in containers:
-            return Refusal(Reason.PATH_TAKEN if obstacle.path_taken else Reason.NAME_TAKEN, obstacle.message)
+            return Refusal(obstacle.reason, obstacle.message)
     key = collection.key
     secret = names.credential_secret(
         collection_namespace=key.namespace, collection_name=key.name, pod_namespace=pod.key.namespace
@@ -138,7 +138,7 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
 def fits(manifest: Mapping[str, Any], settings: str) -> bool:
     """Tell whether a pod's annotations leave room for ours: with too many, the API server would refuse the pod."""
     present = (manifest.get("metadata") or {}).get("annotations") or {}
-    ours = {names.INJECTED_ANNOTATION: "0" * 16, names.SETTINGS_ANNOTATION: settings}
+    ours = _annotations(present, "0" * 16, settings)
     size = sum(len(name.encode()) + len(value.encode()) for name, value in {**present, **ours}.items())
     return size <= ANNOTATION_BYTES
 
@@ -147,9 +147,8 @@ def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:
     """Add what the plan says to a pod's manifest, in place. A second time changes nothing."""
     metadata, spec = manifest.setdefault("metadata", {}), manifest.setdefault("spec", {})
     _member(metadata, "labels").update(wanted.labels)
-    _member(metadata, "annotations").update(
-        {names.INJECTED_ANNOTATION: wanted.hash, names.SETTINGS_ANNOTATION: settings}
-    )
+    annotations = _member(metadata, "annotations")
+    annotations.update(_annotations(annotations, wanted.hash, settings))
     _append_missing(spec, "volumes", "name", _volumes(wanted))
     # A plain init container is never among the chosen: it ends before the model serves.
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
@@ -158,13 +157,21 @@ def inject(manifest: dict[str, Any], wanted: Plan, settings: str) -> None:
             _append_missing(container, "volumeMounts", "mountPath", _mounts(wanted))
 
 
+def _annotations(present: Mapping[str, str], injected: str, settings: str) -> dict[str, str]:
+    return {
+        names.INJECTED_ANNOTATION: injected,
+        names.SETTINGS_ANNOTATION: settings,
+        **platforms.evictable(present),
+    }
+
+
 def _chosen(collection: DataCollection, pod: Pod) -> tuple[str, ...]:
     if collection.containers:
         return tuple(name for name in (*pod.containers, *pod.sidecars) if name in collection.containers)
+    # A mesh's proxy may stand before the model, and serves none.
+    own = tuple(name for name in pod.containers if name not in pod.proxies) or pod.containers
     default = pod.annotations.get(names.DEFAULT_CONTAINER_ANNOTATION)
-    if default in pod.containers:
-        return (default,)
-    return pod.containers[:1]
+    return (default,) if default in own else own[:1]
 
 
 def _environment() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..api.observed import Condition, CredentialStatus, PodCounts, Status, WorkloadStatus
 from ..api.reasons import Reason
+from . import verification
 from .verification import Verdict
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
@@ -29,7 +30,8 @@ _URGENCY = {
     Reason.ROLLOUT_STOPPED: 0,
     **dict.fromkeys(_PASSING, 2),
     Reason.SWITCHED_OFF: 3,
-    Reason.OPTED_OUT: 4,
+    **dict.fromkeys(verification.LEFT_ALONE, 4),
+    Reason.OPTED_OUT: 5,
 }
 
 
@@ -160,8 +162,10 @@ def _workload(verdict: Verdict) -> WorkloadStatus:
 
 def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
     missing = observed.pods.matched - observed.pods.injected
-    # Who opted out is in the list of workloads, and nobody's trouble.
-    findings = [verdict for verdict in most_urgent_first(observed.verdicts) if verdict.reason is not Reason.OPTED_OUT]
+    # Who opted out is in the list of workloads, and nobody's trouble. Nor are pods that can't be collected, beside some
+    # that can: somebody chose their nodes for a reason. Alone they are trouble: then nothing at all is collected.
+    quiet = (Reason.OPTED_OUT, *(verification.LEFT_ALONE if observed.pods.matched else ()))
+    findings = [verdict for verdict in most_urgent_first(observed.verdicts) if verdict.reason not in quiet]
     if findings:
         message = f"{missing} of {observed.pods.matched} pods are not injected: " if missing else ""
         return PODS_INJECTED, "False", Finding(findings[0].reason, _joined(message, findings))

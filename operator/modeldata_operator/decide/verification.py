@@ -15,6 +15,9 @@ WEBHOOK_GRACE = 10
 """Seconds by which a pod must be younger than what should have had it injected, before the webhook is said to have
 missed it: its replicas learn of a new collection or annotation a moment after it is made."""
 
+LEFT_ALONE = (Reason.VIRTUAL_NODE, Reason.WINDOWS_NODE)
+"""Why pods are none of a collection's at all: nothing on their nodes could ever collect."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -82,7 +85,6 @@ def compare(collection: DataCollection, served: Iterable[Matched], *, rotation: 
         group = _group(groups, item)
         current = _look_at(collection, item, group, found, rotation=rotation)
         group.pods += 1
-        found.matched += 1
         found.current += current
     found.injected = sum(group.injected for group in groups.values())
     found.states = [_state(collection, groups[name]) for name in sorted(groups)]
@@ -136,6 +138,8 @@ def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Co
             found.pushes.append((pod, settings))
         first = group.first_injected.get(carried.hash, pod.created)
         group.first_injected[carried.hash] = min(first, pod.created)
+    left_alone = carried is None and isinstance(plan, injection.Refusal) and plan.reason in LEFT_ALONE
+    found.matched += not left_alone
     mark = item.deployment.restarted_for if item.deployment else None
     if mark is not None and pod.restarted_for == mark:
         group.trouble = group.trouble or pod.trouble
