@@ -84,7 +84,7 @@ def values(text: str) -> str:
 
 
 def render(helm: str, *options: str) -> str:
-    """Have Helm write the chart's manifests, without the CRD and its remarks on where each is from."""
+    """Have Helm write the chart's manifests, without the CRD, and what only Helm itself wants to know."""
     command = [helm, "template", "modeldata", str(HERE / "chart"), "--namespace", NAMESPACE, "--kube-version", "1.30"]
     done = subprocess.run(
         [*command, "--set", "crds.enabled=false", *options], capture_output=True, text=True, check=False
@@ -92,6 +92,9 @@ def render(helm: str, *options: str) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stderr.strip()}")
     documents = re.split(r"^---\n", done.stdout, flags=re.MULTILINE)
+    # Who applies the manifests has neither Helm nor its chart: nobody is to look for them there.
+    foreign = r"^ +(app\.kubernetes\.io/managed-by: Helm|helm\.sh/chart: .*)\n"
+    documents = [re.sub(foreign, "", document, flags=re.MULTILINE) for document in documents]
     kept = [re.sub(r"\A# Source: .*\n", "", document).rstrip() for document in documents]
     return "".join(f"---\n{document}\n" for document in kept if re.search(r"^kind:", document, re.MULTILINE))
 

@@ -129,9 +129,9 @@ def start_operator() -> typing.Iterator[Start]:
         yield start
 
 
-def healthy(port: int) -> bool:
+def healthy(port: int, *, address: str = "127.0.0.1") -> bool:
     """Whether /healthz of this port says 200."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection((address, port), timeout=5) as connection:
         connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         return b" 200 " in connection.recv(64)
 

@@ -29,10 +29,10 @@ def lead_webhook_to(api: server.ApiServer, port: int) -> None:
     api.request("PATCH", WEBHOOK_CONFIGURATION, [operation], content_type=JSON_PATCH)
 
 
-def token(api: server.ApiServer, account: str) -> str:
+def token(api: server.ApiServer, account: str, *, namespace: str = server.NAMESPACE) -> str:
     """Ask for a token of an account of the operator, as its pod would get one."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    path = f"/api/v1/namespaces/{server.NAMESPACE}/serviceaccounts/{account}/token"
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
     return str(api.create(path, body)["status"]["token"])
 
 

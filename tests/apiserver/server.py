@@ -192,7 +192,7 @@ class ApiServer:
         certificate, key = self.directory / "tls.crt", self.directory / "tls.key"
         # In the older form: of a PKCS 8 file with an elliptic key the API server makes no public key for tokens.
         _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key))
-        subject = ["-subj", "/CN=bare", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        subject = ["-subj", "/CN=bare", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"]
         _openssl("req", "-x509", "-new", "-key", str(key), "-out", str(certificate), "-days", "2", *subject)
         (self.directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
         self._context.load_verify_locations(certificate)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import time
 import typing
 import urllib.request
 
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import Eventually
-from . import actors, server
+from . import actors, installation, server
 from .conftest import Start, healthy
 
 
@@ -49,8 +52,35 @@ def test_what_was_done_is_counted(own_api: server.ApiServer, start_operator: Sta
     assert found["modeldata_operator_credential_rotations_total", ()] == 1
     assert found["modeldata_operator_watch_silence_seconds", ()] < 300
     assert scrape(ports[1])["modeldata_operator_admission_seconds_count", ()] >= 2
+    # Before it made the webhook's certificate it looked for one.
+    assert found["modeldata_operator_api_errors_total", (("code", "404"),)] >= 1
+    assert found["modeldata_operator_queue_depth", (("queue", "collections"),)] >= 0
+    assert found["modeldata_operator_queue_depth", (("queue", "deployments"),)] >= 0
+    version = importlib.metadata.version("modeldata-operator")
+    for port, process in zip(ports, ("controller", "webhook"), strict=True):
+        assert of(port, "modeldata_operator_build_info", version=version, process=process)() == 1
+    expiry = "modeldata_operator_webhook_certificate_expiry_timestamp_seconds"
+    lasts = of(ports[1], expiry, secret="modeldata-webhook-tls")()
+    assert lasts is not None
+    assert lasts > time.time()
+    # Not 0, which would look like one that has ended.
+    assert of(ports[0], expiry, secret="modeldata-webhook-tls")() is None
     people.api.delete("/api/v1/namespaces/models/secrets/account")
     eventually(of(ports[0], "modeldata_operator_credential_failures_total", reason="SecretNotFound"))
     eventually(lambda: of(ports[0], "modeldata_operator_condition", type="Stalled", **where)() == 1)
     people.delete_collection("churn")
     eventually(lambda: of(ports[0], "modeldata_operator_pods", state="injected", **where)() is None)
+
+
+def test_a_webhook_that_is_not_reached_is_counted_by_the_api_server_under_the_name_of_the_alert(
+    own_api: server.ApiServer,
+) -> None:
+    installation.install_operator(own_api)
+    own_api.namespace("models")
+    own_api.create("/api/v1/namespaces/models/pods", installation.pod("scoring", app="scoring"))
+    text = own_api.request("GET", "/metrics", text=True)
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    rules = yaml.safe_load((server.REPOSITORY / "manifests/chart/files/alerts.yaml").read_text())["groups"][0]["rules"]
+    (expression,) = [rule["expr"] for rule in rules if rule["alert"] == "ModeldataWebhookUnreached"]
+    (counted,) = [each for each in samples if "webhook_fail_open_count" in each.name and each.value]
+    assert f'{counted.name}{{name="{counted.labels["name"]}"}}' in expression

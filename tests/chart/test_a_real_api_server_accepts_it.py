@@ -13,6 +13,25 @@ from .conftest import CHART, Helm, Manifest
 SYSTEM = server.NAMESPACE
 ISSUER = {"name": "company", "kind": "ClusterIssuer"}
 SOMETHING = {"enabled": True, "labels": {"release": "prometheus"}}
+OF_A_PART: dict[str, typing.Any] = {
+    "serviceAccount": {"create": True, "name": "chosen", "annotations": {"azure.workload.identity/client-id": "1"}},
+    "podAnnotations": {"prometheus.io/scrape": "false"},
+    "nodeSelector": {"pool": "system"},
+    "tolerations": [{"key": "system", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+    "extraEnv": [{"name": "SSL_CERT_DIR", "value": "/etc/ssl/company"}],
+    "extraArgs": ["--log-level=DEBUG"],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+}
+# What a value needs beside it to have an effect, or to be accepted.
+WITH: dict[str, Manifest] = {
+    "certificates.issuerRef": {"certificates.from": "cert-manager"},
+    "webhook.extraVolumeMounts": {"webhook.extraVolumes": [{"name": "tmp", "emptyDir": {}}]},
+    "controller.extraVolumeMounts": {"controller.extraVolumes": [{"name": "tmp", "emptyDir": {}}]},
+}
 VALUES: dict[str, typing.Any] = {
     "namespaces": ["models", "more-models"],
     "image.repository": "registry.example/operator",
@@ -24,12 +43,20 @@ VALUES: dict[str, typing.Any] = {
     "crds.keep": False,
     "webhook.replicas": 3,
     "webhook.podDisruptionBudget": False,
+    "fullnameOverride": "mdc",
+    "commonLabels": {"team": "platform"},
+    "webhook.port": 9443,
+    "webhook.healthPort": 9080,
+    "webhook.metricsPort": 9081,
+    "webhook.timeoutSeconds": 3,
+    "webhook.objectSelector": {"matchLabels": {"collect": "yes"}},
     "webhook.namespaceSelector": [{"key": "modeldata.dev/collect", "operator": "In", "values": ["enabled"]}],
     "webhook.resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
     "controller.sasLifetimeSeconds": 3600,
     "controller.resyncSeconds": 10,
-    "controller.serviceAccountAnnotations": {"azure.workload.identity/client-id": "1"},
     "controller.podLabels": {"azure.workload.identity/use": "true"},
+    "webhook.podLabels": {"a": "b"},
+    **{f"{part}.{name}": value for part in ("webhook", "controller") for name, value in OF_A_PART.items()},
     "controller.resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
     "certificates.from": "cert-manager",
     "certificates.issuerRef": ISSUER,
@@ -38,14 +65,22 @@ VALUES: dict[str, typing.Any] = {
     "admissionPolicies.enabled": False,
     "networkPolicy.enabled": False,
     "networkPolicy.apiServerPorts": [443],
-    "monitoring.serviceMonitor": SOMETHING,
-    "monitoring.prometheusRule": SOMETHING,
+    "networkPolicy.dnsPorts": [53, 5353],
+    "monitoring.serviceMonitor": {**SOMETHING, "relabelings": [{"action": "labeldrop", "regex": "pod"}]},
+    "monitoring.prometheusRule": {**SOMETHING, "runbookUrl": "https://wiki.example/runbooks.md"},
     "monitoring.dashboard": SOMETHING,
     "priorityClassName": "system-cluster-critical",
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "system", "operator": "Exists", "effect": "NoSchedule"}],
     "affinity": {"podAntiAffinity": {}},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "podSecurityContext": {"runAsUser": 1000},
+    "containerSecurityContext": {"runAsNonRoot": True},
     "logLevel": "DEBUG",
+    "logFormat": "json",
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more", "namespace": SYSTEM}, "data": {"a": "b"}}
+    ],
     "test.namespace": "models",
 }
 
@@ -59,14 +94,13 @@ def leaves(values: Manifest, before: str = "") -> typing.Iterator[str]:
 
 
 def test_no_value_is_left_out() -> None:
-    assert set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()))) == set(VALUES)
+    # That one has a test of its own: strict namespaces refuse it.
+    assert set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()))) - {"webhook.hostNetwork"} == set(VALUES)
 
 
 @pytest.mark.parametrize("path", [None, *VALUES])
 def test_with_each_value_it_is_accepted(helm: Helm, strict: server.ApiServer, path: str | None) -> None:
-    values = {path: VALUES[path]} if path else {}
-    if path == "certificates.issuerRef":
-        values["certificates.from"] = "cert-manager"
+    values = {**WITH.get(path, {}), path: VALUES[path]} if path else {}
     objects = helm.objects(values)
     strict.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=helm.text(values))
     # The pods themselves are made by controllers, which the API server refuses as well.
@@ -75,6 +109,21 @@ def test_with_each_value_it_is_accepted(helm: Helm, strict: server.ApiServer, pa
             template = body["spec"]["template"]
             pod = {"metadata": {"name": name, **template["metadata"]}, "spec": template["spec"]}
             strict.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+
+
+@pytest.mark.parametrize("path", VALUES)
+def test_each_value_has_an_effect(helm: Helm, path: str) -> None:
+    beside = WITH.get(path, {})
+    assert helm.text({**beside, path: VALUES[path]}) != helm.text(beside)
+
+
+def test_the_nodes_network_is_only_for_namespaces_that_allow_it(helm: Helm, strict: server.ApiServer) -> None:
+    values = {"webhook.hostNetwork": True, "webhook.port": 9443}
+    strict.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=helm.text(values))
+    template = helm.objects(values)["Deployment", "modeldata-operator-webhook", SYSTEM]["spec"]["template"]
+    pod = {"metadata": {"name": "webhook", **template["metadata"]}, "spec": template["spec"]}
+    with pytest.raises(server.Refused, match="violates PodSecurity"):
+        strict.create(f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", pod)
 
 
 def test_the_kustomize_base_is_accepted(strict: server.ApiServer) -> None:

@@ -15,6 +15,7 @@ WEBHOOK, CONTROLLER = "modeldata-operator-webhook", "modeldata-operator-controll
 # The test that looks at each; a new template needs one.
 LOOKED_AT = {
     "_names.tpl": "test_in_another_namespace_what_has_none_is_called_after_it",
+    "_pods.tpl": "test_the_processes_are_told_what_the_values_say",
     "_rules.tpl": "test_rights_are_held_where_models_run_and_nowhere_else",
     "NOTES.txt": "tests/cluster/installing/test_chart.py",
     "accounts.yaml": "test_the_controllers_account_can_be_given_an_azure_identity",
@@ -24,6 +25,7 @@ LOOKED_AT = {
     "controller.yaml": "test_the_processes_are_told_what_the_values_say",
     "crd.yaml": "test_the_crd_is_the_one_of_the_repository_and_is_kept",
     "disruption.yaml": "test_what_is_switched_off_is_not_there",
+    "extra.yaml": "tests/chart/test_platforms.py",
     "monitoring.yaml": "test_monitoring_is_there_when_it_is_asked_for",
     "networkpolicies.yaml": "test_the_webhook_reaches_the_api_servers_ports",
     "people.yaml": "test_what_is_switched_off_is_not_there",
@@ -116,7 +118,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
 
 def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> None:
     annotations = {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"}
-    objects = helm.objects({"controller.serviceAccountAnnotations": annotations})
+    objects = helm.objects({"controller.serviceAccount.annotations": annotations})
     assert objects["ServiceAccount", CONTROLLER, SYSTEM]["metadata"]["annotations"] == annotations
     assert "annotations" not in objects["ServiceAccount", WEBHOOK, SYSTEM]["metadata"]
 
@@ -169,7 +171,7 @@ def test_cert_manager_can_make_the_certificate(helm: Helm) -> None:
     assert certificate["dnsNames"] == [f"{WEBHOOK}.{SYSTEM}.svc"]
     assert ("Issuer", certificate["issuerRef"]["name"], SYSTEM) in objects
     configuration = objects["MutatingWebhookConfiguration", "modeldata-operator", ""]
-    assert configuration["metadata"]["annotations"] == {"cert-manager.io/inject-ca-from": f"{SYSTEM}/{WEBHOOK}"}
+    assert configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] == f"{SYSTEM}/{WEBHOOK}"
     assert variables(objects, CONTROLLER)["MODELDATA_CERTIFICATES"] == "given"
     # No right on what it does not write.
     assert "modeldata-operator-trust" not in names(objects, "ClusterRole")
@@ -214,7 +216,7 @@ def test_the_webhooks_service_leads_to_its_pods(helm: Helm) -> None:
     spec = objects["Service", WEBHOOK, SYSTEM]["spec"]
     assert spec["selector"].items() <= labels.items()
     ports = {each["name"]: each["containerPort"] for each in container(objects, WEBHOOK)["ports"]}
-    assert ports[spec["ports"][0]["targetPort"]] == 9443
+    assert ports[spec["ports"][0]["targetPort"]] == 10250
 
 
 def test_monitoring_is_there_when_it_is_asked_for(helm: Helm) -> None:

@@ -120,6 +120,12 @@ def collected(models: Actors, shell: Shell, eventually: Eventually) -> Actors:
     return models
 
 
+def test_the_runbooks_ask_the_collection_itself(collected: Actors, shell: Shell) -> None:
+    describe, workloads = blocks("sh", "cluster", page="docs/runbooks.md")
+    assert "Collecting" in shell.run(describe)
+    shell.run(workloads)
+
+
 def test_switch_on_and_off(collected: Actors, shell: Shell, eventually: Eventually) -> None:
     off, on, out, back, other, less, delete = blocks("sh", "cluster", page="docs/switching.md")
     before = {pod["metadata"]["uid"] for pod in pods(collected, "churn")}

@@ -11,7 +11,9 @@ import urllib.request
 ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 NAMESPACE = os.environ["TEST_NAMESPACE"]
 NAME = "modeldata-helm-test"
-API = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+HOST = os.environ["KUBERNETES_SERVICE_HOST"]
+# An address of IPv6 is written in brackets in a URL.
+API = f"https://{f'[{HOST}]' if ':' in HOST else HOST}:{os.environ['KUBERNETES_SERVICE_PORT']}"
 COLLECTIONS = f"/apis/modeldata.dev/v1alpha1/namespaces/{NAMESPACE}/datacollections"
 COLLECTION = {
     "apiVersion": "modeldata.dev/v1alpha1",
