@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
+import re
 import time
 import typing
 import urllib.request
@@ -73,14 +75,20 @@ def test_what_was_done_is_counted(own_api: server.ApiServer, start_operator: Sta
 
 
 def test_a_webhook_that_is_not_reached_is_counted_by_the_api_server_under_the_name_of_the_alert(
-    own_api: server.ApiServer,
+    own_api: server.ApiServer, eventually: Eventually
 ) -> None:
     installation.install_operator(own_api)
     own_api.namespace("models")
-    own_api.create("/api/v1/namespaces/models/pods", installation.pod("scoring", app="scoring"))
-    text = own_api.request("GET", "/metrics", text=True)
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    numbers = itertools.count()
+
+    def counted() -> re.Match[str] | None:
+        # It heeds a configuration a moment after that is made.
+        body = installation.pod(f"scoring-{next(numbers)}", app="scoring")
+        own_api.create("/api/v1/namespaces/models/pods", body)
+        text = own_api.request("GET", "/metrics", text=True)
+        return re.search(r'^(\w*webhook_fail_open_count)\{name="(.*?)".*\} [1-9]', text, re.MULTILINE)
+
+    metric, name = eventually(counted).groups()
     rules = yaml.safe_load((server.REPOSITORY / "manifests/chart/files/alerts.yaml").read_text())["groups"][0]["rules"]
     (expression,) = [rule["expr"] for rule in rules if rule["alert"] == "ModeldataWebhookUnreached"]
-    (counted,) = [each for each in samples if "webhook_fail_open_count" in each.name and each.value]
-    assert f'{counted.name}{{name="{counted.labels["name"]}"}}' in expression
+    assert f'{metric}{{name="{name}"}}' in expression
