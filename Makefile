@@ -25,7 +25,7 @@ demo: .venv/ready ## A real model in a real cluster is collected, and every row 
 
 demo-down: cluster-down ## Remove the demo: the cluster and all that is in it
 
-test: root lint node java ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
+test: root lint node java lua ## All tests: units, the client against Azurite, everything in a real cluster (root; takes a running cluster down)
 	$(PYTHON) localcluster down
 	@$(PYTHON) localcluster packages
 	$(call prepare,)
@@ -90,7 +90,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf dist .venv .venv-py39 .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java python
+.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java lua python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }
@@ -118,6 +118,12 @@ java:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing openjdk-17-jre-headless (Spark runs on it)"; apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless >/dev/null; \
 	  else echo "java is missing: the tests run a real Spark. Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; fi; }
+
+lua:
+	@command -v lua5.4 >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing lua5.4 (Argo CD runs its health checks in Lua)"; apt-get update -qq && apt-get install -y -qq lua5.4 >/dev/null; \
+	  else echo "lua5.4 is missing: the tests run the health check for Argo CD. Debian: apt-get install lua5.4" >&2; exit 1; fi; }
 
 # Made aside and moved into place, so that an interrupted installation is begun anew.
 .venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml | python

@@ -59,7 +59,7 @@ def literal(value: typing.Any) -> str:
 
 
 def health(collection: Object, directory: pathlib.Path) -> tuple[str, str]:
-    assert LUA, "lua5.4 is missing: the tests run what Argo CD would (Debian: apt-get install lua5.4)"
+    assert LUA is not None
     (source,) = re.findall(r"^```lua\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = directory / "health.lua"
     script.write_text(
@@ -88,6 +88,7 @@ def collection(*, generation: int = 3, **observed: typing.Any) -> Object:
     return {"metadata": {"name": "churn", "generation": generation}, "status": status.serialized(made)}
 
 
+@pytest.mark.skipif(LUA is None, reason="lua5.4 is missing: make test installs it")
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
