@@ -1,4 +1,4 @@
-"""Write what is made of the chart and of crds/: the plain manifests, and the chart's copy of the CRD.
+"""Write what is made of the chart and of crds/: the plain manifests, and the chart's copies of the CRDs.
 
 Run by `make manifests`; tests/chart checks that what lies here is current.
 """
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-CRD = HERE.parent / "crds/datacollections.yaml"
+CRDS = HERE.parent / "crds"
 NAMESPACE = "modeldata-system"
 VALUES = """\
 <!-- Made from manifests/chart/values.yaml by `make manifests`: change it there. -->
@@ -25,14 +25,14 @@ How it is installed: [install.md](install.md). What is misspelt, or makes no sen
 HEADER = "# Made from manifests/chart by `make manifests`: change it there.\n"
 
 INSTALL = """\
-# Everything of the operator but the CustomResourceDefinition (crds/datacollections.yaml), which goes first.
+# Everything of the operator but the CustomResourceDefinitions (crds/), which go first.
 """
 NAMESPACED = """\
 # The operator for the namespaces that it is given, here one called "models"; it knows of no others, and may do nothing
 # in them. For another one replace "models" everywhere; for more, repeat the Roles and RoleBindings of "models" in each
 # and list them all in MODELDATA_NAMESPACES (twice) and in the webhook's namespaceSelector; or let Helm do it.
-# That namespace and the CustomResourceDefinition (crds/datacollections.yaml) go first. The definition, what has no
-# namespace here, and nothing else, is a cluster administrator's to install.
+# That namespace and the CustomResourceDefinitions (crds/) go first. The definitions, what has no namespace here, and
+# nothing else, are a cluster administrator's to install.
 """
 UNINSTALL = """\
 # A Job that takes the operator out of the cluster, before what install.yaml has installed is deleted: docs/install.md.
@@ -54,7 +54,7 @@ def made(helm: str) -> dict[pathlib.Path, str]:
     """Return what is made, by the file it belongs in."""
     everywhere, some = render(helm, "--no-hooks"), render(helm, "--no-hooks", "--set", "namespaces={models}")
     return {
-        HERE / "chart/files/datacollections.yaml": CRD.read_text(encoding="utf-8"),
+        **{HERE / "chart/files" / path.name: path.read_text(encoding="utf-8") for path in CRDS.glob("*.yaml")},
         HERE / "install.yaml": HEADER + INSTALL + SYSTEM + everywhere,
         HERE / "namespaced/install.yaml": HEADER + NAMESPACED + SYSTEM + some,
         HERE / "uninstall.yaml": HEADER + UNINSTALL + render(helm, "--show-only", "templates/retirement.yaml"),

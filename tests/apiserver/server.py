@@ -241,9 +241,10 @@ class ApiServer:
 
 
 def install(server: ApiServer) -> None:
-    """Install the CRD, and the namespace of the operator."""
+    """Install the CRDs, and the namespace of the operator."""
     server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
-    server.kubectl("wait", "--for=condition=Established", "crd/datacollections.modeldata.dev", "--timeout=60s")
+    crds = ["crd/datacollections.modeldata.dev", "crd/storagegrants.modeldata.dev"]
+    server.kubectl("wait", "--for=condition=Established", *crds, "--timeout=60s")
     server.namespace(NAMESPACE)
 
 

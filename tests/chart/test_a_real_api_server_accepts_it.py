@@ -58,6 +58,11 @@ VALUES: dict[str, typing.Any] = {
     "webhook.podLabels": {"a": "b"},
     **{f"{part}.{name}": value for part in ("webhook", "controller") for name, value in OF_A_PART.items()},
     "controller.resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+    "storage.allowedHosts": ["azurite.storage.svc:10000"],
+    "storage.identity": "ManagedIdentity",
+    "storage.grants": [
+        {"namespaces": ["models"], "endpoint": "https://account.blob.core.windows.net", "containers": ["x-{namespace}"]}
+    ],
     "certificates.from": "cert-manager",
     "certificates.issuerRef": ISSUER,
     "rbac.aggregate": False,

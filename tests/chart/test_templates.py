@@ -8,6 +8,9 @@ import typing
 import pytest
 import yaml
 
+from modeldata_operator import configuration
+from modeldata_operator.api import grants as api_grants
+
 from .conftest import CHART, REPOSITORY, Helm, Key, Manifest, Refused
 
 SYSTEM = "modeldata-system"
@@ -63,9 +66,10 @@ def names(objects: dict[Key, Manifest], kind: str) -> set[str]:
     return {key[1] for key in objects if key[0] == kind}
 
 
-def test_the_crd_is_the_one_of_the_repository_and_is_kept(helm: Helm) -> None:
-    key = ("CustomResourceDefinition", "datacollections.modeldata.dev", "")
-    there = yaml.safe_load((REPOSITORY / "crds/datacollections.yaml").read_text())
+@pytest.mark.parametrize("plural", sorted(path.stem for path in (REPOSITORY / "crds").glob("*.yaml")))
+def test_the_crd_is_the_one_of_the_repository_and_is_kept(helm: Helm, plural: str) -> None:
+    key = ("CustomResourceDefinition", f"{plural}.modeldata.dev", "")
+    there = yaml.safe_load((REPOSITORY / f"crds/{plural}.yaml").read_text())
     kept = helm.objects()[key]
     assert kept["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     assert kept == there
@@ -123,6 +127,27 @@ def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> N
     assert "annotations" not in objects["ServiceAccount", WEBHOOK, SYSTEM]["metadata"]
 
 
+def test_the_controller_alone_is_told_whom_it_may_dial_and_serve(helm: Helm) -> None:
+    told = ("MODELDATA_ALLOWED_HOSTS", "MODELDATA_IDENTITY", "MODELDATA_GRANTS")
+    for name in (WEBHOOK, CONTROLLER):
+        assert not set(told) & set(variables(helm.objects(), name))
+    grants = [
+        {"namespaces": ["models"], "endpoint": "https://account.blob.core.windows.net", "containers": ["a-{namespace}"]}
+    ]
+    values = {
+        "storage.allowedHosts": ["azurite.storage.svc:10000", "[::1]:*"],
+        "storage.identity": "ManagedIdentity",
+        "storage.grants": grants,
+    }
+    asked = variables(helm.objects(values), CONTROLLER)
+    assert not set(told) & set(variables(helm.objects(values), WEBHOOK))
+    read = configuration.from_environment(asked)
+    assert [each.host for each in read.allowed_hosts] == ["azurite.storage.svc", "::1"]
+    assert read.identity is configuration.OwnIdentity.MANAGED
+    assert read.grants == api_grants.given(json.dumps(grants))
+    assert len(read.grants) == 1
+
+
 def test_rights_are_held_where_models_run_and_nowhere_else(helm: Helm) -> None:
     everywhere = helm.objects()
     assert names(everywhere, "ClusterRoleBinding") == {
@@ -141,7 +166,10 @@ def test_rights_are_held_where_models_run_and_nowhere_else(helm: Helm) -> None:
     assert {key[2] for key in some if key[0] == "RoleBinding" and key[1] == CONTROLLER} == {"a", "b", SYSTEM}
     wide, narrow = everywhere["ClusterRole", CONTROLLER, ""], some["Role", CONTROLLER, "a"]
     credentials = everywhere["ClusterRole", "modeldata-operator-credentials", ""]
-    assert narrow["rules"] == wide["rules"] + credentials["rules"]
+    # What has no namespace can't be read by a Role: labels of namespaces, and StorageGrants.
+    cluster = [each for each in wide["rules"] if each["resources"][0] in ("namespaces", "storagegrants")]
+    assert [set(each["verbs"]) for each in cluster] == [{"list", "watch"}] * 2
+    assert narrow["rules"] == [each for each in wide["rules"] if each not in cluster] + credentials["rules"]
 
 
 def test_the_right_on_secrets_can_be_given_in_some_namespaces(helm: Helm) -> None:

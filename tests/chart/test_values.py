@@ -14,6 +14,7 @@ from .conftest import CHART, REPOSITORY, Helm, Manifest, Refused
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
+ENDPOINT = "https://account.blob.core.windows.net"
 REFUSED: list[tuple[Manifest, str]] = [
     ({"imagee": {}}, "imagee"),
     ({"image.tagg": "1"}, "tagg"),
@@ -23,6 +24,15 @@ REFUSED: list[tuple[Manifest, str]] = [
     ({"webhook.namespaceSelector": [{"key": "a"}]}, "operator"),
     ({"controller.sasLifetimeSeconds": 60}, "sasLifetimeSeconds"),
     ({"controller.resyncSeconds": "30s"}, "resyncSeconds"),
+    ({"storage.allowedHosts": ["https://store.example"]}, "allowedHosts"),
+    ({"storage.allowedHosts": ["*.example"]}, "allowedHosts"),
+    ({"storage.identity": "Node"}, "identity"),
+    ({"storage.grants": [{"endpoint": ENDPOINT, "containers": ["rows"]}]}, "namespaces"),
+    ({"storage.grants": [{"namespaces": [], "endpoint": ENDPOINT, "containers": ["rows"]}]}, "namespaces"),
+    ({"storage.grants": [{"namespaces": ["models"], "endpoint": f"{ENDPOINT}/", "containers": ["rows"]}]}, "endpoint"),
+    ({"storage.grants": [{"namespaces": ["models"], "endpoint": f"{ENDPOINT}:443", "containers": ["a"]}]}, "endpoint"),
+    ({"storage.grants": [{"namespaces": ["models"], "endpoint": ENDPOINT, "containers": []}]}, "containers"),
+    ({"storage.grants": [{"namespaces": ["models"], "endpoint": ENDPOINT, "containers": ["$root"]}]}, "containers"),
     ({"certificates.from": "nobody"}, "from"),
     ({"namespaces": "models"}, "namespaces"),
     ({"namespaces": ["Models"]}, "namespaces"),

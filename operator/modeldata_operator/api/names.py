@@ -4,6 +4,8 @@ GROUP = "modeldata.dev"
 VERSION = "v1alpha1"
 PLURAL = "datacollections"
 KIND = "DataCollection"
+GRANT_PLURAL = "storagegrants"
+GRANT_KIND = "StorageGrant"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 FIELD_MANAGER = "modeldata-operator"
