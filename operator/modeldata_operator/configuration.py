@@ -4,11 +4,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
-from .api import names
+from .api import endpoints, grants, names
+from .api.endpoints import AllowedHost
+from .api.fields import ResourceError
+from .api.grants import StorageGrant
 from .api.keys import ObjectKey
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class OwnIdentity(StrEnum):
+    """As what the operator signs in to Azure."""
+
+    WORKLOAD = "WorkloadIdentity"
+    MANAGED = "ManagedIdentity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,18 @@ class Configuration:
     sas_lifetime: timedelta = timedelta(hours=6)
     """MODELDATA_SAS_LIFETIME, seconds. A SAS is renewed before half its life, so this is also how long a pod may be cut
     off from the operator: at least three hours. Shorter means less time for a stolen one."""
+
+    identity: OwnIdentity = OwnIdentity.WORKLOAD
+    """MODELDATA_IDENTITY. WorkloadIdentity: by the token of the controller's service account. ManagedIdentity: as the
+    node, which may be allowed much that has nothing to do with models; so never without being told."""
+
+    grants: tuple[StorageGrant, ...] = ()
+    """MODELDATA_GRANTS, a JSON list: who may use that identity. Where the whole cluster is watched, beside the
+    StorageGrants."""
+
+    allowed_hosts: tuple[AllowedHost, ...] = ()
+    """MODELDATA_ALLOWED_HOSTS, separated by commas: host, host:port or host:*. Whom the operator may dial beside Azure
+    Blob Storage and what is granted, if a DataCollection names it."""
 
     resync: float = 30.0
     """MODELDATA_RESYNC, seconds between two looks at everything, Secrets included (they are not watched)."""
@@ -122,6 +145,9 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         certificate_secret=environment.get("MODELDATA_CERTIFICATE_SECRET") or names.CERTIFICATE_SECRET,
         own_certificates=_either(environment, "MODELDATA_CERTIFICATES", "own", "given") == "own",
         sas_lifetime=timedelta(seconds=lifetime),
+        identity=OwnIdentity(_either(environment, "MODELDATA_IDENTITY", *OwnIdentity)),
+        grants=_grants(environment),
+        allowed_hosts=_allowed_hosts(environment),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 10250, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
@@ -146,6 +172,24 @@ def _either(environment: Mapping[str, str], name: str, default: str, other: str)
     if value not in (default, other):
         raise SystemExit(f'{name} must be "{default}" or "{other}", not {value!r}')
     return value
+
+
+def _grants(environment: Mapping[str, str]) -> tuple[StorageGrant, ...]:
+    try:
+        return grants.given(environment.get("MODELDATA_GRANTS", "") or "[]")
+    except ResourceError as error:
+        raise SystemExit(f"MODELDATA_GRANTS: {error}") from None
+
+
+def _allowed_hosts(environment: Mapping[str, str]) -> tuple[AllowedHost, ...]:
+    found = []
+    for text in environment.get("MODELDATA_ALLOWED_HOSTS", "").split(","):
+        if text.strip():
+            host = endpoints.allowed_host(text.strip())
+            if host is None:
+                raise SystemExit(f"MODELDATA_ALLOWED_HOSTS: {text.strip()!r} is neither host, host:port nor host:*")
+            found.append(host)
+    return tuple(found)
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, *, least: float) -> float:

@@ -105,6 +105,8 @@ def operators() -> typing.Iterator[Start]:
                     "MODELDATA_WEBHOOK_PORT": str(webhook_port),
                     "MODELDATA_CERTIFICATE_DIRECTORY": str(directory / "tls"),
                     "MODELDATA_RESYNC": "2",
+                    # The storage of the tests. Without it the operator dials nothing that a DataCollection names here.
+                    "MODELDATA_ALLOWED_HOSTS": "127.0.0.1:*",
                     **environment,
                 },
                 stdout=file,

@@ -34,6 +34,8 @@ class Delegating:
         self._keys: dict[tuple[str, str], bytes] = {}
         self.forbids = ""
         """``key``: the identity may not ask for keys; ``append``: its SAS may not append. Azurite has no roles."""
+        self.redirects = ""
+        """Where it sends everybody to, if anywhere."""
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,6 +72,8 @@ class Delegating:
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         url = urllib.parse.urlsplit(path)
+        if self.redirects:
+            return 307, [("Location", f"{self.redirects}?{url.query}")], b""
         fields = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
         if (self.forbids, fields.get("comp")) in (("key", "userdelegationkey"), ("append", "appendblock")):
             return _refusal("AuthorizationPermissionMismatch")

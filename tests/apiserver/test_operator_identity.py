@@ -10,51 +10,22 @@ import uuid
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import ContainerClient
 
-from ..conftest import AZURITE_KEY, Eventually
-from ..delivery.authority import Authority, token
-from ..delivery.server import Server
+from ..conftest import Eventually
+from .azure import CLIENT, TENANT, Azure, running
 from .conftest import Running, Start
-from .delegating import Delegating
 from .server import ApiServer
 
 pytestmark = pytest.mark.azurite
 
-CLIENT = "01234567-89ab-cdef-0123-456789abcdef"
-TENANT = "76543210-89ab-cdef-0123-456789abcdef"
+GRANTS = "/apis/modeldata.dev/v1alpha1/storagegrants"
 COLLECTIONS = "/apis/modeldata.dev/v1alpha1/namespaces/{}/datacollections"
-
-
-class Azure(typing.NamedTuple):
-    authority: Authority
-    proxy: Delegating
-    environment: dict[str, str]
-
-    def container(self, name: str, credential: str = AZURITE_KEY) -> ContainerClient:
-        verified = {"connection_verify": str(self.authority.certificate)}
-        return ContainerClient(self.proxy.endpoint, name, credential=credential, **verified)
 
 
 @pytest.fixture
 def azure(azurite_program: pathlib.Path, tmp_path: pathlib.Path) -> typing.Iterator[Azure]:
-    """Microsoft Entra's stand-in, a storage account that trusts it, and the environment of a pod that may sign in."""
-    authority = Authority(tmp_path)
-    flags = ["--oauth", "basic", "--cert", str(authority.certificate), "--key", str(authority.key)]
-    server = Server(azurite_program, tmp_path, flags=flags)
-    proxy = Delegating(server.endpoint, authority.certificate, authority.key)
-    (tmp_path / "token").write_text(token({"sub": "system:serviceaccount:modeldata-system:modeldata-operator"}))
-    environment = {
-        "AZURE_CLIENT_ID": CLIENT,
-        "AZURE_TENANT_ID": TENANT,
-        "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
-        "AZURE_AUTHORITY_HOST": authority.url,
-        "SSL_CERT_FILE": str(authority.certificate),
-    }
-    yield Azure(authority, proxy, environment)
-    proxy.close()
-    server.stop()
-    authority.stop()
+    with running(azurite_program, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -63,6 +34,15 @@ def controller(api: ApiServer, azure: Azure, start_operator: Start) -> Running:
 
 
 def collect(api: ApiServer, namespace: str, azure: Azure, container: str) -> None:
+    spec = {
+        "namespaces": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "endpoint": azure.endpoint,
+        "containers": [container],
+    }
+    api.create(
+        GRANTS,
+        {"apiVersion": "modeldata.dev/v1alpha1", "kind": "StorageGrant", "metadata": {"name": namespace}, "spec": spec},
+    )
     storage = {"endpoint": azure.proxy.endpoint, "container": container, "credential": {"operatorIdentity": {}}}
     body = {
         "apiVersion": "modeldata.dev/v1alpha1",

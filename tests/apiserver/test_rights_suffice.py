@@ -40,6 +40,7 @@ RESOURCES = (
     "batch/jobs",
     "modeldata.dev/datacollections",
     "modeldata.dev/datacollections/status",
+    "modeldata.dev/storagegrants",
     "admissionregistration.k8s.io/mutatingwebhookconfigurations",
     "coordination.k8s.io/leases",
     "admissionregistration.k8s.io/validatingadmissionpolicies",
@@ -54,6 +55,8 @@ WATCHED = {
     ("list", "apps/deployments"),
     ("watch", "apps/deployments"),
 }
+LABELS = {("list", "/namespaces"), ("watch", "/namespaces")}
+GRANTS = {("list", "modeldata.dev/storagegrants"), ("watch", "modeldata.dev/storagegrants")}
 SECRETS = {(verb, "/secrets") for verb in ("get", "create", "patch", "delete")}
 PODS = {(verb, "/pods") for verb in ("list", "watch")}
 REPORTS = {("patch", "modeldata.dev/datacollections/status"), ("create", "/events")}
@@ -241,14 +244,18 @@ def issued() -> tuple[dict[str, typing.Any], str]:
 def test_installed_for_the_cluster_the_accounts_have_these_rights_and_no_others(own_api: ApiServer) -> None:
     installation.install_operator(own_api)
     trusted = "admissionregistration.k8s.io/mutatingwebhookconfigurations"
+    everywhere = WORK | LABELS | GRANTS
     for namespace in ("models", "kube-system"):
-        assert allowed(own_api, CONTROLLER, namespace=namespace) == WORK
-        assert allowed(own_api, WEBHOOK, namespace=namespace) == WATCHED
-    assert allowed(own_api, CONTROLLER, name="modeldata-operator") == WORK | {("get", trusted), ("patch", trusted)}
-    assert allowed(own_api, CONTROLLER, name="another") == WORK
+        assert allowed(own_api, CONTROLLER, namespace=namespace) == everywhere
+        assert allowed(own_api, WEBHOOK, namespace=namespace) == WATCHED | LABELS
+    assert allowed(own_api, CONTROLLER, name="modeldata-operator") == everywhere | {
+        ("get", trusted),
+        ("patch", trusted),
+    }
+    assert allowed(own_api, CONTROLLER, name="another") == everywhere
     certificate = allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="modeldata-webhook-tls")
-    assert certificate == WATCHED | {("get", "/secrets")}
-    assert allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="another") == WATCHED
+    assert certificate == WATCHED | LABELS | {("get", "/secrets")}
+    assert allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="another") == WATCHED | LABELS
 
 
 def test_installed_for_a_namespace_the_accounts_have_no_right_elsewhere(own_api: ApiServer) -> None:

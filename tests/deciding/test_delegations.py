@@ -6,6 +6,7 @@ import typing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.blob import UserDelegationKey
 
 from modeldata_operator.access import credentials, delegation
@@ -13,6 +14,7 @@ from modeldata_operator.access.credentials import CredentialError
 from modeldata_operator.api import resources
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.reasons import Reason
+from modeldata_operator.configuration import OwnIdentity
 
 LIFETIME = timedelta(hours=6)
 KEY = ObjectKey("models", "churn")
@@ -132,11 +134,20 @@ async def test_another_account_needs_another_key() -> None:
     assert world.delegations.signer(KEY, elsewhere).name == "other"
 
 
+def test_the_nodes_identity_takes_nobodys_place_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_CLIENT_ID", "c")
+    with pytest.raises(ValueError, match=r"tenant_id|token_file"):
+        delegation.signed_in(OwnIdentity.WORKLOAD)
+    assert isinstance(delegation.signed_in(OwnIdentity.MANAGED), ManagedIdentityCredential)
+
+
 async def test_without_any_identity_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token")
     monkeypatch.setenv("AZURE_CLIENT_ID", "c")
     monkeypatch.setenv("AZURE_TENANT_ID", "t")
-    keys = delegation.AzureKeys()
+    keys = delegation.AzureKeys(OwnIdentity.WORKLOAD)
     now = datetime.now(UTC)
     try:
         with pytest.raises(CredentialError, match="no identity of its own") as failure:

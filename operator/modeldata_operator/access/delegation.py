@@ -1,8 +1,10 @@
 """The operator's own Azure identity: user delegation keys, which sign a SAS as an account's key does, for hours.
 
-No secret of the account is stored anywhere: the operator signs in as its pod's workload identity or managed identity
-and asks the account for a key that ends with the SAS it signs. Never in the way of anything: each request is a task of
-its own, and what came of it is read at the next reconcile.
+No secret of the account is stored anywhere: the operator signs in as its pod's workload identity, or as the node if it
+was told to, and asks the account for a key that ends with the SAS it signs. Whom it may serve is decided before
+anything here is called (permission.py): its token is only ever shown to an endpoint that a grant names.
+
+Never in the way of anything: each request is a task of its own, and what came of it is read at the next reconcile.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
 from ..api.resources import Storage
+from ..configuration import OwnIdentity
 from ..observe import metrics
 from .credentials import CLOCK_SKEW, RENEWED_WITH_LEFT, CredentialError, Delegation
 
@@ -35,7 +38,6 @@ AGAIN_AFTER = timedelta(seconds=20)
 """How soon after a failure it is tried again: a healed account is noticed within a minute."""
 
 CLIENT_VARIABLE = "AZURE_CLIENT_ID"
-TOKEN_FILE_VARIABLE = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - a variable's name
 
 _WAY_OUT = "see docs/credentials.md, operatorIdentity"
 
@@ -60,17 +62,20 @@ class Keys(Protocol):
 class AzureKeys:
     """Keys that a storage account gives to the operator's identity."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: OwnIdentity) -> None:
+        self._kind = kind
         self._identity: Identity | None = None
 
     async def ask(self, endpoint: str, start: datetime, end: datetime) -> UserDelegationKey:
         """Sign in if need be, and return a key for this time."""
         try:
-            self._identity = self._identity or signed_in()
+            self._identity = self._identity or signed_in(self._kind)
             async with BlobServiceClient(
                 endpoint,
                 credential=self._identity,
                 retry_total=0,
+                # What was granted is this endpoint, and not what it points to.
+                permit_redirects=False,
                 connection_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
             ) as service:
@@ -81,7 +86,7 @@ class AzureKeys:
             message = f"the operator can't reach {endpoint}, or who would give it a token ({type(error).__name__})"
             raise CredentialError(Reason.STORAGE_UNREACHABLE, message) from None
         except (OSError, ValueError) as error:  # no token file, or an environment that makes no sense
-            message = f"the operator has no identity of its own ({type(error).__name__}): {_WAY_OUT}"
+            message = f"the operator has no identity of its own as {self._kind} ({type(error).__name__}): {_WAY_OUT}"
             raise CredentialError(Reason.IDENTITY_UNAVAILABLE, message) from None
 
     async def close(self) -> None:
@@ -171,11 +176,17 @@ class Delegations:
             self._changed(key)
 
 
-def signed_in() -> Identity:
-    """Return the operator's identity: by the service account's token where there is one, else the node's."""
-    if os.environ.get(TOKEN_FILE_VARIABLE):
-        return WorkloadIdentityCredential(retry_total=0, connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
-    return ManagedIdentityCredential(client_id=os.environ.get(CLIENT_VARIABLE), retry_total=1)
+def signed_in(kind: OwnIdentity) -> Identity:
+    """Return the operator's identity.
+
+    Raises:
+        ValueError: it is to sign in by the service account's token, and there is none. The node's identity never takes
+            its place unasked: it may be allowed much that has nothing to do with models.
+
+    """
+    if kind is OwnIdentity.MANAGED:
+        return ManagedIdentityCredential(client_id=os.environ.get(CLIENT_VARIABLE), retry_total=1)
+    return WorkloadIdentityCredential(retry_total=0, connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
 
 
 def account_name(endpoint: str) -> str:
@@ -187,6 +198,10 @@ def account_name(endpoint: str) -> str:
 def _refusal(endpoint: str, error: HttpResponseError) -> CredentialError:
     known = getattr(error, "error_code", None)
     code = getattr(known, "value", known)
+    if code is None and error.status_code in range(300, 400):
+        return CredentialError(
+            Reason.STORAGE_REFUSED, f"{endpoint} points elsewhere ({error.status_code}), which was not granted"
+        )
     if code is None:  # not the storage account's answer
         message = f"the operator's own identity gets no token ({error.status_code or 'it has none'}): {_WAY_OUT}"
         return CredentialError(Reason.IDENTITY_UNAVAILABLE, message)

@@ -6,7 +6,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,9 +18,10 @@ from ..api.resources import AccountSecret, DataCollection, OperatorIdentity, Wor
 from ..decide.status import Finding
 from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..observe import metrics
-from . import credentials
+from . import credentials, permission
 from .credentials import CredentialError, GivenSas, HeldSas, Source
 from .delegation import Delegations
+from .permission import Permits
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,10 @@ class Minter:
     other from having its SAS renewed.
     """
 
-    def __init__(self, cluster: Cluster, delegations: Delegations, *, lifetime: timedelta) -> None:
+    def __init__(self, cluster: Cluster, delegations: Delegations, permits: Permits, *, lifetime: timedelta) -> None:
         self._cluster = cluster
         self._delegations = delegations
+        self._permits = permits
         self._lifetime = lifetime
         # So that a deleted Secret comes back with the key it had. Per collection: its uid, and the key.
         self._hash_keys: dict[ObjectKey, tuple[str, str]] = {}
@@ -108,11 +110,16 @@ class Minter:
 
         """
         now, until = datetime.now(UTC), asyncio.get_running_loop().time() + LOOK_SECONDS
+        source: Source | WorkloadIdentity | Finding
+        withheld: Mapping[str, Finding] = {}
         try:
-            source = await self._source(collection, now)
+            withheld = permission.withheld(self._permits, collection, namespaces)
+            source = await self._source(collection, now, withheld, namespaces)
         except CredentialError as error:
-            # What was handed out before goes on working until it expires.
-            return Minted(None, remembered, Finding(error.reason, str(error)), ready=False)
+            source = Finding(error.reason, str(error))
+            if not withheld:
+                # What was handed out before goes on working until it expires.
+                return Minted(None, remembered, source, ready=False)
         own, failed_before = collection.key.namespace, self._failed.get(collection.key, frozenset())
         # Its own namespace first, where its key of hashes is kept.
         order = [own, *sorted(set(namespaces) - {own}, key=lambda each: (each in failed_before, each))]
@@ -121,15 +128,23 @@ class Minter:
         hash_key = self._hash_key(collection, seen[own])
         before = max(remembered.rotation, *(each.held.rotation for each in seen.values() if each.held), 0)
 
-        def bring_into_line(namespace: str, found: _Seen) -> Coroutine[Any, Any, _Outcome]:
-            given = _given(source, found.held if namespace in without_token else None, now)
-            return self._bring_into_line(
+        async def bring_into_line(namespace: str, found: _Seen) -> _Outcome:
+            # Asked once more: reading may have taken its time.
+            if namespace in withheld or not permission.permitted(self._permits, collection, namespace):
+                given: Source = GivenSas("")
+            elif isinstance(source, Finding):
+                return _Outcome(found.held.token if found.held is not None else None)
+            else:
+                given = _given(source, found.held if namespace in without_token else None, now)
+            return await self._bring_into_line(
                 collection, namespace, found, given, hash_key=hash_key, rotation=before + 1, now=now
             )
 
         calls = {namespace: functools.partial(bring_into_line, namespace, found) for namespace, found in seen.items()}
         outcomes = await _in_each(calls, until=until, late=_Outcome(failure=_LATE))
         failed = {namespace: outcome.failure for namespace, outcome in outcomes.items() if outcome.failure is not None}
+        # The operator's own default has no pods where it stands, so nobody misses a SAS there.
+        failed = {each: withheld[each] for each in withheld if each != own or len(order) == 1} | failed
         self._failed[collection.key] = frozenset(failed)
         status = CredentialStatus(
             # A write that failed may have been made: the next look sees that in the Secret.
@@ -140,6 +155,8 @@ class Minter:
                 sorted(each for each, outcome in outcomes.items() if each != own and not outcome.left_out)
             ),
         )
+        if isinstance(source, Finding):
+            return Minted(None, status, source, ready=False, failed=failed)
         if isinstance(source, WorkloadIdentity):
             kept = any(outcome.token for outcome in outcomes.values())
             finding = signing_in(collection, source, sas_kept=kept, until=status.expires_at)
@@ -153,10 +170,22 @@ class Minter:
         self._failed.pop(collection, None)
         self._delegations.forget(collection)
 
-    async def _source(self, collection: DataCollection, now: datetime) -> Source | WorkloadIdentity:
+    async def _source(
+        self,
+        collection: DataCollection,
+        now: datetime,
+        withheld: Mapping[str, Finding],
+        namespaces: Iterable[str],
+    ) -> Source | WorkloadIdentity:
         storage, reference = collection.storage, collection.storage.credential
         if isinstance(reference, OperatorIdentity):
-            return self._delegations.signer(collection.key, storage)
+            # Until it is granted, nothing of it is kept.
+            try:
+                endpoint = permission.endpoint(self._permits, collection, namespaces, withheld)
+            except CredentialError:
+                self._delegations.forget(collection.key)
+                raise
+            return self._delegations.signer(collection.key, replace(storage, endpoint=str(endpoint)))
         self._delegations.forget(collection.key)
         if isinstance(reference, WorkloadIdentity):
             return reference

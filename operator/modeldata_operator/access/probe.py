@@ -1,6 +1,8 @@
 """Looking at the storage account from the operator: the container is made if need be, and what is refused is found.
 
-Never in the way of anything: each look is a task of its own, and what it found is read at the next reconcile.
+Which endpoints are looked at is decided elsewhere (decide/hosts.py): nothing that a tenant writes makes the operator
+dial an address of the tenant's choice. Never in the way of anything: each look is a task of its own, and what it found
+is read at the next reconcile.
 """
 
 import asyncio
@@ -203,6 +205,8 @@ def _container(source: Source, storage: Storage, clock: _StorageClock) -> Contai
         container_name=storage.container,
         credential=credential,
         retry_total=0,
+        # Whether this endpoint may be dialled was decided; nobody has decided on what it points to.
+        permit_redirects=False,
         connection_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         raw_response_hook=clock.read,

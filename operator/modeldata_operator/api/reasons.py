@@ -34,9 +34,11 @@ class Reason(StrEnum):
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105
     SECRET_REFUSED = "SecretRefused"  # noqa: S105
     CREDENTIALS_UNKNOWN = "CredentialsUnknown"
+    STORAGE_UNCHECKED = "StorageUnchecked"
     STORAGE_UNREACHABLE = "StorageUnreachable"
     STORAGE_REFUSED = "StorageRefused"
     KEY_REJECTED = "KeyRejected"
+    IDENTITY_NOT_GRANTED = "IdentityNotGranted"
     IDENTITY_UNAVAILABLE = "IdentityUnavailable"
     IDENTITY_REJECTED = "IdentityRejected"
     CLOCK_SKEW = "ClockSkew"

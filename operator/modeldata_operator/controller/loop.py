@@ -10,6 +10,8 @@ from kubernetes.aio.client.api_client import ApiClient
 from ..access import minting
 from ..access.delegation import AzureKeys, Delegations
 from ..access.probe import ContainerWatch
+from ..api import names
+from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.reasons import Reason
@@ -17,6 +19,7 @@ from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Deployment, Pod
 from ..configuration import Configuration
 from ..decide import selection
+from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube import cluster, custom_resource, events, watching
@@ -71,6 +74,8 @@ class Controller:
         # Set at the start, when there is a loop to connect in.
         self._watches: watching.Watches
         self._inventory: Inventory
+        self._grants: Grants
+        self._grants_watch: watching.Watch[StorageGrant] | None = None
         self._pods: PodInventory
         self._pusher: Pusher
         self._reconciler: Reconciler
@@ -86,18 +91,26 @@ class Controller:
         self._watch()
         self._recorder = events.Recorder(self._cluster)
         self._authority = authority.Authority(self._cluster, self._configuration)
-        self._delegations = Delegations(AzureKeys(), self._delegated, lifetime=self._configuration.sas_lifetime)
+        self._delegations = Delegations(
+            AzureKeys(self._configuration.identity), self._delegated, lifetime=self._configuration.sas_lifetime
+        )
         self._pusher = Pusher(self._cluster)
         self._reconciler = Reconciler(
             cluster=self._cluster,
             inventory=self._inventory,
             pods=self._pods,
-            minter=minting.Minter(self._cluster, self._delegations, lifetime=self._configuration.sas_lifetime),
+            minter=minting.Minter(
+                self._cluster, self._delegations, self._grants, lifetime=self._configuration.sas_lifetime
+            ),
             pusher=self._pusher,
             containers=ContainerWatch(self._queue.add),
             recorder=self._recorder,
+            grants=self._grants,
+            allowed_hosts=self._configuration.allowed_hosts,
         )
         self._tasks = [self._watches.start()]
+        if not self._namespaces:
+            self._tasks.append(asyncio.create_task(self._watch_grants(), name="grants"))
         self._tasks += [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
         self._tasks.append(asyncio.create_task(self._resync(), name="resync"))
@@ -115,6 +128,14 @@ class Controller:
             operator_namespace=self._configuration.namespace,
             webhook_name=self._configuration.webhook_name,
         )
+        self._granted: Store[StorageGrant] = Store()
+        self._granted.subscribe(lambda *_: self._grants_changed())
+        self._grants = Grants(
+            given=self._configuration.grants,
+            watched=None if self._namespaces else self._granted,
+            labels=self._inventory.namespace_labels,
+        )
+        namespaces.subscribe(lambda key, *_: self._grants_changed(key.name))
         self._pods = PodInventory(self._inventory, pods, self._queue.add)
         collections.subscribe(self._collection_changed)
         deployments.subscribe(self._deployment_changed)
@@ -125,9 +146,26 @@ class Controller:
         self._watches.add(watching.COLLECTIONS, collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._watches.add(watching.PODS, pods)
-        metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
+        metrics.WATCH_SILENCE.set_function(lambda: self._silent[1])
         metrics.QUEUE_DEPTH.labels("collections").set_function(self._queue.__len__)
         metrics.QUEUE_DEPTH.labels("deployments").set_function(self._deployments_to_check.__len__)
+
+    async def _watch_grants(self) -> None:
+        """Watch StorageGrants. Not with the others: where their CRD is missing, only the operator's identity waits."""
+        await custom_resource.wait(self._cluster, names.GRANT_PLURAL, every=self._configuration.resync)
+        self._grants_watch = watching.Watch(self._cluster, watching.GRANTS, self._granted)
+        async with asyncio.TaskGroup() as running:
+            running.create_task(self._grants_watch.run())
+            await self._grants_watch.synced.wait()
+            self._grants.known = True
+            self._grants_changed()
+
+    @property
+    def _silent(self) -> tuple[str, float]:
+        """Name the watch that has heard nothing sensible for the longest time, and that time in seconds."""
+        watch = self._grants_watch
+        own = [(str(watch), watch.silent_for)] if watch is not None and watch.synced.is_set() else []
+        return max([self._watches.silent, *own], key=lambda each: each[1])
 
     async def stop(self) -> None:
         """Reconcile and watch no more."""
@@ -142,13 +180,21 @@ class Controller:
         self._reconciler.credential_changed(key)
         self._queue.add(key)
 
+    def _grants_changed(self, namespace: str = "") -> None:
+        """Have looked at whom the operator's identity may serve: all, or a namespace whose labels have changed."""
+        if not self._watches.whole:
+            return  # everything is looked at once it is
+        default = self._inventory.operator_default
+        for key in [*self._inventory.collection_keys(namespace), *([default] if namespace else [])]:
+            self._delegated(key)
+
     async def sick(self) -> str:
         """Say when reconciling stands still; kopf's own answer only proves that HTTP works."""
         now = time.monotonic()
         dead = [task.get_name() for task in self._tasks if task.done()]
         late = now - self._ticked > 4 * self._configuration.resync + 60
         stuck = [str(key) for key, started in self._started.items() if now - started > STUCK_AFTER]
-        watch, seconds = self._watches.silent
+        watch, seconds = self._silent
         silent = f"{watch} for {seconds:.0f} s" if seconds > SILENT_AFTER else ""
         if dead or late or stuck or silent:
             return f"dead={dead} late={late} stuck={stuck} silent={silent}"

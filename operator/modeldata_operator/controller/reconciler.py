@@ -8,6 +8,7 @@ from typing import Any
 
 from ..access.minting import Minter
 from ..access.probe import ContainerWatch
+from ..api.endpoints import AllowedHost
 from ..api.keys import ObjectKey
 from ..api.observed import PodCounts
 from ..api.reasons import Reason
@@ -17,6 +18,7 @@ from ..decide import rollout, verification
 from ..decide.selection import Matched
 from ..decide.status import Finding, Observation
 from ..decide.verification import Comparison, WorkloadState
+from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube.cluster import ApiError, Cluster
@@ -49,13 +51,17 @@ class Reconciler:
         pusher: Pusher,
         containers: ContainerWatch,
         recorder: Recorder,
+        grants: Grants,
+        allowed_hosts: Sequence[AllowedHost],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inventory = inventory
         self._pods = pods
         self._pusher = pusher
         self._clock = clock
-        self._credentials = Credentials(cluster=cluster, minter=minter, containers=containers)
+        self._credentials = Credentials(
+            cluster=cluster, minter=minter, containers=containers, grants=grants, allowed_hosts=allowed_hosts
+        )
         self._restarter = Restarter(cluster=cluster, inventory=inventory, recorder=recorder, clock=clock)
         self._reporter = Reporter(cluster=cluster, recorder=recorder)
         self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)

@@ -86,15 +86,15 @@ class Cluster:
         """Close the connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def has_custom_resource(self) -> bool:
-        """Tell whether the CRD is established."""
+    async def has_custom_resource(self, plural: str) -> bool:
+        """Tell whether a CRD of ours is established."""
         try:
             answer = await self._call("GET", f"/apis/{names.API_VERSION}")
         except ApiError as error:
             if error.absent:
                 return False
             raise
-        return any(resource.get("name") == names.PLURAL for resource in answer.get("resources", ()))
+        return any(resource.get("name") == plural for resource in answer.get("resources", ()))
 
     async def may_list_collections(self, namespace: str) -> bool:
         """Tell whether this account may list a namespace's DataCollections."""

@@ -11,17 +11,17 @@ from .cluster import ApiError, Cluster
 logger = logging.getLogger(__name__)
 
 
-async def wait(cluster: Cluster) -> None:
-    """Return once the CRD is established, however long that takes."""
+async def wait(cluster: Cluster, plural: str = names.PLURAL, *, every: float = 1.0) -> None:
+    """Return once a CRD is established, however long that takes; it is looked for again after so many seconds."""
     said = False
     while True:
         try:
-            if await cluster.has_custom_resource():
+            if await cluster.has_custom_resource(plural):
                 return
             problem: object = "the CustomResourceDefinition is not installed"
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             problem = error
         if not said:
-            logger.warning("waiting for %s.%s: %s", names.PLURAL, names.GROUP, problem)
+            logger.warning("waiting for %s.%s: %s", plural, names.GROUP, problem)
             said = True
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(every)

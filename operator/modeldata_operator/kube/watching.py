@@ -17,7 +17,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
 
-from ..api import names, namespaces, resources, workloads
+from ..api import grants, names, namespaces, resources, workloads
+from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
@@ -92,6 +93,7 @@ PODS: Kind[Pod] = Kind("pods", "/api/v1", workloads.pod, "status.phase!=Succeede
 
 
 NAMESPACES: Kind[Namespace] = Kind("namespaces", "/api/v1", namespaces.namespace, namespaced=False)
+GRANTS: Kind[StorageGrant] = Kind(names.GRANT_PLURAL, f"/apis/{names.API_VERSION}", grants.grant, namespaced=False)
 
 
 class Store(Generic[R]):
