@@ -18,7 +18,7 @@ import modeldata.web
 import modeldata_operator.observe.metrics
 
 HERE = pathlib.Path(__file__).resolve().parent
-CRD = HERE.parent / "crds/datacollections.yaml"
+CRDS = HERE.parent / "crds"
 SCHEMA = HERE / "contract/settings.schema.json"
 Schema = dict[str, typing.Any]
 Row = collections.abc.Sequence[str]
@@ -27,15 +27,18 @@ Row = collections.abc.Sequence[str]
 def made() -> dict[pathlib.Path, str]:
     """Return each file's text."""
     return {
-        HERE / "reference/datacollection.md": resource(yaml.safe_load(CRD.read_text(encoding="utf-8"))),
+        HERE / "reference/datacollection.md": resource("datacollections", examples="datacollection.md"),
+        HERE / "reference/storagegrant.md": resource("storagegrants", examples="credentials.md"),
         HERE / "reference/settings.md": settings(json.loads(SCHEMA.read_text(encoding="utf-8"))),
         HERE / "reference/metrics.md": metrics(),
         HERE / "reference/client.md": client(),
     }
 
 
-def resource(definition: Schema) -> str:
-    """Describe the DataCollection."""
+def resource(plural: str, *, examples: str) -> str:
+    """Describe a resource of ours."""
+    source = CRDS / f"{plural}.yaml"
+    definition = yaml.safe_load(source.read_text(encoding="utf-8"))
     names = definition["spec"]["names"]
     (version,) = definition["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
@@ -48,18 +51,18 @@ def resource(definition: Schema) -> str:
     ]
     columns = [[column["name"], column.get("description", "")] for column in version["additionalPrinterColumns"]]
     parts = [
-        heading("crds/datacollections.yaml", "DataCollection", schema["description"]),
+        heading(f"crds/{source.name}", names["kind"], schema["description"]),
         table(["apiVersion", "kind", "short name"], about),
-        "With examples: [datacollection.md](../datacollection.md).\n",
+        f"With examples: [{examples}](../{examples}).\n",
         "".join(rules(schema, "the object")),
     ]
-    for name in ("spec", "status"):
+    for name in [part for part in ("spec", "status") if part in schema["properties"]]:
         inner = schema["properties"][name]
         parts += [f"## {name}\n{inner['description']}\n", table(["field", "type", "default", ""], fields(inner))]
         said = [line for path, part in walk(inner) for line in rules(part, f"`{path}`")]
         if said:
             parts += [f"### What is refused in {name}\n", "".join(said)]
-    parts += ["## What `kubectl get mdc` shows\n", table(["column", ""], columns)]
+    parts += [f"## What `kubectl get {names['shortNames'][0]}` shows\n", table(["column", ""], columns)]
     return page(parts)
 
 

@@ -116,6 +116,8 @@ def operator(api: server.ApiServer, role: str) -> typing.Iterator[Operator]:
             "MODELDATA_HEALTH_PORT": str(health_port),
             "MODELDATA_WEBHOOK_PORT": str(webhook_port),
             "MODELDATA_CERTIFICATE_DIRECTORY": f"{directory}/tls",
+            # Where the collections' storage is said to be: looking for it is part of the work.
+            "MODELDATA_ALLOWED_HOSTS": "127.0.0.1:9",
         }
         command = [sys.executable, "-m", "modeldata_operator", role]
         with log.open("wb") as file:

@@ -78,6 +78,8 @@ class _Cluster:
     def install(self) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"), everywhere=True)
         self.kubectl("apply", "-f", str(REPOSITORY / "manifests/install.yaml"), everywhere=True)
+        controller = ("-n", "modeldata-system", "set", "env", "deploy/modeldata-operator-controller")
+        self.kubectl(*controller, "MODELDATA_ALLOWED_HOSTS=azurite.storage.svc:10000", everywhere=True)
         self.kubectl("apply", "-f", str(REPOSITORY / "examples/azurite.yaml"), everywhere=True)
         for namespace, name in (
             ("modeldata-system", "modeldata-operator-webhook"),

@@ -80,6 +80,9 @@ def main() -> None:
 def install() -> None:
     kubectl("apply", "--server-side", "-f", "crds/")
     kubectl("apply", "-f", "manifests/install.yaml")
+    # Beside Azure Blob Storage the operator connects only to hosts that it is told of.
+    controller = "deploy/modeldata-operator-controller"
+    kubectl("-n", "modeldata-system", "set", "env", controller, "MODELDATA_ALLOWED_HOSTS=azurite.storage.svc:10000")
     kubectl("apply", "-f", "examples/azurite.yaml")
     # In a cluster that was up already, images may have come under the tags that run.
     quiet(

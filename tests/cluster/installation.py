@@ -41,9 +41,9 @@ def install(cluster: typing.Any, root: pathlib.Path) -> None:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
     cluster.kubectl("apply", "-f", str(root / "manifests/install.yaml"))
     # Looking at the unwatched Secrets more often than every 30 s makes their tests shorter, and changes nothing else.
-    cluster.kubectl(
-        "-n", "modeldata-system", "set", "env", "deploy/modeldata-operator-controller", "MODELDATA_RESYNC=5"
-    )
+    # And the storage of the tests is no host of Azure's.
+    settings = ("MODELDATA_RESYNC=5", "MODELDATA_ALLOWED_HOSTS=azurite.storage.svc:10000")
+    cluster.kubectl("-n", "modeldata-system", "set", "env", "deploy/modeldata-operator-controller", *settings)
     for name in ("modeldata-operator-webhook", "modeldata-operator-controller"):
         # A cluster that was up already may run an older image of the same tag.
         cluster.kubectl("-n", "modeldata-system", "rollout", "restart", f"deploy/{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from .. import conftest, diabetes
 from ..installation import SYSTEM, left, uninstall_plainly
 
 CHART = conftest.REPOSITORY / "manifests/chart"
+AZURITE = "storage.allowedHosts={azurite.storage.svc:10000}"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -51,7 +53,7 @@ def test_a_model_serves_on_while_the_chart_is_installed_upgraded_and_uninstalled
     cluster: typing.Any, helm: Helm, namespace: str, azurite: typing.Any, eventually: typing.Any
 ) -> None:
     # The CRD is there from a plain installation, as it may be at a user's: Helm is told to take it.
-    notes = helm.install("modeldata", SYSTEM, "--take-ownership")
+    notes = helm.install("modeldata", SYSTEM, "--take-ownership", "--set", AZURITE)
     assert "helm test modeldata -n modeldata-system" in notes
     assert "Phase:          Succeeded" in helm("test", "modeldata", "-n", SYSTEM)
 
@@ -65,7 +67,8 @@ def test_a_model_serves_on_while_the_chart_is_installed_upgraded_and_uninstalled
     for row in rows[:20]:
         diabetes.score(address, [row])
 
-    helm.install("modeldata", SYSTEM, "--set", "controller.resyncSeconds=10", "--set", "webhook.replicas=1")
+    settings = ("controller.resyncSeconds=10", "webhook.replicas=1", AZURITE)
+    helm.install("modeldata", SYSTEM, *itertools.chain.from_iterable(("--set", each) for each in settings))
     assert model(cluster, namespace) == (address, uid, restarts, True)
     for row in rows[20:]:
         diabetes.score(address, [row])

@@ -30,7 +30,7 @@ def test_install_upgrade_operate_and_uninstall_with_helm(
 ) -> None:
     monitoring, remove = blocks("sh", "localcluster", page="docs/operations.md")
     shell = Shell(cluster, tmp_path)
-    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev")
+    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev", "storagegrants.modeldata.dev")
     shell(BUILD.text)
     assert "Phase:          Succeeded" in shell(INSTALL.text)
     images = "jsonpath={.items[*].spec.template.spec.containers[*].image}"
@@ -60,7 +60,9 @@ def test_install_upgrade_operate_and_uninstall_with_helm(
 
 
 def test_install_and_uninstall_without_helm(cluster: typing.Any, tmp_path: pathlib.Path) -> None:
-    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev", "--ignore-not-found")
+    cluster.kubectl(
+        "delete", "crd", "datacollections.modeldata.dev", "storagegrants.modeldata.dev", "--ignore-not-found"
+    )
     shell = Shell(cluster, tmp_path)
     shell(INSTALL_PLAINLY.text)
     for name in ("controller", "webhook"):

@@ -28,7 +28,7 @@ def shell(
     tmp_path: pathlib.Path,
 ) -> typing.Iterator[Shell]:
     """In a cluster that never had the operator."""
-    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev")
+    cluster.kubectl("delete", "crd", "datacollections.modeldata.dev", "storagegrants.modeldata.dev")
     made = Shell(cluster, tmp_path, namespace)
     made(IMAGES.text)
     yield made
