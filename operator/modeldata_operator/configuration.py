@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from .api import endpoints, grants, names
+from .api import endpoints, grants, names, resources
 from .api.endpoints import AllowedHost
 from .api.fields import ResourceError
 from .api.grants import StorageGrant
 from .api.keys import ObjectKey
 
+_PART = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9._()-]{0,89}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -32,6 +33,10 @@ class Configuration:
     namespaces: tuple[str, ...] = ()
     """MODELDATA_NAMESPACES, separated by commas: where models are collected, all other namespaces being none of the
     operator's business. Its rights are then Roles there (manifests/namespaced). Empty: the whole cluster."""
+
+    cluster_name: str = resources.DEFAULT_CLUSTER
+    """MODELDATA_CLUSTER_NAME: what {resourceGroup} in a path stands for where a DataCollection gives no other, so that
+    the same models in two clusters do not share a file by accident."""
 
     webhook_configuration: str = names.WEBHOOK_CONFIGURATION
     """MODELDATA_WEBHOOK_CONFIGURATION: the MutatingWebhookConfiguration that leads to this operator's webhook. Where
@@ -139,6 +144,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
     return Configuration(
         namespace=environment.get("MODELDATA_OPERATOR_NAMESPACE", "modeldata-system"),
         namespaces=_namespaces(environment),
+        cluster_name=_cluster_name(environment),
         webhook_configuration=environment.get("MODELDATA_WEBHOOK_CONFIGURATION") or names.WEBHOOK_CONFIGURATION,
         webhook_name=environment.get("MODELDATA_WEBHOOK_NAME") or names.WEBHOOK_NAME,
         controller_name=environment.get("MODELDATA_CONTROLLER_NAME") or names.CONTROLLER_NAME,
@@ -165,6 +171,14 @@ def _namespaces(environment: Mapping[str, str]) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise SystemExit(f"MODELDATA_NAMESPACES: {name!r} is no namespace's name; write names, with commas between")
     return tuple(sorted(names))
+
+
+def _cluster_name(environment: Mapping[str, str]) -> str:
+    name = environment.get("MODELDATA_CLUSTER_NAME") or resources.DEFAULT_CLUSTER
+    if not _PART.fullmatch(name):
+        message = "it becomes a part of a path (at most 90 letters, digits, and . _ ( ) - but not first)"
+        raise SystemExit(f"MODELDATA_CLUSTER_NAME: {name!r}: {message}")
+    return name
 
 
 def _either(environment: Mapping[str, str], name: str, default: str, other: str) -> str:

@@ -85,6 +85,20 @@ def deployment(name: str, *, app: str, annotations: typing.Mapping[str, str] = {
     return {"metadata": {"name": name, "annotations": dict(annotations)}, "spec": spec}
 
 
+def serving(selector: typing.Mapping[str, typing.Any], **storage: typing.Any) -> dict[str, typing.Any]:
+    """Write the spec of a default that serves other namespaces, each in a container of its own."""
+    whole = {
+        "endpoint": "http://127.0.0.1:1/devstoreaccount1",
+        "credential": {"secretRef": {"name": "account"}},
+        "container": "modeldata-{namespace}",
+        **storage,
+    }
+    return {"namespaceSelector": selector, "storage": whole}
+
+
+EVERYWHERE = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
+
+
 def collection(name: str, **spec: typing.Any) -> dict[str, typing.Any]:
     """Write a DataCollection, whose storage nobody can reach."""
     storage = {

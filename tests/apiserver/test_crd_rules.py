@@ -13,7 +13,8 @@ import typing
 import pytest
 import yaml
 
-from modeldata_operator.api import resources
+from modeldata_operator.api import observed, resources, workloads
+from modeldata_operator.decide import document
 
 from .server import ApiServer, Refused
 
@@ -40,7 +41,6 @@ IDENTITY = f"{CREDENTIAL}.workloadIdentity"
 GUID = "01234567-89ab-cdef-0123-456789abcdef"
 WHO = {"clientId": GUID, "tenantId": GUID}
 ACCOUNT = {"secretRef": {"name": "account"}}
-EXPRESSION = "spec.selector.matchExpressions[]"
 DEFAULT_PATH = "{designation}/{year}/{month}/{day}/{file}"
 
 
@@ -69,6 +69,97 @@ def path_part(field: str, *, longest: int) -> list[Case]:
     ]
 
 
+def crossing(**storage: typing.Any) -> dict[str, typing.Any]:
+    """A spec that serves other namespaces."""
+    whole = {"endpoint": ENDPOINT, "credential": ACCOUNT, **storage}
+    return {"namespaceSelector": {"matchLabels": {"team": "retail"}}, "storage": whole}
+
+
+def label_selector(where: str) -> list[Case]:
+    return [
+        Case(
+            f"{where}: {where.rpartition('.')[2]} must not be empty",
+            where,
+            {"matchLabels": {"a": "b"}},
+            {},
+            "must not be empty",
+        ),
+        Case(
+            f"{where}.matchLabels: maxProperties",
+            f"{where}.matchLabels",
+            {f"l{number}": "x" for number in range(32)},
+            {f"l{number}": "x" for number in range(33)},
+            "Too many",
+        ),
+        Case(
+            f"{where}.matchLabels.*: maxLength",
+            f"{where}.matchLabels",
+            {"a": "v" * 63},
+            {"a": "v" * 64},
+            "Too long",
+        ),
+        Case(
+            f"{where}.matchExpressions: maxItems",
+            f"{where}.matchExpressions",
+            expressions() * 32,
+            expressions() * 33,
+            "Too many",
+        ),
+        *(
+            Case(
+                f"{where}.matchExpressions[]: required {field}",
+                f"{where}.matchExpressions",
+                expressions(),
+                expressions(**{field: ABSENT}),
+                f"{field}: Required value",
+            )
+            for field in ("key", "operator")
+        ),
+        Case(
+            f"{where}.matchExpressions[]: values must be given",
+            f"{where}.matchExpressions",
+            expressions(operator="Exists", values=ABSENT),
+            expressions(values=[]),
+            "values must be given for In and NotIn",
+        ),
+        Case(
+            f"{where}.matchExpressions[].key: minLength",
+            f"{where}.matchExpressions",
+            expressions(key="a"),
+            expressions(key=""),
+            "at least 1",
+        ),
+        Case(
+            f"{where}.matchExpressions[].key: maxLength",
+            f"{where}.matchExpressions",
+            expressions(key="k" * 317),
+            expressions(key="k" * 318),
+            "Too long",
+        ),
+        Case(
+            f"{where}.matchExpressions[].operator: enum",
+            f"{where}.matchExpressions",
+            expressions(operator="NotIn"),
+            expressions(operator="Is"),
+            "Unsupported value",
+        ),
+        Case(
+            f"{where}.matchExpressions[].values: maxItems",
+            f"{where}.matchExpressions",
+            expressions(values=["v"] * 64),
+            expressions(values=["v"] * 65),
+            "Too many",
+        ),
+        Case(
+            f"{where}.matchExpressions[].values[]: maxLength",
+            f"{where}.matchExpressions",
+            expressions(values=["v" * 63]),
+            expressions(values=["v" * 64]),
+            "Too long",
+        ),
+    ]
+
+
 CASES = [
     Case(": required spec", "spec", KEPT, ABSENT, "spec: Required value"),
     Case(": metadata.name must be at most", "metadata.name", "n" * 52, "n" * 53, "at most 52 characters"),
@@ -81,85 +172,21 @@ CASES = [
         "must not name the Secret modeldata-<name>",
     ),
     Case("spec: required storage", "spec.storage", KEPT, ABSENT, "spec.storage: Required value"),
+    *label_selector("spec.selector"),
+    *label_selector("spec.namespaceSelector"),
     Case(
-        "spec.selector: selector must not be empty",
-        "spec.selector",
-        {"matchLabels": {"a": "b"}},
-        {},
-        "must not be empty",
+        "spec: with namespaceSelector either storage.container",
+        "spec",
+        crossing(container="modeldata-{namespace}"),
+        crossing(container="modeldata"),
+        "namespaces must not read each other's data",
     ),
     Case(
-        "spec.selector.matchLabels: maxProperties",
-        "spec.selector.matchLabels",
-        {f"l{number}": "x" for number in range(32)},
-        {f"l{number}": "x" for number in range(33)},
-        "Too many",
-    ),
-    Case(
-        "spec.selector.matchLabels.*: maxLength",
-        "spec.selector.matchLabels",
-        {"a": "v" * 63},
-        {"a": "v" * 64},
-        "Too long",
-    ),
-    Case(
-        "spec.selector.matchExpressions: maxItems",
-        "spec.selector.matchExpressions",
-        expressions() * 32,
-        expressions() * 33,
-        "Too many",
-    ),
-    *(
-        Case(
-            f"{EXPRESSION}: required {field}",
-            "spec.selector.matchExpressions",
-            expressions(),
-            expressions(**{field: ABSENT}),
-            f"{field}: Required value",
-        )
-        for field in ("key", "operator")
-    ),
-    Case(
-        f"{EXPRESSION}: values must be given",
-        "spec.selector.matchExpressions",
-        expressions(operator="Exists", values=ABSENT),
-        expressions(values=[]),
-        "values must be given for In and NotIn",
-    ),
-    Case(
-        f"{EXPRESSION}.key: minLength",
-        "spec.selector.matchExpressions",
-        expressions(key="a"),
-        expressions(key=""),
-        "at least 1",
-    ),
-    Case(
-        f"{EXPRESSION}.key: maxLength",
-        "spec.selector.matchExpressions",
-        expressions(key="k" * 317),
-        expressions(key="k" * 318),
-        "Too long",
-    ),
-    Case(
-        f"{EXPRESSION}.operator: enum",
-        "spec.selector.matchExpressions",
-        expressions(operator="NotIn"),
-        expressions(operator="Is"),
-        "Unsupported value",
-    ),
-    Case(
-        f"{EXPRESSION}.values: maxItems",
-        "spec.selector.matchExpressions",
-        expressions(values=["v"] * 64),
-        expressions(values=["v"] * 65),
-        "Too many",
-    ),
-    Case(
-        f"{EXPRESSION}.values[]: maxLength",
-        "spec.selector.matchExpressions",
-        expressions(values=["v" * 63]),
-        expressions(values=["v" * 64]),
-        "Too long",
+        "spec: with namespaceSelector the credential",
+        "spec",
+        crossing(file="PerPod", credential={"operatorIdentity": {}}),
+        crossing(file="PerPod", credential=given_sas()),
+        "only then has each namespace a SAS of its own",
     ),
     Case(
         "spec.containers: maxItems",
@@ -192,6 +219,13 @@ CASES = [
         "endpoint must be an http or https URL",
     ),
     Case(
+        f"{STORAGE}.endpoint: endpoint must be plain ASCII",
+        f"{STORAGE}.endpoint",
+        "https://account.blob.core.windows.net/a-b_c~%7B",
+        "https://account.blob.core.windows.net/\u00e4",
+        "endpoint must be plain ASCII",
+    ),
+    Case(
         f"{STORAGE}.endpoint: endpoint must have no query",
         f"{STORAGE}.endpoint",
         f"{ENDPOINT}/",
@@ -215,8 +249,6 @@ CASES = [
         "c" * 41 + "{namespace}",
         "at most 40 characters",
     ),
-    Case("", f"{STORAGE}.container", "{namespace}", "{namespace}-{namespace}", "{namespace} once"),
-    Case("", f"{STORAGE}.container", "a-{namespace}-b", "a{namespaces}", "single hyphens"),
     Case(f"{CREDENTIAL}: credential must be exactly one", CREDENTIAL, given_sas(), {}, "exactly one of secretRef"),
     Case(f"{TOKEN}: required name", CREDENTIAL, given_sas(key=ABSENT), given_sas(name=ABSENT), "name: Required value"),
     Case(f"{TOKEN}.name: minLength", CREDENTIAL, given_sas(name="a"), given_sas(name=""), "at least 1"),
@@ -313,6 +345,13 @@ CASES = [
         "path must contain {year}, {month} and {day}",
     ),
     Case(
+        f"{STORAGE}.path: path holds {{namespace}} too often",
+        f"{STORAGE}.path",
+        "{namespace}/" * 7 + DEFAULT_PATH,
+        "{namespace}/" * 8 + DEFAULT_PATH,
+        "it must have 512 at most",
+    ),
+    Case(
         f"{STORAGE}.path: path must not start",
         f"{STORAGE}.path",
         f"a.b/..c/{DEFAULT_PATH}",
@@ -394,6 +433,7 @@ MORE = [
     Case("", f"{STORAGE}.path", DEFAULT_PATH, f"/{DEFAULT_PATH}", "must not start with /"),
     Case("", f"{STORAGE}.path", DEFAULT_PATH, f"a//{DEFAULT_PATH}", "empty, . or .. parts"),
     Case("", f"{STORAGE}.container", "000", "-abc", "single hyphens"),
+    Case("", f"{STORAGE}.container", "a-{namespace}-b", "a{namespaces}", "single hyphens"),
     Case("", CREDENTIAL, ACCOUNT, {**ACCOUNT, **given_sas()}, "exactly one of secretRef"),
     Case("", CREDENTIAL, {"workloadIdentity": WHO}, {**ACCOUNT, "workloadIdentity": WHO}, "exactly one of secretRef"),
     Case("", CREDENTIAL, {"operatorIdentity": {}}, {**given_sas(), "operatorIdentity": {}}, "exactly one of secretRef"),
@@ -405,6 +445,26 @@ MORE = [
         "a token is not sent in plain text",
     ),
     Case("", CREDENTIAL, ACCOUNT, given_sas(name="modeldata-example"), "must not name the Secret"),
+    Case("", f"{STORAGE}.endpoint", f"{ENDPOINT}/a", f'{ENDPOINT}/"', "endpoint must be plain ASCII"),
+    Case("", f"{STORAGE}.endpoint", f"{ENDPOINT}/b", f"{ENDPOINT}/\\", "endpoint must be plain ASCII"),
+    Case("", "spec", crossing(file="PerPod"), crossing(file="Shared"), "namespaces must not read each other's data"),
+    Case(
+        "",
+        "spec",
+        crossing(file="PerPod"),
+        crossing(file="PerPod", credential={"workloadIdentity": WHO}),
+        "only then has each namespace a SAS of its own",
+    ),
+    # Counted as the settings carry them: bytes, and six of them for what JSON has to escape.
+    Case(
+        "",
+        "spec.redact",
+        redactions("\u6f22" * 128, "b"),
+        redactions(*(str(n) + "\u6f22" * 120 for n in range(5))),
+        "1792",
+    ),
+    Case("", "spec.redact", redactions('"' * 128), redactions(*(str(n) + '"' * 120 for n in range(3))), "1792"),
+    Case("", "spec.redact", redactions("a\n" * 64), redactions(*(str(n) + "\n" * 120 for n in range(3))), "1792"),
     Case("", "spec.sampling.percent", 50, 12.5, "must be of type integer"),
     Case("", "spec.flushInterval", "300s", "301s", "from 1s to 5m"),
     Case("", "spec.flushInterval", "5m", "6m", "from 1s to 5m"),
@@ -433,6 +493,8 @@ def collection(path: str, value: typing.Any, namespace: str) -> dict[str, typing
         "metadata": {"name": "example", "namespace": namespace},
         "spec": {"storage": {"endpoint": ENDPOINT, "credential": copy.deepcopy(ACCOUNT)}},
     }
+    if path.startswith("spec.namespaceSelector"):
+        manifest["spec"]["storage"]["file"] = "PerPod"
     *parents, last = path.split(".")
     place = manifest
     for parent in parents:
@@ -499,6 +561,16 @@ def test_the_api_server_accepts_the_good_and_refuses_the_bad(api: ApiServer, nam
     assert refused.value.status == 422
 
 
+@pytest.mark.parametrize("kind", ["secretRef", "sasTokenSecretRef"])
+def test_a_secret_of_another_namespace_can_not_be_named(api: ApiServer, namespace: str, kind: str) -> None:
+    manifest = collection(CREDENTIAL, {kind: {"name": "account", "namespace": "kube-system"}}, namespace)
+    with pytest.raises(Refused, match="unknown field"):
+        create(api, namespace, manifest)
+    # Whoever does not ask for strictness gets it without that word.
+    path = f"/apis/modeldata.dev/v1alpha1/namespaces/{namespace}/datacollections?dryRun=All&fieldValidation=Ignore"
+    assert "namespace" not in api.create(path, manifest)["spec"]["storage"]["credential"][kind]
+
+
 def test_all_defaults_stand_in_the_schema(api: ApiServer, namespace: str) -> None:
     manifest = collection(CREDENTIAL, {"sasTokenSecretRef": {"name": "writer"}}, namespace)
     assert create(api, namespace, manifest)["spec"] == {
@@ -511,7 +583,8 @@ def test_all_defaults_stand_in_the_schema(api: ApiServer, namespace: str) -> Non
             "path": "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/" + DEFAULT_PATH,
             "file": "Shared",
         },
-        "workspace": {"subscription": "default", "resourceGroup": "default", "name": "default"},
+        # The rest depends on the cluster and the pod.
+        "workspace": {"subscription": "default"},
         "sampling": {"percent": 100},
         "columns": "Leading",
         "flushInterval": "5s",
@@ -544,6 +617,45 @@ def test_the_full_sample_shows_every_field() -> None:
     # One credential excludes the other.
     others = [TOKEN, IDENTITY, f"{CREDENTIAL}.operatorIdentity"]
     assert list(absent(schema["properties"]["spec"], sample["spec"], "spec")) == others
+
+
+@pytest.mark.parametrize("version", ["v" * 5000, "\x01" * 5000])
+def test_the_largest_collection_and_the_largest_pod_make_settings_that_every_runtime_takes(
+    api: ApiServer, namespace: str, version: str
+) -> None:
+    # As tests/deciding/test_settings_document.py, here with what the API server takes and not a byte more.
+    path = "{namespace}/" * 6 + DEFAULT_PATH
+    storage = {
+        "endpoint": "https://" + ".".join(["e" * 60] * 8)[: 512 - 8 - 22] + ".blob.core.windows.net",
+        "container": "c" * 63,
+        "credential": {"workloadIdentity": WHO},
+        "path": "p" * (512 - len(path) - 6 * 52) + path,
+        "file": "PerPod",
+    }
+    manifest = collection("metadata.name", "n" * 52, namespace)
+    manifest["spec"] = {
+        "storage": storage,
+        "workspace": {"subscription": "s" * 64, "resourceGroup": "g" * 90, "name": "n" * 64},
+        "redact": redactions(*(f"{number:096}" for number in range(14))),
+        "columns": "AzureML",
+        "flushInterval": "300s",
+        "spool": {"size": "100Gi"},
+    }
+    stored = create(api, namespace, manifest)
+    longer = copy.deepcopy(manifest)
+    longer["spec"]["storage"]["path"] = "p" + storage["path"]
+    with pytest.raises(Refused, match="512"):
+        create(api, namespace, longer)
+    parsed = resources.collection(stored)
+    assert isinstance(parsed, resources.DataCollection)
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "w" * 253, "uid": "u", "controller": True}
+    metadata = {"namespace": "n" * 63, "name": "x", "ownerReferences": [owner]}
+    metadata["annotations"] = {"modeldata.dev/model-version": version}
+    pod = workloads.pod({"metadata": metadata, "spec": {"containers": [{"name": "scoring"}]}})
+    text = document.settings(parsed, pod, None, rotation=observed.MOST_ROTATIONS)
+    assert len("modeldata.dev/settings") + len(text.encode()) + 2 < 4096
+    # The bound is not far off: what is tried is the largest.
+    assert len(text.encode()) > 3900
 
 
 def test_explain_reads_like_documentation(api: ApiServer) -> None:

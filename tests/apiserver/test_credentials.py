@@ -19,7 +19,7 @@ from modeldata_operator.api import resources, workloads
 from modeldata_operator.decide import injection
 
 from ..conftest import Azurite, Eventually
-from . import clocks, server
+from . import clocks, installation, server
 from .actors import Actors, webhook_replicas
 from .conftest import Running, Start
 from .server import ApiServer, Refused
@@ -64,12 +64,20 @@ class World:
         return f"/apis/modeldata.dev/v1alpha1/namespaces/{namespace or self.namespace}/datacollections/{name}"
 
     def collection(
-        self, name: str = "churn", *, credential: Manifest | None = None, namespace: str = "", **storage: str
+        self,
+        name: str = "churn",
+        *,
+        credential: Manifest | None = None,
+        namespace: str = "",
+        selecting: Manifest | None = None,
+        **storage: str,
     ) -> Manifest:
         wanted: Manifest = {"endpoint": self.azurite.endpoint, "container": self.namespace, **storage}
         wanted["credential"] = credential or {"secretRef": {"name": "account"}}
         manifest = {"apiVersion": "modeldata.dev/v1alpha1", "kind": "DataCollection", "metadata": {"name": name}}
         spec = {"selector": {"matchLabels": {"app": "churn"}}, "storage": wanted}
+        if selecting:
+            spec["namespaceSelector"] = selecting
         return self.apply(self.path(name, namespace), {**manifest, "spec": spec})
 
     def held(self, name: str = "modeldata-churn", *, namespace: str = "") -> dict[str, str]:
@@ -249,25 +257,83 @@ def test_a_collection_made_again_has_another_key_of_hashes(world: World) -> None
     world.reaches("True", "CredentialsValid")
 
 
-def test_the_operators_default_has_one_key_of_hashes_in_all_namespaces(world: World) -> None:
+def test_the_operators_default_has_another_key_of_hashes_in_each_namespace(world: World) -> None:
     world.account(namespace=server.NAMESPACE)
-    world.collection("default", namespace=server.NAMESPACE)
+    other = f"{world.namespace}-other"
+    world.api.namespace(other)
     pod = {
         "metadata": {"name": "annotated", "annotations": {"collect_model_data": "true"}},
         "spec": {"containers": [{"name": "scoring", "image": "model"}]},
     }
     copy = "modeldata-operator-default"
+    path = f"/api/v1/namespaces/{world.namespace}/secrets/{copy}"
+    for namespace in (world.namespace, other):
+        world.api.create(f"/api/v1/namespaces/{namespace}/pods", pod)
     try:
-        world.api.create(f"/api/v1/namespaces/{world.namespace}/pods", pod)
-        world.eventually(lambda: world.held(copy))
-        own = world.held("modeldata-default", namespace=server.NAMESPACE)
-        assert world.held(copy)["hash-key"] == own["hash-key"]
-        world.secret(copy, **{"hash-key": "0" * 64})
-        world.eventually(lambda: world.held(copy)["hash-key"] == own["hash-key"])
-        world.api.delete(f"/api/v1/namespaces/{world.namespace}/secrets/{copy}")
-        world.eventually(lambda: world.held(copy).get("hash-key") == own["hash-key"])
+        world.collection("default", namespace=server.NAMESPACE, selecting=installation.EVERYWHERE, file="PerPod")
+        world.eventually(lambda: world.held(copy) and world.held(copy, namespace=other))
+        own = world.held("modeldata-default", namespace=server.NAMESPACE)["hash-key"]
+        first, second = world.held(copy)["hash-key"], world.held(copy, namespace=other)["hash-key"]
+        assert len({own, first, second}) == 3
+        world.api.delete(path)
+        world.eventually(lambda: world.held(copy).get("hash-key") == first)
+        # As an operator of before left it: with the collection's own key, and no word on whose it is.
+        mark = {"metadata": {"annotations": {"modeldata.dev/hash-key-of": None}}}
+        world.api.merge(path, {**mark, "stringData": {"hash-key": own}})
+        world.restart_controller()
+        world.eventually(lambda: world.held(copy)["hash-key"] != own)
+        third = world.held(copy)["hash-key"]
+        assert third not in (first, second)
+        # Nor by writing it there oneself.
+        world.api.merge(path, {"stringData": {"hash-key": own}})
+        world.eventually(lambda: world.held(copy)["hash-key"] == third)
+        assert world.held(copy, namespace=other)["hash-key"] == second
+        assert world.held("modeldata-default", namespace=server.NAMESPACE)["hash-key"] == own
     finally:
         world.api.delete(world.path("default", server.NAMESPACE))
+        world.api.delete(f"/api/v1/namespaces/{server.NAMESPACE}/secrets/modeldata-default")
+        world.api.delete(f"/api/v1/namespaces/{server.NAMESPACE}/secrets/account")
+    world.eventually(lambda: not world.held(copy))
+
+
+def test_what_a_tenant_does_to_its_secret_changes_nothing_for_others(world: World) -> None:
+    world.account(namespace=server.NAMESPACE)
+    victim, copy = f"{world.namespace}-victim", "modeldata-operator-default"
+    world.api.namespace(victim)
+    pod = {
+        "metadata": {"name": "annotated", "annotations": {"collect_model_data": "true"}},
+        "spec": {"containers": [{"name": "scoring", "image": "model"}]},
+    }
+    attacker = f"/api/v1/namespaces/{world.namespace}/secrets"
+    try:
+        # Taken by somebody else's Secret, a namespace goes without; no other does.
+        world.api.create(attacker, {"metadata": {"name": copy}, "stringData": {"hash-key": "0" * 64, "sas": "x"}})
+        for namespace in (world.namespace, victim):
+            world.api.create(f"/api/v1/namespaces/{namespace}/pods", pod)
+        world.collection("default", namespace=server.NAMESPACE, selecting=installation.EVERYWHERE, file="PerPod")
+        world.eventually(lambda: world.held(copy, namespace=victim).get("sas"))
+        before = world.held(copy, namespace=victim)
+        status = world.path("default", server.NAMESPACE)
+
+        def rotations() -> dict[str, int]:
+            credential = world.api.get(status).get("status", {}).get("credential", {})
+            return {each["namespace"]: each["rotation"] for each in credential.get("rotations", ())}
+
+        world.eventually(lambda: victim in rotations())
+        of_victim, own = rotations()[victim], world.api.get(status)["status"]["credential"]["rotation"]
+        world.api.delete(f"{attacker}/{copy}")
+        world.eventually(lambda: world.held(copy).get("sas"))
+        # Numbers that nobody counts to, and a SAS that has to be renewed at each look.
+        for number in (str(10**300), "2147483000", "-5"):
+            changed = {"metadata": {"annotations": {"modeldata.dev/rotation": number}}, "stringData": {"sas": "x"}}
+            world.api.merge(f"{attacker}/{copy}", changed)
+            world.eventually(lambda: world.held(copy).get("sas") != "x")
+        world.eventually(lambda: rotations().get(world.namespace, 0) > 2)
+        assert rotations()[victim] == of_victim
+        assert world.api.get(status)["status"]["credential"]["rotation"] == own
+        assert world.held(copy, namespace=victim) == before
+    finally:
+        world.api.delete(status)
         world.api.delete(f"/api/v1/namespaces/{server.NAMESPACE}/secrets/modeldata-default")
         world.api.delete(f"/api/v1/namespaces/{server.NAMESPACE}/secrets/account")
     world.eventually(lambda: not world.held(copy))

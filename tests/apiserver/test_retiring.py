@@ -37,7 +37,7 @@ def test_models_go_on_uncollected_and_nothing_stays(
     for namespace in ("models", server.NAMESPACE):
         world.account(namespace)
     world.collect("churn", "models", selector={"matchLabels": {"app": "scoring"}})
-    world.collect("default", server.NAMESPACE)
+    world.collect("default", server.NAMESPACE, **installation.serving(installation.EVERYWHERE))
     world.deploy("scoring", "models")
     world.deploy("annotated", "models", collect_model_data="true")
     pods = [world.injected_pod(name, "models") for name in ("scoring", "annotated")]

@@ -117,7 +117,7 @@ def does_its_work(world: World, eventually: Eventually) -> None:
 def serves_by_the_default(world: World, eventually: Eventually) -> None:
     """Let the operator's own default collection serve an annotated Deployment, and be deleted."""
     world.account(server.NAMESPACE)
-    world.collect("default", server.NAMESPACE)
+    world.collect("default", server.NAMESPACE, **installation.serving(installation.EVERYWHERE))
     assert eventually(lambda: world.secret("modeldata-operator-default", "models"))
     assert eventually(lambda: world.restarted_for("annotated", "models")).startswith(f"{server.NAMESPACE}/default/")
     world.api.delete(f"/apis/modeldata.dev/v1alpha1/namespaces/{server.NAMESPACE}/datacollections/default")

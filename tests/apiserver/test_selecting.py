@@ -9,6 +9,7 @@ import typing
 import pytest
 
 from ..conftest import Eventually
+from . import installation
 from .actors import CONTAINER, Actors, owned_by
 from .server import NAMESPACE, programs
 
@@ -130,7 +131,7 @@ def test_the_operators_default_serves_annotated_deployments_everywhere(actors: A
     actors.deployment("a", annotations={"collect_model_data": "true"})
     operators = Actors(actors.api, NAMESPACE)
     operators.account()
-    operators.collection("default", selector=None)
+    operators.collection("default", selector=None, **installation.serving(installation.EVERYWHERE))
     try:
         eventually(lambda: actors.mark("a"))
         assert actors.mark("a").startswith(f"{NAMESPACE}/default/")

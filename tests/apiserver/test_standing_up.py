@@ -129,7 +129,7 @@ def default_of_the_cluster(own_api: server.ApiServer, eventually: Eventually) ->
     own_api.namespace("models")
     operators, people = actors.Actors(own_api, server.NAMESPACE), actors.Actors(own_api, "models")
     operators.account()
-    operators.collection("default", selector=None)
+    operators.collection("default", selector=None, **installation.serving(installation.EVERYWHERE))
     people.pod({"name": "annotated", "annotations": {"collect_model_data": "true"}})
     eventually(lambda: people.secret(COPY))
     return operators, people

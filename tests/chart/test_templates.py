@@ -83,6 +83,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
         assert container(usual, name)["image"] == "localhost/modeldata-operator:dev"
         assert "MODELDATA_NAMESPACES" not in variables(usual, name)
         assert "MODELDATA_CERTIFICATES" not in variables(usual, name)
+        assert "MODELDATA_CLUSTER_NAME" not in variables(usual, name)
     digest = "sha256:" + "0" * 64
     values = {
         "image": {"repository": "registry.example/operator", "digest": digest, "pullSecrets": ["pull"]},
@@ -93,6 +94,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
         "webhook.resources": {"limits": {"memory": "256Mi"}},
         "webhook.replicas": 3,
         "namespaces": ["a", "b"],
+        "clusterName": "west",
         "logLevel": "DEBUG",
         "priorityClassName": "high",
         "nodeSelector": {"pool": "system"},
@@ -105,6 +107,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
         assert container(asked, name)["image"] == f"registry.example/operator@{digest}"
         assert pod["imagePullSecrets"] == [{"name": "pull"}]
         assert pod["priorityClassName"] == "high"
+        assert variables(asked, name)["MODELDATA_CLUSTER_NAME"] == "west"
         assert pod["nodeSelector"] == {"pool": "system"}
         assert pod["tolerations"] == [{"key": "system", "operator": "Exists"}]
         assert pod["affinity"] == {"nodeAffinity": {}}

@@ -35,6 +35,8 @@ REFUSED: list[tuple[Manifest, str]] = [
     ({"storage.grants": [{"namespaces": ["models"], "endpoint": ENDPOINT, "containers": ["$root"]}]}, "containers"),
     ({"certificates.from": "nobody"}, "from"),
     ({"namespaces": "models"}, "namespaces"),
+    ({"clusterName": "-west"}, "clusterName"),
+    ({"clusterName": "w" * 91}, "clusterName"),
     ({"namespaces": ["Models"]}, "namespaces"),
     ({"networkPolicy.apiServerPorts": []}, "apiServerPorts"),
     ({"monitoring.serviceMonitor.interval": "often"}, "interval"),

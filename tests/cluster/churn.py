@@ -128,7 +128,7 @@ class Space:
 
     def collected(self, webservice: str) -> pandas.DataFrame:
         """Return inputs and predictions of a model, joined, each of them once. Raises ValueError where none are."""
-        where = f"default/default/default/{webservice}/churn/10"
+        where = f"default/default/{self.name}/{webservice}/churn/10"
         inputs, predictions = (
             pandas.concat(self.files(designation, where=where).values()) for designation in ("inputs", "predictions")
         )

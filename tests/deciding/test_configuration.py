@@ -84,3 +84,15 @@ def test_every_option_is_a_variable_that_is_read():
     for name in configuration.OPTIONS:
         told = configuration.with_options([f"--{name}={values.get(name, '7777')}"], {})
         assert configuration.from_environment(told) != configuration.from_environment({}), name
+
+
+def test_the_cluster_has_a_name_that_can_be_a_part_of_a_path():
+    assert configuration.from_environment({}).cluster_name == "default"
+    assert configuration.from_environment({"MODELDATA_CLUSTER_NAME": ""}).cluster_name == "default"
+    assert configuration.from_environment({"MODELDATA_CLUSTER_NAME": "west-1.(a)"}).cluster_name == "west-1.(a)"
+
+
+@pytest.mark.parametrize("value", ["-west", "a/b", "..", "w" * 91, "west\n", "a b"])
+def test_what_can_be_no_part_of_a_path_ends_the_process_with_it(value):
+    with pytest.raises(SystemExit, match="MODELDATA_CLUSTER_NAME"):
+        configuration.from_environment({"MODELDATA_CLUSTER_NAME": value})

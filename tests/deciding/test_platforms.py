@@ -56,7 +56,7 @@ def summary(build, *pods):
     """The conditions of a collection that serves these pods."""
     collection = build.collection()
     served = [Matched(pod, None, choose(pod, None, Collections.of([collection]))) for pod in pods]
-    found = verification.compare(collection, served, rotation=0)
+    found = verification.compare(collection, served, credential=CredentialStatus())
     verdicts = rollout.decide(collection, found.states, elsewhere=(), credentials_ready=True, webhook_ready=True)
     observed = status.Observation(
         generation=1,

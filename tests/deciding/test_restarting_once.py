@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.decide import rollout, verification
 from modeldata_operator.decide.selection import Collections, Matched, choose
@@ -58,7 +59,7 @@ class Stage:
 
     def decide(self, *, elsewhere=(), credentials_ready=True, webhook_ready=True, **collection):
         decided_for = self.build.collection(**collection) if collection else self.collection
-        compared = verification.compare(decided_for, self.pods, rotation=0)
+        compared = verification.compare(decided_for, self.pods, credential=CredentialStatus())
         verdicts = rollout.decide(
             decided_for,
             compared.states,
@@ -311,5 +312,5 @@ def test_a_pod_younger_than_the_unchanged_collection_that_selects_it_was_missed(
     stage.collection = stage.build.collection(metadata={"generation": 1})
     stage.add(stage.deployment(), metadata={"creationTimestamp": "2026-11-20T10:01:00Z"})
     stage.add(stage.deployment(), metadata={"creationTimestamp": "2026-11-20T09:59:00Z"})
-    (state,) = verification.compare(stage.collection, stage.pods, rotation=0).states
+    (state,) = verification.compare(stage.collection, stage.pods, credential=CredentialStatus()).states
     assert (state.missed, len(state.missing)) == (1, 2)

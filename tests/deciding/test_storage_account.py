@@ -68,6 +68,28 @@ async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_tr
     assert blob.download_blob().readall() == b"row\r\n"
 
 
+@pytest.mark.parametrize("file", FileKind)
+async def test_a_minted_sas_is_of_no_use_for_another_container(place, account, file):
+    place = dataclasses.replace(place, container="modeldata-{namespace}", file=file)
+    own, other = place.within("first"), place.within("second")
+    for each in (own, other):
+        await probe.look_at(account, each)
+    token = credentials.fresh(account, own, now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    BlobClient(own.endpoint, own.container, f"{file}/data.csv", credential=token).create_append_blob()
+    foreign = BlobClient(other.endpoint, other.container, "a/data.csv", credential=token)
+    container = ContainerClient(other.endpoint, other.container, credential=token)
+    tries = (
+        foreign.create_append_blob,
+        foreign.get_blob_properties,
+        lambda: foreign.append_block(b"row"),
+        lambda: list(container.list_blobs()),
+    )
+    for forbidden in tries:
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        assert refused.value.status_code == 403
+
+
 async def test_a_sas_for_a_pods_own_file_can_neither_read_list_overwrite_nor_delete(place, account):
     place = dataclasses.replace(place, file=FileKind.PER_POD)
     await probe.look_at(account, place)
@@ -183,18 +205,18 @@ async def test_collections_that_share_a_container_and_a_key_share_the_look(place
     changed = asyncio.Queue()
     watch = probe.ContainerWatch(changed.put_nowait)
     churn, ranker = ObjectKey("models", "churn"), ObjectKey("models", "ranker")
-    assert watch.look(churn, account, place) is None
-    assert watch.look(ranker, account, place) is None
+    assert watch.look(churn, "models", account, place) is None
+    assert watch.look(ranker, "models", account, place) is None
     assert await changes(changed, 2) == {churn, ranker}
-    assert watch.look(churn, account, place) == probe.Look(None, "")
+    assert watch.look(churn, "models", account, place) == probe.Look(None, "")
 
     wrong = dataclasses.replace(account, key=account.key.replace("Eby8", "AAAA"))
-    assert watch.look(churn, wrong, place) is None
+    assert watch.look(churn, "models", wrong, place) is None
     assert await changes(changed, 1) == {churn}
-    found = watch.look(churn, wrong, place)
+    found = watch.look(churn, "models", wrong, place)
     assert found is not None
     assert found.reason is Reason.KEY_REJECTED
-    assert watch.look(ranker, account, place) == probe.Look(None, "")
+    assert watch.look(ranker, "models", account, place) == probe.Look(None, "")
     assert failures("KeyRejected") == 1
 
 
@@ -203,13 +225,13 @@ async def test_what_was_well_is_looked_at_again_at_the_next_resync(place, accoun
     watch = probe.ContainerWatch(changed.put_nowait, clock=lambda: now[0])
     place = dataclasses.replace(place, endpoint=await set_clock(timedelta(0)))
     key = ObjectKey("models", "churn")
-    watch.look(key, account, place)
+    watch.look(key, "models", account, place)
     await changes(changed, 1)
     await set_clock(timedelta(minutes=20))
-    assert watch.look(key, account, place) == probe.Look(None, "")
+    assert watch.look(key, "models", account, place) == probe.Look(None, "")
     now[0] += 30
-    watch.look(key, account, place)
+    watch.look(key, "models", account, place)
     await changes(changed, 1)
-    found = watch.look(key, account, place)
+    found = watch.look(key, "models", account, place)
     assert found is not None
     assert found.reason is Reason.CLOCK_SKEW

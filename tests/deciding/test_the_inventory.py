@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from modeldata_operator.api import names
+from modeldata_operator.api import names, namespaces
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.known import inventory, pods
 from modeldata_operator.kube import watching
@@ -20,10 +20,11 @@ OPTED_OUT = {"annotations": {names.COLLECT_ANNOTATION: "false"}}
 class World:
     def __init__(self) -> None:
         self.collections, self.deployments, self.pods = watching.Store(), watching.Store(), watching.Store()
+        self.namespaces = watching.Store()
         self.inventory = inventory.Inventory(
             collections=self.collections,
             deployments=self.deployments,
-            namespaces=watching.Store(),
+            namespaces=self.namespaces,
             operator_namespace=DEFAULT.namespace,
         )
         self.marked = set()
@@ -95,7 +96,7 @@ def test_a_deleted_pod_is_counted_out(world, build):
 
 
 def test_an_annotation_of_the_deployment_moves_its_pods(world, build):
-    world.collections.put(build.collection(metadata=DEFAULT_METADATA, spec={"selector": None}))
+    world.collections.put(build.collection(metadata=DEFAULT_METADATA, spec=CROSSING))
     world.pods.put(build.pod())
     world.deployments.put(build.deployment())
     assert world.names(DEFAULT) == []
@@ -105,6 +106,59 @@ def test_an_annotation_of_the_deployment_moves_its_pods(world, build):
     world.deployments.drop(build.deployment().key)
     assert world.names(DEFAULT) == []
     assert world.news() == {DEFAULT}
+
+
+def label(world, name, **labels):
+    world.namespaces.put(namespaces.namespace({"metadata": {"name": name, "labels": labels}}))
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "served"),
+    [
+        (None, {"team": "retail"}, False),
+        ({}, {"team": "retail"}, False),
+        ({"matchLabels": {"team": "retail"}}, {"team": "retail"}, True),
+        ({"matchLabels": {"team": "retail"}}, {"team": "other"}, False),
+        ({"matchLabels": {"team": "retail"}}, None, False),
+        ({"matchLabels": {"kubernetes.io/metadata.name": "models"}}, None, True),
+        ({"matchLabels": {"kubernetes.io/metadata.name": "models"}}, {"kubernetes.io/metadata.name": "x"}, True),
+        ({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}, {}, True),
+    ],
+)
+def test_the_operators_default_serves_the_namespaces_that_it_selects_and_no_other(
+    world, build, selector, labels, served
+):
+    world.collections.put(build.collection(metadata=DEFAULT_METADATA, spec={**CROSSING, "namespaceSelector": selector}))
+    if labels is not None:
+        label(world, "models", **labels)
+    assert (world.inventory.serving("models").operator_default is not None) is served
+    # Its own namespace is served whatever it selects.
+    assert world.inventory.serving(DEFAULT.namespace).operator_default is not None
+
+
+def test_a_namespace_that_loses_its_label_loses_the_operators_default_and_gets_it_back(world, build):
+    by_team = {**CROSSING, "namespaceSelector": {"matchLabels": {"team": "retail"}}}
+    world.collections.put(build.collection(metadata=DEFAULT_METADATA, spec=by_team))
+    world.deployments.put(build.deployment(metadata=OPTED_IN))
+    world.pods.put(build.pod())
+    assert world.names(DEFAULT) == []
+    label(world, "models", team="retail")
+    assert world.names(DEFAULT) == [build.pod().key.name]
+    assert DEFAULT in world.news()
+    label(world, "models")
+    assert world.names(DEFAULT) == []
+    assert DEFAULT in world.news()
+    label(world, "models", team="retail")
+    world.collections.put(build.collection(metadata=DEFAULT_METADATA, spec={**CROSSING, "namespaceSelector": None}))
+    assert world.names(DEFAULT) == []
+
+
+def test_a_namespace_selector_of_any_other_collection_crosses_nothing(world, build):
+    metadata = {"name": "default", "namespace": "staging"}
+    world.collections.put(build.collection(metadata=metadata, spec=CROSSING))
+    world.deployments.put(build.deployment(metadata=OPTED_IN))
+    world.pods.put(build.pod())
+    assert not list(world.files.concerned())
 
 
 def test_a_rollout_wakes_whom_the_deployments_pods_concern_and_nobody_else(world, build):
@@ -144,15 +198,22 @@ def test_after_any_history_the_files_say_what_looking_at_every_pod_would(world, 
     metadata = [{}, OPTED_IN, OPTED_OUT, {"annotations": {**OPTED_IN["annotations"], names.CHOICE_ANNOTATION: "b"}}]
 
     def change():
-        kind, name = chance.choice(["collection", "deployment", "pod", "pod"]), chance.choice("abc")
+        kind, name = chance.choice(["collection", "deployment", "namespace", "pod", "pod"]), chance.choice("abc")
         gone = chance.random() < 0.25
         match kind:
             case "collection":
                 where = chance.choice([{"namespace": "models", "name": name}, DEFAULT_METADATA])
+                across = {"namespaceSelector": chance.choice([None, {"matchLabels": {"team": chance.choice("xy")}}])}
+                spec = {**CROSSING, **across} if where == DEFAULT_METADATA else {}
                 created = f"20{chance.randint(10, 30)}-01-01T00:00:00Z"
                 selector = chance.choice([None, {"matchLabels": {"app": chance.choice("xy")}}])
-                made = build.collection(metadata={**where, "creationTimestamp": created}, spec={"selector": selector})
+                made = build.collection(
+                    metadata={**where, "creationTimestamp": created}, spec={**spec, "selector": selector}
+                )
                 store = world.collections
+            case "namespace":
+                label(world, "models", team=chance.choice("xy"))
+                made, store = world.namespaces.get(ObjectKey("", "models")), world.namespaces
             case "deployment":
                 made = build.deployment(
                     metadata={"name": name, **chance.choice(metadata)},
@@ -189,4 +250,9 @@ def test_after_any_history_the_files_say_what_looking_at_every_pod_would(world, 
     assert not world.files._collections_of
 
 
+CROSSING = {
+    "selector": None,
+    "storage": {"file": "PerPod"},
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}},
+}
 DEFAULT_METADATA = {"name": DEFAULT.name, "namespace": DEFAULT.namespace}

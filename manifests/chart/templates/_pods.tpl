@@ -52,6 +52,9 @@ securityContext:
 {{- with .Values.namespaces }}
 - {name: MODELDATA_NAMESPACES, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with .Values.clusterName }}
+- {name: MODELDATA_CLUSTER_NAME, value: {{ . | quote }}}
+{{- end }}
 {{- if ne (include "modeldata.cluster" .) "modeldata-operator" }}
 - {name: MODELDATA_WEBHOOK_CONFIGURATION, value: {{ include "modeldata.cluster" . }}}
 {{- end }}

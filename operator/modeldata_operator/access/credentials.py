@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from azure.storage.blob import ContainerSasPermissions, UserDelegationKey, generate_container_sas
 
-from ..api import names
+from ..api import names, observed
 from ..api.reasons import Reason
 from ..api.resources import AccountSecret, SasTokenSecret, Storage
 from . import sas
@@ -77,6 +77,8 @@ class HeldSas:
     """Empty if there is none that was made here."""
     rotation: int
     expires_annotation: str
+    hash_key_of: str
+    """The uid of the collection that the key was made for, in this namespace. Before there was one in each, none."""
     ours: bool
     owner_uid: str
     resource_version: str
@@ -210,17 +212,14 @@ def held(secret: Mapping[str, Any], *, labels: Mapping[str, str]) -> HeldSas:
     """Parse the Secret in a pod's namespace; it is ours if it carries all the labels we give it."""
     metadata = secret.get("metadata") or {}
     annotations, present = metadata.get("annotations") or {}, metadata.get("labels") or {}
-    try:
-        rotation = int(annotations.get(names.ROTATION_ANNOTATION, 0))
-    except ValueError:
-        rotation = 0
     data = secret.get("data") or {}
     hash_key = _decoded(data.get(names.HASH_KEY)) or ""
     return HeldSas(
         token=_decoded(data.get(names.SAS_KEY)) or "",
         hash_key=hash_key if re.fullmatch("[0-9a-f]{64}", hash_key) else "",
-        rotation=rotation,
+        rotation=observed.rotation(annotations.get(names.ROTATION_ANNOTATION)),
         expires_annotation=annotations.get(names.EXPIRES_ANNOTATION, ""),
+        hash_key_of=annotations.get(names.HASH_KEY_OF_ANNOTATION, ""),
         ours=all(present.get(name) == value for name, value in labels.items()),
         owner_uid=next((owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()), ""),
         resource_version=metadata.get("resourceVersion", ""),

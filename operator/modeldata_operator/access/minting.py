@@ -81,8 +81,8 @@ class Minter:
         self._delegations = delegations
         self._permits = permits
         self._lifetime = lifetime
-        # So that a deleted Secret comes back with the key it had. Per collection: its uid, and the key.
-        self._hash_keys: dict[ObjectKey, tuple[str, str]] = {}
+        # So that a deleted Secret comes back with the key it had. Per collection: its uid, and each namespace's key.
+        self._hash_keys: dict[ObjectKey, tuple[str, dict[str, str]]] = {}
         # They come last the next time: what takes its time to fail must not cost others their turn.
         self._failed: dict[ObjectKey, frozenset[str]] = {}
 
@@ -125,8 +125,8 @@ class Minter:
         order = [own, *sorted(set(namespaces) - {own}, key=lambda each: (each in failed_before, each))]
         looks = {each: functools.partial(self._look, collection, each) for each in order}
         seen = await _in_each(looks, until=until, late=_Seen(failure=_LATE))
-        hash_key = self._hash_key(collection, seen[own])
-        before = max(remembered.rotation, *(each.held.rotation for each in seen.values() if each.held), 0)
+        keys = {namespace: self._hash_key(collection, namespace, found) for namespace, found in seen.items()}
+        before = {namespace: _rotation(remembered, namespace, found) for namespace, found in seen.items()}
 
         async def bring_into_line(namespace: str, found: _Seen) -> _Outcome:
             # Asked once more: reading may have taken its time.
@@ -137,7 +137,7 @@ class Minter:
             else:
                 given = _given(source, found.held if namespace in without_token else None, now)
             return await self._bring_into_line(
-                collection, namespace, found, given, hash_key=hash_key, rotation=before + 1, now=now
+                collection, namespace, found, given, hash_key=keys[namespace], rotation=before[namespace] + 1, now=now
             )
 
         calls = {namespace: functools.partial(bring_into_line, namespace, found) for namespace, found in seen.items()}
@@ -146,9 +146,11 @@ class Minter:
         # The operator's own default has no pods where it stands, so nobody misses a SAS there.
         failed = {each: withheld[each] for each in withheld if each != own or len(order) == 1} | failed
         self._failed[collection.key] = frozenset(failed)
+        # A write that failed may have been made: the next look sees that in the Secret.
+        rotations = {namespace: before[namespace] + outcome.written for namespace, outcome in outcomes.items()}
         status = CredentialStatus(
-            # A write that failed may have been made: the next look sees that in the Secret.
-            rotation=before + any(outcome.written for outcome in outcomes.values()),
+            rotation=rotations.pop(own),
+            rotations=rotations,
             expires_at=_first_end(outcomes.values(), remembered),
             # Also where it failed: what is there has to be withdrawn one day.
             namespaces=tuple(
@@ -205,24 +207,33 @@ class Minter:
         storage = collection.storage.within(namespace)
         return credentials.fresh(source, storage, now=now, lifetime=self._lifetime)
 
-    def _hash_key(self, collection: DataCollection, own: _Seen) -> str:
-        """Find the collection's key of hashes: what its Secret says, else what it said before, else a new one.
+    def _hash_key(self, collection: DataCollection, namespace: str, seen: _Seen) -> str:
+        """Find the key of hashes of a namespace: what its Secret says, else what it said before, else a new one.
 
-        The Secret goes first, so that two controllers by mistake agree. That of a deleted collection of the same name
-        does not count: deleting a collection is how its key is destroyed.
+        Each namespace has its own: with another's, it could find out what stands behind that one's pseudonyms. The
+        Secret goes first, so that two controllers by mistake agree. That of a deleted collection of the same name does
+        not count: deleting a collection is how its keys are destroyed.
 
         Returns:
             Nothing if its Secret can't be read now and was not before: a new key would belie the pseudonyms so far.
 
         """
-        uid, known = self._hash_keys.get(collection.key, ("", ""))
-        known = known if uid == collection.uid else ""
-        if own.failure is not None:
+        uid, keys = self._hash_keys.get(collection.key, ("", {}))
+        if uid != collection.uid:
+            keys = {}
+            self._hash_keys[collection.key] = (collection.uid, keys)
+        known = keys.get(namespace, "")
+        if seen.failure is not None:
             return known
-        held = own.held
-        key = held.hash_key if held is not None and held.ours and held.owner_uid == collection.uid else ""
-        key = key or known or credentials.new_hash_key()
-        self._hash_keys[collection.key] = (collection.uid, key)
+        own = collection.key.namespace
+        made_for = None if seen.held is None or not seen.held.ours else seen.held
+        if made_for is not None and namespace == own and made_for.owner_uid != collection.uid:
+            made_for = None
+        # Before each namespace had its own, all had that of the collection, and nothing told whose it was.
+        if made_for is not None and namespace != own:
+            made_for = made_for if made_for.hash_key_of == collection.uid else None
+            made_for = None if made_for is not None and made_for.hash_key == keys.get(own) else made_for
+        key = keys[namespace] = (made_for.hash_key if made_for else "") or known or credentials.new_hash_key()
         return key
 
     async def _look(self, collection: DataCollection, namespace: str) -> _Seen:
@@ -252,11 +263,6 @@ class Minter:
             message = f"Secret {secret_name} exists and is not this operator's: it is left alone, rename it"
             return _Outcome(failure=Finding(Reason.SECRET_NOT_OURS, message), left_out=True)
         present = held.token if held is not None else ""
-        # While the collection's own Secret can't be read, each namespace keeps the key it has.
-        hash_key = hash_key or (held.hash_key if held is not None else "")
-        if not hash_key:
-            message = f"the key of hashes is not known: Secret {secret_key(collection.key, collection.key.namespace)}"
-            return _Outcome(present, failure=Finding(Reason.CREDENTIALS_UNKNOWN, f"{message} can't be read"))
         if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, source, now):
             return _Outcome(present)
         token = self._token(source, collection, namespace, now)
@@ -363,6 +369,12 @@ def signing_in(collection: DataCollection, identity: WorkloadIdentity, *, sas_ke
     return Finding(Reason.WORKLOAD_IDENTITY, message)
 
 
+def _rotation(remembered: CredentialStatus, namespace: str, seen: _Seen) -> int:
+    """Say how many SAS a namespace has got so far. What another one's Secret says of itself does not count here."""
+    held = seen.held.rotation if seen.held is not None and seen.held.ours else 0
+    return max(remembered.rotation_in(namespace), held)
+
+
 def _given(source: Source | WorkloadIdentity, held: HeldSas | None, now: datetime) -> Source:
     """Find where a namespace's SAS comes from. Where the pods sign in, only what some still live by is left."""
     return credentials.remaining(held, now=now) if isinstance(source, WorkloadIdentity) else source
@@ -371,7 +383,8 @@ def _given(source: Source | WorkloadIdentity, held: HeldSas | None, now: datetim
 def _due(held: HeldSas, collection: DataCollection, namespace: str, source: Source, now: datetime) -> bool:
     owner = collection.uid if namespace == collection.key.namespace else ""
     storage = collection.storage.within(namespace)
-    return held.owner_uid != owner or credentials.must_rotate(held, source, storage, now=now)
+    foreign_key = namespace != collection.key.namespace and held.hash_key_of != collection.uid
+    return held.owner_uid != owner or foreign_key or credentials.must_rotate(held, source, storage, now=now)
 
 
 def _finding(source: Source, collection: DataCollection) -> Finding:
@@ -413,6 +426,7 @@ def sas_secret(
         "namespace": namespace,
         "labels": dict(labels(collection.key, namespace)),
         "annotations": {
+            names.HASH_KEY_OF_ANNOTATION: collection.uid,
             names.ROTATION_ANNOTATION: str(rotation),
             names.EXPIRES_ANNOTATION: credentials.written(moment) if moment else "",
         },

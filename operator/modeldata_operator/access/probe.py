@@ -9,7 +9,7 @@ import asyncio
 import email.utils
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,7 +63,7 @@ class _Place:
 @dataclass(slots=True)
 class _Target:
     storage: Storage
-    collections: set[ObjectKey]
+    holders: set[tuple[ObjectKey, str]]
     look: Look | None = None
     looked: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -75,36 +75,49 @@ class ContainerWatch:
     def __init__(self, changed: Callable[[ObjectKey], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._changed = changed
         self._clock = clock
-        self._places: dict[ObjectKey, _Place] = {}
+        self._places: dict[ObjectKey, dict[str, _Place]] = {}
         self._targets: dict[_Place, _Target] = {}
         self._slots = asyncio.Semaphore(LOOKS_AT_ONCE)
 
-    def look(self, key: ObjectKey, source: Source, storage: Storage) -> Look | None:
-        """Return the latest look at this very container with this very key or SAS; start another one if it is due."""
+    def look(self, key: ObjectKey, namespace: str, source: Source, storage: Storage) -> Look | None:
+        """Return the latest look at this very container with this very key or SAS; start another one if it is due.
+
+        A collection has a container for each namespace that it serves, or one for all.
+        """
         place = _Place(source, storage.endpoint, storage.container)
-        if self._places.get(key) != place:
-            self.forget(key)
-            self._places[key] = place
+        places = self._places.setdefault(key, {})
+        if places.get(namespace) != place:
+            self._leave(key, namespace)
+            places[namespace] = place
         target = self._targets.setdefault(place, _Target(storage, set()))
-        target.collections.add(key)
+        target.holders.add((key, namespace))
         due = target.look is None or self._clock() - target.looked > GOOD_FOR
         if due and target.task is None:
             target.task = asyncio.create_task(self._run(place, target))
         return target.look
 
-    def first_look(self, key: ObjectKey) -> bool:
-        """Tell whether it is still being found out for the first time how a collection's container is."""
-        place = self._places.get(key)
-        return place is not None and self._targets[place].look is None
+    def first_looks(self, key: ObjectKey) -> frozenset[str]:
+        """Name the namespaces of whose container it is still being found out for the first time how it is."""
+        places = self._places.get(key, {})
+        return frozenset(namespace for namespace, place in places.items() if self._targets[place].look is None)
+
+    def keep(self, key: ObjectKey, namespaces: Set[str]) -> None:
+        """Drop what is known for namespaces that a collection does not serve any more."""
+        for namespace in set(self._places.get(key, ())) - namespaces:
+            self._leave(key, namespace)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is known of a collection."""
-        place = self._places.pop(key, None)
+        self.keep(key, set())
+        self._places.pop(key, None)
+
+    def _leave(self, key: ObjectKey, namespace: str) -> None:
+        place = self._places[key].pop(namespace, None)
         if place is None:
             return
         target = self._targets[place]
-        target.collections.discard(key)
-        if not target.collections:
+        target.holders.discard((key, namespace))
+        if not target.holders:
             del self._targets[place]
             if target.task is not None:
                 target.task.cancel()
@@ -121,7 +134,7 @@ class ContainerWatch:
         if target.look.reason is not None:
             metrics.CREDENTIAL_FAILURES.labels(target.look.reason.value).inc()
         if target.look != before:
-            for key in sorted(target.collections):
+            for key in sorted({key for key, _ in target.holders}):
                 logger.info("container collection=%s found=%s", key, target.look.reason or "ok")
                 self._changed(key)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from . import bounds
+
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -27,10 +29,12 @@ def string(value: object, path: str) -> str:
     return value
 
 
-def text(value: object, path: str) -> str:
-    """Read a text that is not empty."""
+def text(value: object, path: str, *, most: int | None = None) -> str:
+    """Read a text that is not empty, nor longer than so many bytes of a JSON document."""
     if not isinstance(value, str) or not value:
         raise ResourceError(f"{path} must be a non-empty string")
+    if most is not None and bounds.size(value) > most:
+        raise ResourceError(f"{path} must have {most} bytes at most")
     return value
 
 

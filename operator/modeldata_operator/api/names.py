@@ -32,6 +32,8 @@ SETTINGS_ANNOTATION = f"{GROUP}/settings"
 RESTARTED_FOR_ANNOTATION = f"{GROUP}/restarted-for"
 ROTATION_ANNOTATION = f"{GROUP}/rotation"
 EXPIRES_ANNOTATION = f"{GROUP}/expires-at"
+HASH_KEY_OF_ANNOTATION = f"{GROUP}/hash-key-of"
+"""The uid of the collection for whose pods in this namespace alone the key of hashes was made."""
 
 DIRECTORY = "/var/run/modeldata"
 DIRECTORY_VARIABLE = "MODELDATA_DIR"

@@ -14,6 +14,7 @@ FIELD = "{namespace}"
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server gives it to every namespace, and keeps it."""
 
+LONGEST = 63
 LONGEST_CONTAINER = 63
 _CONTAINER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _DIGEST = 16

@@ -1,10 +1,13 @@
 """The status of a DataCollection as a typed, frozen record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from .keys import ObjectKey
+
+MOST_ROTATIONS = 2**31
+"""At one each three hours, a number of many hundred thousand years: what is more was not written by the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,16 @@ class CredentialStatus:
     """What the operator remembers of a minted SAS; nothing of it is secret."""
 
     rotation: int = 0
+    """How many have been minted for its own namespace."""
     expires_at: str | None = None
     namespaces: tuple[str, ...] = ()
+    """The others that have one."""
+    rotations: Mapping[str, int] = field(default_factory=dict)
+    """Of the others, how many each. What one of them does to its Secret must not become a change for all."""
+
+    def rotation_in(self, namespace: str) -> int:
+        """Say how many have been minted for a namespace, as far as it is known."""
+        return self.rotations.get(namespace, self.rotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,13 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rotation(value: object) -> int:
+    """Read how many SAS were minted; what makes no sense counts as none, for it goes into the pods' settings."""
+    if isinstance(value, str):
+        value = int(value) if value.isdecimal() and len(value) < 11 else 0
+    return value if isinstance(value, int) and 0 <= value < MOST_ROTATIONS else 0
+
+
 def status(value: object) -> Status:
     """Read back what this operator wrote; anything else counts as never written."""
     if not isinstance(value, Mapping):
@@ -97,9 +115,12 @@ def status(value: object) -> Status:
                 for item in value.get("workloads") or ()
             ),
             credential=CredentialStatus(
-                rotation=int(credential.get("rotation", 0)),
+                rotation=rotation(credential.get("rotation")),
                 expires_at=credential.get("expiresAt"),
                 namespaces=tuple(credential.get("namespaces") or ()),
+                rotations={
+                    str(item["namespace"]): rotation(item.get("rotation")) for item in credential.get("rotations") or ()
+                },
             ),
         )
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     INVALID_ANNOTATION = "InvalidAnnotation"
     COLLECTION_NOT_FOUND = "CollectionNotFound"
     CONFLICT = "Conflict"
+    SELECTOR_UNUSED = "SelectorUnused"
     MIRROR_POD = "MirrorPod"
 
     # Whether a pod can carry what collecting needs.
@@ -35,6 +36,7 @@ class Reason(StrEnum):
     SECRET_REFUSED = "SecretRefused"  # noqa: S105
     CREDENTIALS_UNKNOWN = "CredentialsUnknown"
     STORAGE_UNCHECKED = "StorageUnchecked"
+    DEFAULT_UNAVAILABLE = "DefaultUnavailable"
     STORAGE_UNREACHABLE = "StorageUnreachable"
     STORAGE_REFUSED = "StorageRefused"
     KEY_REJECTED = "KeyRejected"

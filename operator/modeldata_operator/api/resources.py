@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from . import fields, namespaces, observed, quantities, selectors
+from . import bounds, fields, namespaces, observed, quantities, selectors
 from .fields import ResourceError
 from .keys import ObjectKey
 from .observed import Status
@@ -17,9 +17,20 @@ DEFAULT_PATH = (
     "{subscription}/{resourceGroup}/{workspace}/{webservice}/{model}/{version}/{designation}"
     "/{year}/{month}/{day}/{file}"
 )
+DEFAULT_PART = "default"
+DEFAULT_CLUSTER = "default"
 DEFAULT_SPOOL_SIZE = "256Mi"
 DEFAULT_FLUSH_INTERVAL = "5s"
 DEFAULT_SAS_KEY = "sas"
+
+# As the CRD's: in bytes of the settings, which go to the pods in an annotation (decide/document).
+LONGEST_ENDPOINT = 512
+LONGEST_PATH = 512
+LONGEST_SUBSCRIPTION = 64
+LONGEST_RESOURCE_GROUP = 90
+LONGEST_WORKSPACE = 64
+REDACTION_BYTES = 32
+LONGEST_REDACTIONS = 1792
 
 
 class FileKind(StrEnum):
@@ -114,7 +125,8 @@ class Workspace:
 
     subscription: str
     resource_group: str
-    name: str
+    name: str | None
+    """None: the namespace of the pod, so that two namespaces never share a file by accident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,8 @@ class DataCollection:
     created: str
     enabled: bool
     selector: LabelSelector | None
+    namespace_selector: LabelSelector | None
+    """Which other namespaces it serves, if it is the operator's default. Nobody else's crosses namespaces."""
     containers: tuple[str, ...]
     storage: Storage
     workspace: Workspace
@@ -158,14 +172,23 @@ class UnreadableCollection:
     status: Status
 
 
-def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection:
-    """Parse a DataCollection; what can't be understood becomes a record that says so."""
+def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> DataCollection | UnreadableCollection:
+    """Parse a DataCollection; what can't be understood becomes a record that says so.
+
+    Args:
+        body: as the API server sent it.
+        cluster: the name of the cluster, for what it gives no resource group.
+
+    """
     metadata = body.get("metadata") or {}
     key = ObjectKey(str(metadata.get("namespace", "")), str(metadata.get("name", "")))
     uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
     status = observed.status(body.get("status"))
     try:
         spec = fields.mapping(body.get("spec"), "spec")
+        storage, namespace_selector = _storage(spec.get("storage")), _selector(spec, "namespaceSelector")
+        if namespace_selector is not None:
+            _apart(storage)
         webservice = spec.get("webservice")
         return DataCollection(
             key=key,
@@ -173,15 +196,14 @@ def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection
             generation=generation,
             created=str(metadata.get("creationTimestamp", "")),
             enabled=fields.boolean(spec.get("enabled", True), "spec.enabled"),
-            selector=selectors.label_selector(spec["selector"], "spec.selector")
-            if spec.get("selector") is not None
-            else None,
+            selector=_selector(spec, "selector"),
+            namespace_selector=namespace_selector,
             containers=fields.strings(spec.get("containers"), "spec.containers"),
-            storage=_storage(spec.get("storage")),
-            workspace=_workspace(spec.get("workspace")),
-            webservice=fields.text(webservice, "spec.webservice") if webservice else None,
+            storage=storage,
+            workspace=_workspace(spec.get("workspace"), cluster),
+            webservice=fields.text(webservice, "spec.webservice", most=bounds.LONGEST_NAME) if webservice else None,
             sampling_percent=_sampling_percent(spec.get("sampling")),
-            redactions=tuple(_redaction(item, path) for path, item in fields.items(spec.get("redact"), "spec.redact")),
+            redactions=_redactions(spec.get("redact")),
             columns=fields.choice(spec.get("columns", Columns.LEADING), "spec.columns", Columns),
             flush_interval=_flush_interval(spec.get("flushInterval", DEFAULT_FLUSH_INTERVAL)),
             spool_bytes=_spool_bytes(spec.get("spool")),
@@ -192,15 +214,35 @@ def collection(body: Mapping[str, Any]) -> DataCollection | UnreadableCollection
         return UnreadableCollection(key=key, uid=uid, generation=generation, problem=str(error), status=status)
 
 
+def _selector(spec: Mapping[str, Any], name: str) -> LabelSelector | None:
+    return None if spec.get(name) is None else selectors.label_selector(spec[name], f"spec.{name}")
+
+
+def _apart(storage: Storage) -> None:
+    """Refuse what would let namespaces read each other's data. The CRD does so too; this is for what got past it."""
+    if storage.file is not FileKind.PER_POD and namespaces.FIELD not in storage.container:
+        raise ResourceError(
+            f"with spec.namespaceSelector either spec.storage.container must hold {namespaces.FIELD} or "
+            "spec.storage.file be PerPod: namespaces must not read each other's data"
+        )
+    if not isinstance(storage.credential, AccountSecret | OperatorIdentity):
+        raise ResourceError(
+            "with spec.namespaceSelector the credential must be secretRef or operatorIdentity: only then has each "
+            "namespace a SAS of its own"
+        )
+
+
 def _storage(value: object) -> Storage:
     storage = fields.mapping(value, "spec.storage")
-    endpoint = fields.text(storage.get("endpoint"), "spec.storage.endpoint").rstrip("/")
+    endpoint = fields.text(storage.get("endpoint"), "spec.storage.endpoint", most=LONGEST_ENDPOINT).rstrip("/")
     if not re.match(r"https?://[^/?#@\s]+[^?#@\s]*$", endpoint):
         raise ResourceError("spec.storage.endpoint must be an http or https URL without credentials or query")
     return Storage(
         endpoint=endpoint,
-        container=fields.text(storage.get("container", DEFAULT_CONTAINER), "spec.storage.container"),
-        path=fields.text(storage.get("path", DEFAULT_PATH), "spec.storage.path"),
+        container=fields.text(
+            storage.get("container", DEFAULT_CONTAINER), "spec.storage.container", most=namespaces.LONGEST_CONTAINER
+        ),
+        path=_path(storage.get("path", DEFAULT_PATH)),
         credential=_credential(storage.get("credential")),
         file=fields.choice(storage.get("file", FileKind.SHARED), "spec.storage.file", FileKind),
     )
@@ -232,18 +274,37 @@ def _credential(value: object) -> Credential:
     )
 
 
-def _workspace(value: object) -> Workspace:
+def _path(value: object) -> str:
+    path = fields.text(value, "spec.storage.path", most=LONGEST_PATH)
+    if len(namespaces.in_path(path, "n" * namespaces.LONGEST)) > LONGEST_PATH:
+        raise ResourceError(f"spec.storage.path holds {namespaces.FIELD} too often: {LONGEST_PATH} bytes are the most")
+    return path
+
+
+def _workspace(value: object, cluster: str) -> Workspace:
     workspace = fields.mapping(value, "spec.workspace")
+    name = workspace.get("name")
     return Workspace(
-        subscription=fields.text(workspace.get("subscription", "default"), "spec.workspace.subscription"),
-        resource_group=fields.text(workspace.get("resourceGroup", "default"), "spec.workspace.resourceGroup"),
-        name=fields.text(workspace.get("name", "default"), "spec.workspace.name"),
+        subscription=fields.text(
+            workspace.get("subscription", DEFAULT_PART), "spec.workspace.subscription", most=LONGEST_SUBSCRIPTION
+        ),
+        resource_group=fields.text(
+            workspace.get("resourceGroup", cluster), "spec.workspace.resourceGroup", most=LONGEST_RESOURCE_GROUP
+        ),
+        name=fields.text(name, "spec.workspace.name", most=LONGEST_WORKSPACE) if name is not None else None,
     )
 
 
 def _sampling_percent(value: object) -> int:
     sampling = fields.mapping(value, "spec.sampling")
     return fields.integer(sampling.get("percent", 100), "spec.sampling.percent", least=1, most=100)
+
+
+def _redactions(value: object) -> tuple[Redaction, ...]:
+    found = tuple(_redaction(item, path) for path, item in fields.items(value, "spec.redact"))
+    if sum(bounds.size(each.feature) + REDACTION_BYTES for each in found) > LONGEST_REDACTIONS:
+        raise ResourceError(f"spec.redact is too long: the settings of a pod have room for {LONGEST_REDACTIONS} bytes")
+    return found
 
 
 def _redaction(item: Mapping[str, Any], path: str) -> Redaction:

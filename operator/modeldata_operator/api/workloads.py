@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import names, obstacles, platforms, pod_token, quantities, selectors
+from . import bounds, names, obstacles, platforms, pod_token, quantities, selectors
 from .keys import ObjectKey
 from .obstacles import Obstacle
 from .selectors import LabelSelector
@@ -34,6 +35,17 @@ TROUBLE = (
 
 ROLLED_OUT = "NewReplicaSetAvailable"
 """Why a Deployment is Progressing, once its rollout is over and all its pods were available."""
+
+LONGEST_SETTINGS = 16 * 1024
+"""Of the settings that a pod carries; what the operator writes is a quarter of it at most."""
+
+# As the API server takes them; the kinds of what it does not know itself too.
+_OWNER = {
+    "apiVersion": re.compile(r"[-A-Za-z0-9./]{0,317}"),
+    "kind": re.compile(r"[A-Za-z0-9]{0,63}"),
+    "name": re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
+    "uid": re.compile(r"[-A-Za-z0-9]{0,63}"),
+}
 
 # What names a ReplicaSet's pods, and the kind that owns such ReplicaSets.
 _TEMPLATE_HASHES = ((names.TEMPLATE_HASH_LABEL, "Deployment"), (names.ROLLOUT_HASH_LABEL, "Rollout"))
@@ -198,7 +210,11 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         uid=metadata.get("uid") or "",
         generate_name=metadata.get("generateName") or "",
         labels=labels,
-        annotations={name: annotations[name] for name in POD_ANNOTATIONS if name in annotations},
+        annotations={
+            name: bounds.shortened(annotations[name], bounds.LONGEST_NAME)
+            for name in POD_ANNOTATIONS
+            if name in annotations
+        },
         owner=_owner(metadata.get("ownerReferences")),
         containers=tuple(sys.intern(container.get("name", "")) for container in containers),
         sidecars=tuple(sys.intern(container.get("name", "")) for container in sidecars),
@@ -224,7 +240,6 @@ def deployment(body: Mapping[str, Any]) -> Deployment:
     annotations = metadata.get("annotations") or {}
     template = ((spec.get("template") or {}).get("metadata") or {}).get("annotations") or {}
     wanted = spec.get("replicas", 1)
-    revision = annotations.get(names.REVISION_ANNOTATION, "")
     observed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
     rolled_out = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
     available = status.get("availableReplicas", 0) >= wanted
@@ -232,10 +247,10 @@ def deployment(body: Mapping[str, Any]) -> Deployment:
         key=ObjectKey(sys.intern(metadata.get("namespace") or ""), metadata.get("name") or ""),
         uid=metadata.get("uid") or "",
         selector=selectors.label_selector(spec.get("selector"), "spec.selector"),
-        collect=annotations.get(names.COLLECT_ANNOTATION),
-        choice=annotations.get(names.CHOICE_ANNOTATION),
+        collect=_short(annotations.get(names.COLLECT_ANNOTATION)),
+        choice=_short(annotations.get(names.CHOICE_ANNOTATION)),
         restarted_for=restart_mark(template.get(names.RESTARTED_FOR_ANNOTATION)),
-        revision=int(revision) if revision.isdecimal() else None,
+        revision=_revision(annotations.get(names.REVISION_ANNOTATION, "")),
         controller=_owner(metadata.get("ownerReferences")),
         paused=bool(spec.get("paused")),
         observed=observed,
@@ -258,11 +273,10 @@ def deployment(body: Mapping[str, Any]) -> Deployment:
 
 def restart_mark(text: str | None) -> RestartMark | None:
     """Parse the annotation that a restart leaves on a template."""
-    parts = (text or "").split("/")
+    parts = text.split("/") if text and len(text) <= bounds.LONGEST_NAME else []
     if len(parts) not in (3, 4) or not all(parts):
         return None
-    revision = int(parts[3]) if len(parts) == 4 and parts[3].isdecimal() else None
-    return RestartMark(ObjectKey(parts[0], parts[1]), parts[2], revision)
+    return RestartMark(ObjectKey(parts[0], parts[1]), parts[2], _revision(parts[3]) if len(parts) == 4 else None)
 
 
 def digest(document: str) -> str:
@@ -277,11 +291,25 @@ def _interned(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     return {sys.intern(str(key)): sys.intern(str(value)) for key, value in (labels or {}).items()}
 
 
+def _short(text: str | None) -> str | None:
+    return None if text is None else bounds.shortened(text, bounds.LONGEST_NAME)
+
+
+def _revision(text: str) -> int | None:
+    # Of many thousand digits Python makes no number, and says so with an error.
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
 def _owner(references: Iterable[Mapping[str, Any]] | None) -> Owner | None:
+    """Read who controls an object; nobody if the reference could name no object.
+
+    The API server takes any text there, and people are told to copy commands with this name in it.
+    """
     for reference in references or ():
         if reference.get("controller"):
-            fields = ("apiVersion", "kind", "name", "uid")
-            return Owner(*(sys.intern(reference.get(field) or "") for field in fields))
+            fields = {field: str(reference.get(field) or "") for field in _OWNER}
+            if all(pattern.fullmatch(fields[field]) for field, pattern in _OWNER.items()):
+                return Owner(*(sys.intern(value) for value in fields.values()))
     return None
 
 
@@ -310,7 +338,7 @@ def _injection(
     document = annotations.get(names.SETTINGS_ANNOTATION, "")
     return Injection(
         collection=ObjectKey(labels.get(names.COLLECTION_NAMESPACE_LABEL) or namespace, name),
-        hash=sys.intern(injected),
+        hash=sys.intern(bounds.shortened(injected, bounds.LONGEST_NAME)),
         settings_digest=sys.intern(digest(document)),
         enabled=_enabled(document),
     )
@@ -332,9 +360,11 @@ def _spool_limit(spec: Mapping[str, Any]) -> int | None:
 
 
 def _enabled(document: str) -> bool:
+    if len(document) > LONGEST_SETTINGS:
+        return False  # nothing that the operator wrote
     try:
         settings = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(settings, dict) and settings.get("enabled") is True
 

@@ -23,6 +23,29 @@ from ..observe import metrics
 logger = logging.getLogger(__name__)
 
 
+# Looked at again, and then perhaps well.
+_PASSING = (Reason.CREDENTIALS_UNKNOWN, Reason.STORAGE_UNREACHABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a credential is: all in all, and where."""
+
+    finding: Finding
+    ready: bool | None
+    """None where it can't be told."""
+    of_all: Finding
+    """What is to be said of the source, and so of every namespace."""
+    source_ready: bool
+    failed: Mapping[str, Finding]
+    """Namespaces that can't be served all the same, and why."""
+
+    @property
+    def unserved(self) -> frozenset[str]:
+        """Name those whose pods have nothing to collect with. They may well reach a storage that the operator can't."""
+        return frozenset(key for key, found in self.failed.items() if found.reason is not Reason.STORAGE_UNREACHABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Credential:
     """The credential as last looked at, and what it was looked at for."""
@@ -45,8 +68,11 @@ class Credentials:
         containers: ContainerWatch,
         grants: Grants,
         allowed_hosts: Sequence[AllowedHost],
+        default: ObjectKey,
     ) -> None:
+        """Begin with nothing. The default is the one collection that has anything to do with others' namespaces."""
         self._cluster = cluster
+        self._default = default
         self._minter = minter
         self._containers = containers
         self._grants = grants
@@ -64,9 +90,9 @@ class Credentials:
         """Make the next look at one collection one at its Secrets."""
         self._changes[key] = self._changes.get(key, 0) + 1
 
-    def looking(self, key: ObjectKey) -> bool:
-        """Tell whether it is still being found out for the first time how a collection's container is."""
-        return self._containers.first_look(key)
+    def looking(self, key: ObjectKey) -> frozenset[str]:
+        """Name the namespaces of whose container it is still being found out for the first time how it is."""
+        return self._containers.first_looks(key)
 
     async def ensure(self, collection: DataCollection, namespaces: Set[str], without_token: Set[str]) -> Minted:
         """Look after the SAS Secrets, once in every resync: switching off must not wait for them."""
@@ -81,13 +107,17 @@ class Credentials:
         ):
             return known.minted
         remembered = _later(collection.status.credential, known.minted.status if known else None)
+        if collection.key != self._default:
+            # Whoever may write this status must not have Secrets of others looked at, nor deleted.
+            remembered = replace(remembered, namespaces=(), rotations={})
         try:
             minted = await self._minter.ensure(
                 collection, namespaces, remembered=remembered, without_token=without_token
             )
             gone = set(remembered.namespaces) - namespaces
-            if gone and minted.source is not None:
-                minted = _with_left(minted, await minting.withdraw(self._cluster, collection.key, gone))
+            if gone:
+                left = await minting.withdraw(self._cluster, collection.key, gone)
+                minted = _with_left(_without(minted, gone), left)
         except FAILURES as error:
             logger.warning("credential collection=%s error=%s", collection.key, said(error))
             finding = Finding(
@@ -102,27 +132,37 @@ class Credentials:
         )
         return minted
 
-    def judge(self, collection: DataCollection, minted: Minted) -> tuple[Finding, bool | None]:
-        """Say how the credential is, and whether that is good: None where it can't be told."""
+    def judge(self, collection: DataCollection, minted: Minted) -> Judgement:
+        """Say how the credential is, and whether that is good."""
         if not minted.ready or minted.source is None:
             if minted.finding.reason is Reason.IDENTITY_NOT_GRANTED:
                 # With its key, and the look that may be on its way with it.
                 self._containers.forget(collection.key)
-            return minted.finding, None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
-        finding, ready = self._judge_storage(collection, minted.source, minted.finding)
-        return _with_failed(finding, ready, minted.failed)
+            ready = None if minted.finding.reason is Reason.CREDENTIALS_UNKNOWN else False
+            return Judgement(minted.finding, ready, minted.finding, ready is not False, {})
+        if isinstance(minted.source, WorkloadIdentity):
+            self._containers.forget(collection.key)
+            return _judgement(minted.finding, True, minted.failed)
+        own, *others = (collection.key.namespace, *minted.status.namespaces)
+        self._containers.keep(collection.key, {own, *others})
+        finding, ready = self._judge_container(collection, minted.source, own, minted.finding)
+        failed = dict(minted.failed)
+        for namespace in others:
+            shared = collection.storage.within(namespace).container == collection.storage.within(own).container
+            if shared and self._dialled(collection, minted.source, own) is not None:
+                continue  # what was found of it is said already
+            found, good = self._judge_container(collection, minted.source, namespace, minted.finding)
+            if good is not True and namespace not in failed:
+                failed[namespace] = found
+        return _judgement(finding, ready, failed)
 
-    def _judge_storage(
-        self, collection: DataCollection, source: Source | WorkloadIdentity, finding: Finding
+    def _judge_container(
+        self, collection: DataCollection, source: Source, namespace: str, finding: Finding
     ) -> tuple[Finding, bool | None]:
-        if isinstance(source, WorkloadIdentity):
-            self._containers.forget(collection.key)
-            return finding, True
-        storage = self._dialled(collection, source)
+        storage = self._dialled(collection, source, namespace)
         if storage is None:
-            self._containers.forget(collection.key)
             return _unchecked(finding, collection.storage), True
-        look = self._containers.look(collection.key, source, storage)
+        look = self._containers.look(collection.key, namespace, source, storage)
         if look is None or look.reason is None:
             return finding, True
         note = f"; {source.note}" if source.note else ""
@@ -130,23 +170,20 @@ class Credentials:
         ready = None if look.reason is Reason.STORAGE_UNREACHABLE else False
         return Finding(look.reason, look.message + note), ready
 
-    def _dialled(self, collection: DataCollection, source: Source) -> Storage | None:
-        """Return the container to look at, with its endpoint in the form to dial it in.
+    def _dialled(self, collection: DataCollection, source: Source, namespace: str) -> Storage | None:
+        """Return the container of a namespace to look at, with its endpoint in the form to dial it in.
 
         None where the operator opens no connection: it would tell a tenant what answers at an address, and lend the
         tenant its place in the network.
         """
-        known = self._credentials.get(collection.key)
-        own = collection.key.namespace
-        for namespace in (own, *sorted((known.namespaces if known else frozenset()) - {own})):
-            storage = collection.storage.within(namespace)
-            granted = self._grants.granted(namespace, storage)
-            if granted is not None:
-                return replace(storage, endpoint=str(granted))
+        storage = collection.storage.within(namespace)
+        granted = self._grants.granted(namespace, storage)
+        if granted is not None:
+            return replace(storage, endpoint=str(granted))
         endpoint = endpoints.parse(collection.storage.endpoint)
         if isinstance(source, Delegation) or not hosts.may_dial(endpoint, self._allowed_hosts):
             return None
-        return replace(collection.storage.within(own), endpoint=str(endpoint))
+        return replace(storage, endpoint=str(endpoint))
 
     async def withdraw(self, key: ObjectKey, namespaces: Set[str]) -> None:
         """Take back what a deleted collection left where garbage collection does not reach."""
@@ -160,6 +197,13 @@ class Credentials:
             raise error
         self._credentials.pop(key, None)
         self._changes.pop(key, None)
+
+
+def _without(minted: Minted, gone: Set[str]) -> Minted:
+    """Drop namespaces that are not served any more from what is remembered."""
+    left = tuple(namespace for namespace in minted.status.namespaces if namespace not in gone)
+    rotations = {key: value for key, value in minted.status.rotations.items() if key not in gone}
+    return replace(minted, status=replace(minted.status, namespaces=left, rotations=rotations))
 
 
 def _with_left(minted: Minted, left: Mapping[str, Exception]) -> Minted:
@@ -183,21 +227,21 @@ def _unchecked(finding: Finding, storage: Storage) -> Finding:
     return Finding(reason, message)
 
 
-def _with_failed(finding: Finding, ready: bool | None, failed: Mapping[str, Finding]) -> tuple[Finding, bool | None]:
-    """Add the namespaces whose Secret is not right to what is to be said of all; what is wrong for all goes first."""
+def _judgement(finding: Finding, ready: bool | None, failed: Mapping[str, Finding]) -> Judgement:
+    """Add the namespaces that can't be served to what is to be said of all; what is wrong for all goes first."""
     if not failed or ready is False:
-        return finding, ready
+        return Judgement(finding, ready, finding, ready is not False, failed)
     # First what waits for a person.
-    order = sorted(failed.items(), key=lambda item: (item[1].reason is Reason.CREDENTIALS_UNKNOWN, item[0]))
+    order = sorted(failed.items(), key=lambda item: (item[1].reason in _PASSING, item[0]))
     reason = order[0][1].reason
     # What was not granted says so itself, fit to be forwarded.
     message = "; ".join(
         each.message
         if each.reason is Reason.IDENTITY_NOT_GRANTED
-        else f"the Secret with the SAS can't be kept, and is tried again, in namespace {namespace}: {each.message}"
+        else f"no valid SAS can be kept, which is tried again, in namespace {namespace}: {each.message}"
         for namespace, each in order
     )
-    return Finding(reason, message), None if reason is Reason.CREDENTIALS_UNKNOWN else False
+    return Judgement(Finding(reason, message), None if reason in _PASSING else False, finding, True, failed)
 
 
 def _later(stored: CredentialStatus, known: CredentialStatus | None) -> CredentialStatus:

@@ -139,11 +139,12 @@ class Controller:
         self._pods = PodInventory(self._inventory, pods, self._queue.add)
         collections.subscribe(self._collection_changed)
         deployments.subscribe(self._deployment_changed)
+        namespaces.subscribe(self._namespace_changed)
         self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
         if not self._namespaces:
             # First: they decide which collections serve. Where some are given, there is no right to see any.
             self._watches.add(watching.NAMESPACES, namespaces)
-        self._watches.add(watching.COLLECTIONS, collections)
+        self._watches.add(watching.collections(self._configuration.cluster_name), collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._watches.add(watching.PODS, pods)
         metrics.WATCH_SILENCE.set_function(lambda: self._silent[1])
@@ -216,14 +217,26 @@ class Controller:
 
     def _deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
         self._deployments_to_check.add(key)
-        if after is not None and after.restarted_for is not None:
+        mark = after.restarted_for if after is not None else None
+        if mark is not None and self._inventory.may_serve(mark.collection, key.namespace):
             # Also while it has no pods: the next one waits for it.
-            self._queue.add(after.restarted_for.collection)
+            self._queue.add(mark.collection)
         if self._inventory.webhook_ready is not self._webhook_ready:
             # Restarts wait for the webhook, wherever they are due.
             self._webhook_ready = self._inventory.webhook_ready
             for collection in self._inventory.collection_keys():
                 self._queue.add(collection)
+
+    def _namespace_changed(self, key: ObjectKey, _before: Namespace | None, _after: Namespace | None) -> None:
+        """Have the operator's default looked at, which may serve a namespace by its labels, or serve it no more."""
+        default = self._inventory.operator_default
+        if self._inventory.collection(default) is None:
+            return
+        # With its Secrets: a SAS is withdrawn at once, and not at the next resync.
+        self._reconciler.credential_changed(default)
+        self._queue.add(default)
+        for deployment in self._inventory.deployment_keys(key.name):
+            self._deployments_to_check.add(deployment)
 
     async def _work(self) -> None:
         # Before the inventory is whole, every pod would look like nobody's.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..access.minting import Minter
@@ -23,7 +23,7 @@ from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube.cluster import ApiError, Cluster
 from ..kube.events import Recorder
-from .credential import Credentials
+from .credential import Credentials, Judgement
 from .pushing import Pusher
 from .reporting import Reporter
 from .restarting import Restarter
@@ -60,7 +60,12 @@ class Reconciler:
         self._pusher = pusher
         self._clock = clock
         self._credentials = Credentials(
-            cluster=cluster, minter=minter, containers=containers, grants=grants, allowed_hosts=allowed_hosts
+            cluster=cluster,
+            minter=minter,
+            containers=containers,
+            grants=grants,
+            allowed_hosts=allowed_hosts,
+            default=inventory.operator_default,
         )
         self._restarter = Restarter(cluster=cluster, inventory=inventory, recorder=recorder, clock=clock)
         self._reporter = Reporter(cluster=cluster, recorder=recorder)
@@ -101,29 +106,32 @@ class Reconciler:
         ]
         namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
         minted = await self._credentials.ensure(collection, namespaces, _without_token(collection.key, concerned))
-        compared = verification.compare(collection, served, rotation=minted.status.rotation)
+        compared = verification.compare(collection, served, credential=minted.status)
         taken = await self._push(collection.key, compared.pushes, failures)
         compared.current += taken
-        credential_finding, credential_ready = self._credentials.judge(collection, minted)
+        judged = self._credentials.judge(collection, minted)
+        looking = self._credentials.looking(collection.key)
         verdicts = verification.unserved(collection, concerned) + rollout.decide(
             collection,
             compared.states,
             elsewhere=self._elsewhere(collection, compared.states),
-            credentials_ready=minted.ready
-            and credential_ready is not False
-            and not self._credentials.looking(collection.key),
+            credentials_ready=minted.ready and judged.source_ready,
+            unserved=judged.unserved | looking,
             webhook_ready=self._inventory.webhook_ready,
         )
         again = await self._restarter.restart(collection, verdicts)
+        unused = self._unused(collection)
         observed = Observation(
             generation=collection.generation,
             enabled=collection.enabled,
             credential=minted.status,
-            credential_finding=credential_finding,
-            credential_ready=credential_ready,
+            credential_finding=judged.finding,
+            credential_ready=judged.ready,
+            credential_failures=_failures(collection, judged, compared.states),
             pods=PodCounts(compared.matched, compared.injected, compared.current),
             verdicts=verdicts,
-            notes=_notes(compared),
+            notes=_notes(compared, unused),
+            unused=unused,
             refusal=_refusal(failures),
         )
         await self._reporter.report(collection, observed, compared.states)
@@ -138,7 +146,7 @@ class Reconciler:
         found = []
         for key in self._inventory.deployment_keys():
             deployment = self._inventory.deployment(key)
-            if deployment is None or key in seen:
+            if deployment is None or key in seen or not self._inventory.may_serve(collection.key, key.namespace):
                 continue
             mark = deployment.restarted_for
             ours = mark is not None and mark.collection == collection.key and not deployment.complete
@@ -190,6 +198,14 @@ class Reconciler:
         failures += [result for result in results if isinstance(result, Exception)]
         return [result is True for result in results]
 
+    def _unused(self, collection: DataCollection) -> Finding | None:
+        """Say so if a collection wants to serve other namespaces and can't."""
+        default = self._inventory.operator_default
+        if collection.namespace_selector is None or collection.key == default:
+            return None
+        message = f"spec.namespaceSelector has no effect: only the DataCollection {default} can serve other namespaces"
+        return Finding(Reason.SELECTOR_UNUSED, message)
+
     async def _clean_up(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
         """Forget a deleted collection, and take back what it left."""
         self._restarter.forget(key)
@@ -209,10 +225,19 @@ def _refusal(failures: Sequence[Exception]) -> Finding | None:
     return None
 
 
-def _notes(compared: Comparison) -> list[str]:
-    if not compared.outgrown:
-        return []
-    return [f"{compared.outgrown} of them have room for a smaller spool than spec.spool.size until they are restarted"]
+def _notes(compared: Comparison, unused: Finding | None) -> list[str]:
+    notes = [unused.message] if unused is not None else []
+    if compared.outgrown:
+        outgrown = f"{compared.outgrown} of them have room for a smaller spool than spec.spool.size"
+        notes.append(f"{outgrown} until they are restarted")
+    return notes
+
+
+def _failures(collection: DataCollection, judged: Judgement, states: Sequence[WorkloadState]) -> Mapping[str, Finding]:
+    """Name the namespaces whose pods get no valid SAS, and why."""
+    if judged.source_ready:
+        return judged.failed
+    return dict.fromkeys((collection.key.namespace, *(state.workload.key.namespace for state in states)), judged.of_all)
 
 
 def _without_token(key: ObjectKey, concerned: Sequence[Matched]) -> frozenset[str]:

@@ -28,6 +28,10 @@ _NOT_TOLD = (
 )
 
 
+# Of a credential, what passes by itself.
+_PASSING = (Reason.CREDENTIALS_UNKNOWN, Reason.STORAGE_UNREACHABLE)
+
+
 class Reporter:
     """Writes what changed, and says what is news."""
 
@@ -52,15 +56,19 @@ class Reporter:
         for verdict in told[:1]:
             if verdict.reason is not Reason.OPTED_OUT:
                 await self._recorder.record(subject, verdict.reason, verdict.message, warning=True)
+        if seen.unused is not None:
+            await self._recorder.record(subject, seen.unused.reason, seen.unused.message, warning=True)
         if seen.refusal is not None:
             await self._recorder.record(subject, seen.refusal.reason, seen.refusal.message, warning=True)
         if seen.credential_ready is False or seen.credential_finding.reason is Reason.SAS_EXPIRES_SOON:
             finding = seen.credential_finding
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
-            for state in states if seen.credential_ready is False else ():
+        for state in states:
+            failure = seen.credential_failures.get(state.workload.key.namespace)
+            if failure is not None and failure.reason not in _PASSING:
+                told_there = status.told_in(state.workload.key.namespace, collection.key, failure)
                 about = events.about_workload(state.workload)
-                message = f"DataCollection {collection.key}: {finding.message}"
-                await self._recorder.record(about, finding.reason, message, warning=True)
+                await self._recorder.record(about, told_there.reason, told_there.message, warning=True)
         for verdict in told:
             about, warning = events.about_workload(verdict.workload), verdict.reason is not Reason.OPTED_OUT
             await self._recorder.record(about, verdict.reason, verdict.message, warning=warning)

@@ -43,8 +43,8 @@ class Restarter:
         self._inventory = inventory
         self._recorder = recorder
         self._clock = clock
-        self._about_to_restart: dict[ObjectKey, _Waiting] = {}
-        self._restarted: dict[ObjectKey, _Waiting] = {}
+        self._about_to_restart: dict[ObjectKey, dict[str, _Waiting]] = {}
+        self._restarted: dict[ObjectKey, dict[str, _Waiting]] = {}
 
     def forget(self, collection: ObjectKey) -> None:
         """Drop what is remembered of a collection that is gone."""
@@ -52,27 +52,33 @@ class Restarter:
         self._restarted.pop(collection, None)
 
     async def restart(self, collection: DataCollection, verdicts: Sequence[Verdict]) -> float | None:
-        """Restart the one Deployment that is to be, after it was seen un-injected for a moment."""
-        key, now = collection.key, self._clock()
-        verdict = next((verdict for verdict in verdicts if verdict.mark is not None), None)
-        waiting, unseen = self._about_to_restart.pop(key, None), self._unseen(key, now)
-        if verdict is None:
-            return None
-        if unseen:
-            return RESTART_AFTER
+        """Restart the one Deployment of each namespace that is to be, after it was seen un-injected for a moment."""
+        due = {verdict.workload.key.namespace: verdict for verdict in verdicts if verdict.mark is not None}
+        waiting, self._about_to_restart[collection.key] = self._about_to_restart.get(collection.key, {}), {}
+        again = [
+            await self._restart_in(namespace, collection.key, verdict, waiting.get(namespace))
+            for namespace, verdict in due.items()
+        ]
+        return RESTART_AFTER if any(again) else None
+
+    async def _restart_in(self, namespace: str, key: ObjectKey, verdict: Verdict, waiting: _Waiting | None) -> bool:
+        """Restart the Deployment of one namespace; True if that wants another look."""
+        now = self._clock()
+        if self._unseen(key, namespace, now):
+            return True
         if waiting is None or (waiting.verdict.workload, waiting.verdict.mark) != (verdict.workload, verdict.mark):
             waiting = _Waiting(verdict, now)
         if now - waiting.since < RESTART_AFTER:
-            self._about_to_restart[key] = waiting
-            return RESTART_AFTER
+            self._about_to_restart[key][namespace] = waiting
+            return True
         if not await self._restart_deployment(verdict):
-            return RESTART_AFTER
-        self._restarted[key] = _Waiting(verdict, now)
+            return True
+        self._restarted.setdefault(key, {})[namespace] = _Waiting(verdict, now)
         metrics.RESTARTS.inc()
         logger.info("restarted deployment=%s for=%s", verdict.workload.key, verdict.mark)
         message = f"restarted once, so that DataCollection {key} can collect its pods"
         await self._recorder.record(events.about_workload(verdict.workload), Reason.RESTARTED, message)
-        return None
+        return False
 
     async def _restart_deployment(self, verdict: Verdict) -> bool:
         """Restart a Deployment if it is still what was decided on: nobody paused, changed or replaced it meanwhile."""
@@ -85,14 +91,14 @@ class Restarter:
             key, metadata["uid"], str(verdict.mark), resource_version=metadata["resourceVersion"]
         )
 
-    def _unseen(self, key: ObjectKey, now: float) -> bool:
+    def _unseen(self, key: ObjectKey, namespace: str, now: float) -> bool:
         """Tell whether the last restart is still on its way back: decided without it, there would be two at once."""
-        last = self._restarted.get(key)
+        last = self._restarted.get(key, {}).get(namespace)
         if last is None:
             return False
         deployment = self._inventory.deployment(last.verdict.workload.key)
         seen = deployment is None or deployment.restarted_for == last.verdict.mark
         if seen or now - last.since > SEEN_WITHIN:
-            del self._restarted[key]
+            del self._restarted[key][namespace]
             return False
         return True

@@ -1,15 +1,18 @@
 """settings.json: what a pod's client obeys. Equal inputs give equal bytes, so comparing strings is enough."""
 
+import contextlib
 import json
 from typing import Any
 
-from ..api import names, pod_token
+from ..api import bounds, names, pod_token, workloads
 from ..api.resources import DataCollection, WorkloadIdentity
 from ..api.workloads import Deployment, Pod
 from . import injection
 
 VERSION = 1
 DEFAULT_MODEL_VERSION = "default"
+
+MOST_GENERATION = 2**63
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -32,8 +35,9 @@ def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None
             "identity": {
                 "subscription": workspace.subscription,
                 "resourceGroup": workspace.resource_group,
-                "workspace": workspace.name,
-                "webservice": collection.webservice or pod.workload_name(deployment),
+                "workspace": workspace.name or pod.key.namespace,
+                "webservice": collection.webservice
+                or bounds.shortened(pod.workload_name(deployment), bounds.LONGEST_NAME),
                 "modelVersion": _model_version(pod),
             },
             "sampling": {"percent": collection.sampling_percent},
@@ -50,13 +54,19 @@ def switched_off(present: str, collection: str) -> str:
 
     The rest is kept, so that the client can still deliver what it already took.
     """
-    try:
-        document = json.loads(present)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict) or not isinstance(document.get("generation"), int):
+    document = None
+    # What is longer, or deeper, is not what the operator wrote.
+    if len(present) <= workloads.LONGEST_SETTINGS:
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(present)
+    if not isinstance(document, dict) or not 0 <= _generation(document) < MOST_GENERATION:
         document = {"version": VERSION, "collection": collection, "generation": 0}
     return encode({**document, "enabled": False, "generation": document["generation"] + 1})
+
+
+def _generation(document: dict[str, Any]) -> int:
+    generation = document.get("generation")
+    return generation if isinstance(generation, int) else -1
 
 
 def encode(document: dict[str, Any]) -> str:
@@ -79,8 +89,9 @@ def _credential(collection: DataCollection, pod: Pod) -> dict[str, Any]:
 
 
 def _model_version(pod: Pod) -> str:
-    return (
+    version = (
         pod.annotations.get(names.MODEL_VERSION_ANNOTATION)
         or pod.labels.get(names.APP_VERSION_LABEL)
         or DEFAULT_MODEL_VERSION
     )
+    return bounds.shortened(version, bounds.LONGEST_VERSION)

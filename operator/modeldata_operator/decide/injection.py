@@ -20,6 +20,9 @@ SIZE_LIMIT_FACTOR = 2
 LEAST_SPOOL_BYTES = 1024**2
 """As the CRD's least spool.size. The client's journal takes a quarter of a MiB however small the spool is: with less
 than this the kubelet would evict the pod for it."""
+SETTINGS_BYTES = 4096
+"""Of the annotation with its name: some container runtimes start no container of a pod with a longer one. What the CRD
+lets a collection say, and what is taken from a pod, stay below it together, with the line end that a push repeats."""
 ANNOTATION_BYTES = 256 * 1024
 """All annotations of an object together, names and values: the API server refuses a pod with more."""
 
@@ -136,7 +139,13 @@ def plan(collection: DataCollection, pod: Pod) -> Plan | Refusal:
 
 
 def fits(manifest: Mapping[str, Any], settings: str) -> bool:
-    """Tell whether a pod's annotations leave room for ours: with too many, the API server would refuse the pod."""
+    """Tell whether the pod can carry the settings.
+
+    With too many annotations the API server would refuse the pod, and with one that is too long no container starts on
+    some nodes.
+    """
+    if len(names.SETTINGS_ANNOTATION) + len(settings.encode()) >= SETTINGS_BYTES:
+        return False
     present = (manifest.get("metadata") or {}).get("annotations") or {}
     ours = _annotations(present, "0" * 16, settings)
     size = sum(len(name.encode()) + len(value.encode()) for name, value in {**present, **ours}.items())

@@ -1,11 +1,14 @@
 """Which Deployments are restarted so that their pods get injected: one at a time, once per injection, never on a doubt.
 
+One at a time in each namespace: whoever has one may keep its Deployments from ever becoming available, and nobody
+else's restart waits for that.
+
 All that is decided on is in the cluster: the mark on a Deployment's template says that it was restarted, its status
 what became of that, and the collection's own status where a rollout stopped. So nothing is forgotten with the process.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
@@ -24,20 +27,23 @@ def decide(
     elsewhere: Iterable[Deployment],
     credentials_ready: bool,
     webhook_ready: bool,
+    unserved: Set[str] = frozenset(),
 ) -> list[Verdict]:
     """Say of every workload why it is not collected, and which one Deployment, if any, is to be restarted now.
 
     Elsewhere are Deployments that have no served pod at the moment but were restarted for this collection, or stopped
-    its rollout: a Deployment of the Recreate strategy has no pods for a while.
+    its rollout: a Deployment of the Recreate strategy has no pods for a while. Unserved are namespaces that have no
+    valid SAS, or of which that is not known yet, though the credential is good.
     """
     stopped = stopped_at(collection)
-    verdicts, running = [], list[str]()
+    verdicts, running = [], list[Workload]()
     for state in states:
-        verdict = _verdict(collection, state, stopped, credentials_ready, webhook_ready)
+        ready = credentials_ready and state.workload.key.namespace not in unserved
+        verdict = _verdict(collection, state, stopped, ready, webhook_ready)
         if verdict is not None:
             verdicts.append(verdict)
         if state.deployment is not None and _restarting(collection, state.deployment):
-            running.append(str(state.workload))
+            running.append(state.workload)
     for deployment in elsewhere:
         if deployment.collect == "false" or not deployment.replicas:
             continue
@@ -47,11 +53,13 @@ def decide(
             verdicts.append(Verdict(workload, Reason.ROLLOUT_STOPPED, problem))
         elif _restarting(collection, deployment):
             verdicts.append(Verdict(workload, Reason.ROLLOUT_RUNNING, f"{workload} is rolling out"))
-            running.append(str(workload))
+            running.append(workload)
     # After a restart in vain the next one most likely would be too.
     failures = (Reason.ROLLOUT_STOPPED, Reason.RESTARTED_IN_VAIN)
-    failed = [str(verdict.workload) for verdict in verdicts if verdict.reason in failures]
-    return list(_in_turn(verdicts, (failed or running)[:1]))
+    failed = [verdict.workload for verdict in verdicts if verdict.reason in failures]
+    # The first of each namespace; what failed goes before what runs.
+    holders = {workload.key.namespace: workload for workload in reversed([*failed, *running])}
+    return list(_in_turn(verdicts, holders))
 
 
 def stopped_at(collection: DataCollection) -> set[ObjectKey]:
@@ -110,16 +118,18 @@ def blocked(collection: DataCollection, deployment: Deployment) -> tuple[Reason,
     return None
 
 
-def _in_turn(verdicts: Iterable[Verdict], waited_for: Sequence[str]) -> Iterable[Verdict]:
-    """Let one Deployment be restarted, and none while another one holds the rollout up."""
-    holder = waited_for[0] if waited_for else None
+def _in_turn(verdicts: Iterable[Verdict], holders: Mapping[str, Workload]) -> Iterable[Verdict]:
+    """Let one Deployment of each namespace be restarted, and none while another one holds the rollout up there."""
+    waited_for = dict(holders)
     for verdict in verdicts:
+        namespace = verdict.workload.key.namespace
+        holder = waited_for.get(namespace)
         if verdict.reason is Reason.WAITING_FOR_RESTART and holder is not None:
             message = f"{verdict.workload} waits for {holder}"
             yield dataclasses.replace(verdict, reason=Reason.WAITING_FOR_TURN, message=message, mark=None)
             continue
         if verdict.reason is Reason.WAITING_FOR_RESTART:
-            holder = str(verdict.workload)
+            waited_for[namespace] = verdict.workload
         yield verdict
 
 

@@ -36,6 +36,7 @@ class Collections:
 
     local: tuple[DataCollection, ...]
     operator_default: DataCollection | None
+    """The cluster's default, if it serves this namespace."""
 
     @classmethod
     def of(cls, local: Iterable[DataCollection], operator_default: DataCollection | None = None) -> "Collections":

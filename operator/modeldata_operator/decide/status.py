@@ -1,9 +1,10 @@
 """The status of a DataCollection, computed from what was observed: conditions of kstatus meaning, no phase."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..api.keys import ObjectKey
 from ..api.observed import Condition, CredentialStatus, PodCounts, Status, WorkloadStatus
 from ..api.reasons import Reason
 from . import verification
@@ -56,6 +57,10 @@ class Observation:
     verdicts: Sequence[Verdict]
     notes: Sequence[str] = ()
     """What is worth knowing about the pods, and nothing to worry about."""
+    credential_failures: Mapping[str, Finding] = field(default_factory=dict)
+    """Namespaces whose pods get no valid SAS, and why."""
+    unused: Finding | None = None
+    """What somebody wrote that has no effect."""
     refusal: Finding | None = None
     """Who does not let settings be written to pods."""
 
@@ -84,6 +89,20 @@ def from_observation(observed: Observation, *, previous: Status, now: str) -> St
 def most_urgent_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Order verdicts by how much a person should look at them; what is alike stays in its order."""
     return sorted(verdicts, key=lambda verdict: _URGENCY.get(verdict.reason, 1))
+
+
+def told_in(namespace: str, collection: ObjectKey, failure: Finding) -> Finding:
+    """Say in a namespace why its pods get no valid SAS.
+
+    Where a collection of another one serves it, that is the operator's default. Its Secrets, its endpoints and what
+    Azure says of its identity are none of that namespace's business; what stands in the way there is.
+    """
+    if namespace == collection.namespace or failure.reason in (Reason.SECRET_NOT_OURS, Reason.SECRET_REFUSED):
+        return Finding(failure.reason, f"DataCollection {collection}: {failure.message}")
+    message = (
+        f"DataCollection {collection} can't give this namespace access to its storage now: ask who runs the operator"
+    )
+    return Finding(Reason.DEFAULT_UNAVAILABLE, message)
 
 
 def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> Status:
@@ -117,6 +136,10 @@ def serialized(status: Status) -> dict[str, Any]:
         "rotation": status.credential.rotation,
         "expiresAt": status.credential.expires_at,
         "namespaces": list(status.credential.namespaces),
+        "rotations": [
+            {"namespace": namespace, "rotation": rotation}
+            for namespace, rotation in sorted(status.credential.rotations.items())
+        ],
     }
     pods = status.pods or PodCounts()
     return {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..api import workloads
+from ..api.observed import CredentialStatus
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
 from ..api.workloads import Deployment, Pod, RestartMark, Workload
@@ -78,11 +79,12 @@ class _Group:
     refusal: injection.Refusal | None = None
 
 
-def compare(collection: DataCollection, served: Iterable[Matched], *, rotation: int) -> Comparison:
+def compare(collection: DataCollection, served: Iterable[Matched], *, credential: CredentialStatus) -> Comparison:
     """Compare every served pod with what it should carry."""
     found, groups = Comparison(), dict[tuple[str, str, str], _Group]()
     for item in served:
         group = _group(groups, item)
+        rotation = credential.rotation_in(item.pod.key.namespace)
         current = _look_at(collection, item, group, found, rotation=rotation)
         group.pods += 1
         found.current += current

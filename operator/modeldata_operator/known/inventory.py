@@ -32,6 +32,7 @@ class Inventory:
         self._webhook = ObjectKey(operator_namespace, webhook_name)
         self._serving: dict[str, Collections] = {}
         collections.subscribe(self._collection_changed)
+        namespaces.subscribe(self._namespace_changed)
 
     @property
     def operator_default(self) -> ObjectKey:
@@ -73,9 +74,23 @@ class Inventory:
             default = self.collection(self._operator_default)
             known = self._serving[namespace] = Collections.of(
                 (collection for collection in local if isinstance(collection, DataCollection)),
-                default if isinstance(default, DataCollection) else None,
+                default if isinstance(default, DataCollection) and self._crosses_to(default, namespace) else None,
             )
         return known
+
+    def may_serve(self, collection: ObjectKey, namespace: str) -> bool:
+        """Tell whether a collection can have to do with a namespace at all, whatever is written there.
+
+        Each serves its own; only the operator's default serves others, too. A mark of any other collection on a pod or
+        a Deployment is nothing but a text that somebody wrote there.
+        """
+        return collection.namespace == namespace or collection == self._operator_default
+
+    def _crosses_to(self, default: DataCollection, namespace: str) -> bool:
+        if namespace == default.key.namespace:
+            return True
+        selector = default.namespace_selector
+        return selector is not None and selector.matches(self.namespace_labels(namespace))
 
     def deployment_of(self, pod: Pod) -> Deployment | None:
         """Find a pod's Deployment. Its selector must match: a name alone may be a coincidence."""
@@ -93,3 +108,6 @@ class Inventory:
             self._serving.clear()
         else:
             self._serving.pop(key.namespace, None)
+
+    def _namespace_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
+        self._serving.pop(key.name, None)

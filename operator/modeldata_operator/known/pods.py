@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from ..api import names
 from ..api.keys import ObjectKey
+from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.selectors import LabelSelector
 from ..api.workloads import Deployment, Pod
@@ -31,6 +32,7 @@ class PodInventory:
         self._collections_of: dict[ObjectKey, Counter[ObjectKey]] = {}
         inventory.collections.subscribe(self._collection_changed)
         inventory.deployments.subscribe(self._deployment_changed)
+        inventory.namespaces.subscribe(self._namespace_changed)
         pods.subscribe(self._pod_changed)
 
     def concerning(self, key: ObjectKey) -> list[Matched]:
@@ -101,9 +103,19 @@ class PodInventory:
                 if pod.key in concerned
                 or any(selector.matches(pod.labels) for selector in selectors)
                 # A wish may be for this collection by its name, or for any.
-                or any(name in pod.annotations for name in (names.COLLECT_ANNOTATION, names.CHOICE_ANNOTATION))
-                or _wished(self._inventory.deployment_of(pod))
+                or self._wishes(pod)
             )
+
+    def _namespace_changed(self, key: ObjectKey, _before: Namespace | None, _after: Namespace | None) -> None:
+        """File the pods anew that the operator's default serves, or served, by the labels of their namespace."""
+        default = self._by_collection.get(self._inventory.operator_default, {})
+        self._file_anew(pod for pod in list(self._pods.of(key.name)) if pod.key in default or self._wishes(pod))
+
+    def _wishes(self, pod: Pod) -> bool:
+        """Tell whether somebody wrote on a pod or its Deployment who is to serve it, or that somebody is."""
+        return any(name in pod.annotations for name in (names.COLLECT_ANNOTATION, names.CHOICE_ANNOTATION)) or _wished(
+            self._inventory.deployment_of(pod)
+        )
 
     def _file_anew(self, pods: Iterable[Pod | None]) -> None:
         for pod in pods:
@@ -112,7 +124,8 @@ class PodInventory:
                 self._file(pod)
 
     def _keys(self, pod: Pod) -> frozenset[ObjectKey]:
-        return concerned(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+        keys = concerned(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+        return frozenset(key for key in keys if self._inventory.may_serve(key, pod.key.namespace))
 
     def _file(self, pod: Pod) -> None:
         keys = self._filed[pod.key] = self._keys(pod)
@@ -160,10 +173,10 @@ def _owner(pod: Pod) -> ObjectKey | None:
 
 
 def _selects(collection: DataCollection | UnreadableCollection | None) -> tuple[object, LabelSelector | None]:
-    """Return what decides whom a collection serves: that it is there, its age, its selector."""
+    """Return what decides whom a collection serves: that it is there, its age, its namespaces; and its selector."""
     if not isinstance(collection, DataCollection):
         return None, None
-    return collection.age_order, collection.selector
+    return (collection.age_order, collection.namespace_selector), collection.selector
 
 
 def _decides(deployment: Deployment | None) -> object:

@@ -5,6 +5,7 @@ when a watch is refused for a while, as during a change of roles. Without a webh
 """
 
 import asyncio
+import functools
 import gc
 import itertools
 import json
@@ -84,9 +85,12 @@ class Kind(Generic[R]):
         return f"{self.root}/namespaces/{namespace}/{self.name}" if namespace else f"{self.root}/{self.name}"
 
 
-COLLECTIONS: Kind[DataCollection | UnreadableCollection] = Kind(
-    names.PLURAL, f"/apis/{names.API_VERSION}", resources.collection
-)
+def collections(cluster: str = resources.DEFAULT_CLUSTER) -> Kind[DataCollection | UnreadableCollection]:
+    """Watch DataCollections of a cluster of this name."""
+    parse = functools.partial(resources.collection, cluster=cluster)
+    return Kind(names.PLURAL, f"/apis/{names.API_VERSION}", parse)
+
+
 DEPLOYMENTS: Kind[Deployment] = Kind("deployments", "/apis/apps/v1", workloads.deployment)
 # A finished pod collects nothing; clusters keep thousands of them.
 PODS: Kind[Pod] = Kind("pods", "/api/v1", workloads.pod, "status.phase!=Succeeded,status.phase!=Failed")
@@ -277,7 +281,7 @@ class Watch(Generic[R]):
         key = _key(body)
         try:
             self._store.put(self._kind.parse(body))
-        except (ValueError, AttributeError, LookupError, TypeError) as error:
+        except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
             # One odd object must not end the watch of all the others.
             logger.warning("%s %s ignored: %s", self._kind.name, key, error)
             self._store.drop(key)

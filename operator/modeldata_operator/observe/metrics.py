@@ -72,6 +72,12 @@ ADMISSIONS = prometheus_client.Counter(
     ["result"],
     registry=REGISTRY,
 )
+TURNED_AWAY = prometheus_client.Counter(
+    "modeldata_operator_admissions_turned_away",
+    "What the webhook had no room for, by reason: connections, bytes held at once, size of one review, or too slow.",
+    ["reason"],
+    registry=REGISTRY,
+)
 ADMISSION_SECONDS = prometheus_client.Histogram(
     "modeldata_operator_admission_seconds",
     "How long the webhook kept a new pod waiting, without the way there and back.",

@@ -12,6 +12,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from ..access import minting
 from ..api import names
+from ..api.keys import ObjectKey
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Pod
 from ..configuration import Configuration
@@ -53,7 +54,10 @@ async def retire(config: Configuration) -> None:
         if await _switch_off(api, pods):
             await asyncio.sleep(DELIVERY_SECONDS)
         for collection in collections:
-            namespaces = {collection.key.namespace, *collection.status.credential.namespaces}
+            namespaces = {collection.key.namespace}
+            if collection.key == ObjectKey(config.namespace, names.DEFAULT_COLLECTION):
+                # Only there the status is written by nobody who could mean others' Secrets.
+                namespaces.update(collection.status.credential.namespaces)
             for error in (await minting.withdraw(api, collection.key, namespaces)).values():
                 # Where this account has no right on Secrets, the controller had none either, and made none.
                 if not (isinstance(error, ApiError) and error.status == 403):
@@ -69,7 +73,7 @@ async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollectio
     pods: Store[Pod] = Store()
     namespaces = {*config.namespaces, config.namespace} if config.namespaces else ()
     watches = watching.Watches(api, namespaces=sorted(namespaces))
-    watches.add(watching.COLLECTIONS, collections)
+    watches.add(watching.collections(), collections)
     watches.add(watching.PODS, pods)
     task = watches.start()
     try:

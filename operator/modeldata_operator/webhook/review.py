@@ -86,7 +86,7 @@ class Webhook:
         if not self._namespaces:
             # First: they decide which collections serve. Where some are given, there is no right to see any.
             self._watches.add(watching.NAMESPACES, namespaces)
-        self._watches.add(watching.COLLECTIONS, collections)
+        self._watches.add(watching.collections(self._configuration.cluster_name), collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
         self._tasks.append(self._watches.start())
         metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
@@ -123,62 +123,64 @@ class Webhook:
             server.NoReviewError: that is none.
 
         """
-        try:
-            request = orjson.loads(body)["request"]
-            response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
-            # Kopf's own way from a review to its answer copies the pod twice and compares it leaf by leaf; to parse it
-            # a second time is cheaper than any copy.
-            manifest = orjson.loads(body)["request"].get("object")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise server.NoReviewError(f"{type(error).__name__}: {error}") from None
-        operations = await self._admit(request.get("object"), manifest, namespace=request.get("namespace"))
+        uid, pod = _read(body)
+        response: dict[str, Any] = {"uid": uid, "allowed": True}
+        operations = await self._admit(pod, body)
         if operations:
             response["patchType"] = "JSONPatch"
             response["patch"] = base64.b64encode(orjson.dumps(operations)).decode()
         return orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
 
-    async def _admit(self, body: Any, manifest: Any, *, namespace: str | None) -> list[dict[str, Any]]:
-        """Say how a pod that is being created is to be changed, given twice: the second is changed."""
+    async def _admit(self, pod: workloads.Pod | Exception, body: bytes) -> list[dict[str, Any]]:
+        """Say how a pod that is being created is to be changed."""
         started = time.perf_counter()
         try:
-            metrics.ADMISSIONS.labels(await self._inject(workloads.pod(manifest, namespace=namespace), manifest)).inc()
-            return patching.operations(body, manifest)
+            if isinstance(pod, Exception):
+                raise pod
+            result, operations = await self._inject(pod, body)
+            metrics.ADMISSIONS.labels(result).inc()
+            return operations
         except Exception:
             # A model that isn't collected is a pity; a model that doesn't start is an outage.
             metrics.ADMISSIONS.labels("failed").inc()
-            logger.exception("admitted unchanged namespace=%s seconds=%.3f", namespace, time.perf_counter() - started)
+            logger.exception("admitted unchanged seconds=%.3f", time.perf_counter() - started)
             return []
         finally:
             metrics.ADMISSION_SECONDS.observe(time.perf_counter() - started)
 
-    async def _inject(self, pod: workloads.Pod, manifest: dict[str, Any]) -> str:
-        """Change the manifest if a collection serves the pod; return what became of it, as the metrics call it."""
+    async def _inject(self, pod: workloads.Pod, body: bytes) -> tuple[str, list[dict[str, Any]]]:
+        """Decide if a collection serves the pod; return what becomes of it, as the metrics call it, and the changes."""
         if not self._watches.whole:
             logger.warning("admitted unchanged before everything was listed pod=%s", _named(pod))
-            return "untouched"
+            return "untouched", []
         if not self._configuration.serves(pod.key.namespace):
-            return "untouched"  # its Deployments aren't known, and no SAS will ever be there
+            return "untouched", []  # its Deployments aren't known, and no SAS will ever be there
         if self._inventory.serving(pod.key.namespace).empty:
-            return "untouched"
+            return "untouched", []
         deployment = await self._deployment_of(pod)
         choice = selection.choose(pod, deployment, self._inventory.serving(pod.key.namespace))
         collection = choice.collection
         if collection is None:
             if choice.candidate is not None or choice.message:
                 logger.info("not injected pod=%s reason=%s", _named(pod), choice.reason)
-            return "untouched"
+            return "untouched", []
         plan = injection.plan(collection, pod)
         if isinstance(plan, injection.Refusal):
             logger.info("not injected pod=%s collection=%s reason=%s", _named(pod), collection.key, plan.reason)
-            return "refused"
-        rotation = collection.status.credential.rotation
+            return "refused", []
+        rotation = collection.status.credential.rotation_in(pod.key.namespace)
         settings = document.settings(collection, pod, deployment, rotation=rotation)
+        # Only now: parsed, a pod may take many times its bytes, and while its Deployment was waited for, others came.
+        # To parse it a second time is cheaper than any copy.
+        before, manifest = _manifest(body), _manifest(body)
         if not injection.fits(manifest, settings):
-            logger.warning("not injected pod=%s collection=%s: too many annotations", _named(pod), collection.key)
-            return "refused"
+            logger.warning(
+                "not injected pod=%s collection=%s: its annotations are too long", _named(pod), collection.key
+            )
+            return "refused", []
         injection.inject(manifest, plan, settings)
         logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
-        return "injected"
+        return "injected", patching.operations(before, manifest)
 
     async def _deployment_of(self, pod: workloads.Pod) -> workloads.Deployment | None:
         """Find the pod's Deployment, waiting a moment for one that was created just now."""
@@ -223,6 +225,29 @@ class Webhook:
             self._unfit = present
             return False
         return True
+
+
+def _read(body: bytes) -> tuple[Any, workloads.Pod | Exception]:
+    """Read the number of a review, and what is decided on of its pod, or why that can't be read.
+
+    Raises:
+        server.NoReviewError: that is none.
+
+    """
+    try:
+        request = orjson.loads(body)["request"]
+        uid, manifest, namespace = request["uid"], request.get("object"), request.get("namespace")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise server.NoReviewError(f"{type(error).__name__}: {error}") from None
+    try:
+        return uid, workloads.pod(manifest, namespace=namespace)
+    except Exception as error:
+        return uid, error
+
+
+def _manifest(body: bytes) -> dict[str, Any]:
+    manifest: dict[str, Any] = orjson.loads(body)["request"]["object"]
+    return manifest
 
 
 def _named(pod: workloads.Pod) -> str:

@@ -85,7 +85,10 @@ def test_the_named_collection_serves(collected):
 def test_the_operators_default_serves_other_namespaces_and_takes_its_secret_back(world):
     world.account(name="account", namespace=SYSTEM)
     try:
-        world.collection("default", namespace=SYSTEM)
+        everywhere = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
+        storage = {"endpoint": world.azurite.endpoint, "credential": {"secretRef": {"name": "account"}}}
+        crossing = {"namespaceSelector": everywhere, "storage": {**storage, "container": "modeldata-{namespace}"}}
+        world.collection("default", namespace=SYSTEM, **crossing)
         world.deployment(annotations={"collect_model_data": "true"})
         world.eventually(lambda: world.sas("modeldata-operator-default"))
         world.eventually(
