@@ -15,7 +15,7 @@ from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.reasons import Reason
-from ..api.resources import DataCollection, UnreadableCollection
+from ..api.resources import DataCollection, OperatorIdentity, UnreadableCollection
 from ..api.workloads import Deployment, Pod
 from ..configuration import Configuration
 from ..decide import selection
@@ -187,7 +187,10 @@ class Controller:
             return  # everything is looked at once it is
         default = self._inventory.operator_default
         for key in [*self._inventory.collection_keys(namespace), *([default] if namespace else [])]:
-            self._delegated(key)
+            collection = self._inventory.collection(key)
+            if isinstance(collection, DataCollection) and isinstance(collection.storage.credential, OperatorIdentity):
+                self._reconciler.credential_changed(key)
+            self._queue.add(key)  # whether its endpoint may be dialled may have changed, whatever its credential
 
     async def sick(self) -> str:
         """Say when reconciling stands still; kopf's own answer only proves that HTTP works."""
