@@ -21,7 +21,7 @@ from . import installation
 from .azure import Azure, running
 from .conftest import Running, Start
 from .listener import Listener
-from .server import ApiServer, Refused
+from .server import NAMESPACE, ApiServer, Refused
 
 pytestmark = pytest.mark.azurite
 
@@ -33,12 +33,45 @@ OPERATOR_IDENTITY: Manifest = {"operatorIdentity": {}}
 EXPLICITLY = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 
-class Tenant:
-    """A namespace, and a user who may edit there."""
+class Place:
+    """A namespace, and what can be seen there."""
+
+    def __init__(self, api: ApiServer, namespace: str, eventually: Eventually) -> None:
+        self.api, self.namespace, self._eventually = api, namespace, eventually
+
+    def condition(self, name: str = "churn") -> tuple[str, str, str]:
+        """Status, reason and message of CredentialsReady."""
+        found = self.api.get(f"{API}/namespaces/{self.namespace}/datacollections/{name}").get("status", {})
+        for each in found.get("conditions", ()):
+            if each["type"] == "CredentialsReady":
+                return each["status"], each["reason"], each["message"]
+        return "", "", ""
+
+    def reaches(self, status: str, reason: str, name: str = "churn") -> str:
+        """Wait for CredentialsReady to be so; return its message."""
+        self._eventually(lambda: self.condition(name)[:2] == (status, reason))
+        return self.condition(name)[2]
+
+    def sas(self, name: str = "churn") -> str:
+        """What the pods are given; empty: nothing."""
+        try:
+            secret = self.api.get(f"/api/v1/namespaces/{self.namespace}/secrets/modeldata-{name}")
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return ""
+        return base64.b64decode(secret["data"].get("sas", "")).decode()
+
+    def rotation(self, name: str = "churn") -> int:
+        status = self.api.get(f"{API}/namespaces/{self.namespace}/datacollections/{name}").get("status", {})
+        return int(status.get("credential", {}).get("rotation", 0))
+
+
+class Tenant(Place):
+    """A namespace of its own, and a user who may edit there."""
 
     def __init__(self, api: ApiServer, eventually: Eventually, **labels: str) -> None:
-        self.api, self._eventually = api, eventually
-        self.namespace = f"test-{uuid.uuid4().hex[:8]}"
+        super().__init__(api, f"test-{uuid.uuid4().hex[:8]}", eventually)
         api.create("/api/v1/namespaces", {"metadata": {"name": self.namespace, "labels": labels}})
         user = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": f"user-{self.namespace}"}
         binding = {
@@ -75,33 +108,6 @@ class Tenant:
     def change(self, storage: Manifest, name: str = "churn") -> None:
         path = f"{API}/namespaces/{self.namespace}/datacollections/{name}"
         self.request("PATCH", path, {"spec": {"storage": storage}}, "application/merge-patch+json")
-
-    def condition(self, name: str = "churn") -> tuple[str, str, str]:
-        """Status, reason and message of CredentialsReady."""
-        found = self.api.get(f"{API}/namespaces/{self.namespace}/datacollections/{name}").get("status", {})
-        for each in found.get("conditions", ()):
-            if each["type"] == "CredentialsReady":
-                return each["status"], each["reason"], each["message"]
-        return "", "", ""
-
-    def reaches(self, status: str, reason: str, name: str = "churn") -> str:
-        """Wait for CredentialsReady to be so; return its message."""
-        self._eventually(lambda: self.condition(name)[:2] == (status, reason))
-        return self.condition(name)[2]
-
-    def sas(self, name: str = "churn") -> str:
-        """What the pods are given; empty: nothing."""
-        try:
-            secret = self.api.get(f"/api/v1/namespaces/{self.namespace}/secrets/modeldata-{name}")
-        except Refused as refused:
-            if refused.status != 404:
-                raise
-            return ""
-        return base64.b64decode(secret["data"].get("sas", "")).decode()
-
-    def rotation(self, name: str = "churn") -> int:
-        status = self.api.get(f"{API}/namespaces/{self.namespace}/datacollections/{name}").get("status", {})
-        return int(status.get("credential", {}).get("rotation", 0))
 
 
 def grant(api: ApiServer, endpoint: str, *containers: str, to: typing.Mapping[str, str]) -> str:
@@ -262,6 +268,37 @@ def test_a_collection_that_asks_for_more_than_is_granted_loses_what_it_had(
     tenant.change({"container": "rows"})
     tenant.reaches("True", "CredentialsValid")
     assert tenant.sas()
+
+
+def test_the_operators_default_serves_each_namespace_by_its_own_grant(
+    api: ApiServer, azure: Azure, controller: Running, eventually: Eventually
+) -> None:
+    label = {"modeldata-test": uuid.uuid4().hex[:8]}
+    granted, other = Tenant(api, eventually, **label), Tenant(api, eventually, **label)
+    azure.container(f"rows-{granted.namespace}").create_container()
+    path = grant(api, azure.endpoint, "rows-{namespace}", to={NAME: granted.namespace})
+    operators = Place(api, NAMESPACE, eventually)
+    storage = {"endpoint": azure.endpoint, "container": "rows-{namespace}", "credential": OPERATOR_IDENTITY}
+    body = {"apiVersion": "modeldata.dev/v1alpha1", "kind": "DataCollection", "metadata": {"name": "default"}}
+    collections = f"{API}/namespaces/{NAMESPACE}/datacollections"
+    api.create(collections, {**body, "spec": {"namespaceSelector": {"matchLabels": label}, "storage": storage}})
+    try:
+        for each in (granted, other):
+            pod = {
+                "metadata": {"name": "annotated", "annotations": {"collect_model_data": "true"}},
+                "spec": {"containers": [{"name": "scoring", "image": "model"}]},
+            }
+            api.create(f"/api/v1/namespaces/{each.namespace}/pods", pod)
+        eventually(lambda: granted.sas("operator-default"))
+        message = operators.reaches("False", "IdentityNotGranted", "default")
+        assert other.namespace in message
+        assert granted.namespace not in message
+        assert other.sas("operator-default") == ""
+        assert operators.sas("default") == ""
+        api.delete(path)
+        eventually(lambda: granted.sas("operator-default") == "")
+    finally:
+        api.delete(f"{collections}/default")
 
 
 def test_a_granted_endpoint_that_points_elsewhere_is_not_followed(

@@ -160,6 +160,8 @@ class Credentials:
         self, collection: DataCollection, source: Source, namespace: str, finding: Finding
     ) -> tuple[Finding, bool | None]:
         storage = self._dialled(collection, source, namespace)
+        if storage is None and isinstance(source, Delegation):
+            return finding, True  # not granted there, which is said of that namespace
         if storage is None:
             return _unchecked(finding, collection.storage), True
         look = self._containers.look(collection.key, namespace, source, storage)
