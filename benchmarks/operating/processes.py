@@ -56,7 +56,7 @@ class Operator:
 
     def healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._health_port}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._health_port}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             if self._process.poll() is not None:

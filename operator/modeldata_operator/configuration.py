@@ -74,6 +74,10 @@ class Configuration:
     resync: float = 30.0
     """MODELDATA_RESYNC, seconds between two looks at everything, Secrets included (they are not watched)."""
 
+    sick_after: float = 300.0
+    """MODELDATA_SICK_AFTER, seconds that one reconcile may take (thousands of pods take seconds), or a watch may be
+    without an answer of an API server that answers others, before /healthz fails: beginning anew may help."""
+
     webhook_port: int = 10250
     """MODELDATA_WEBHOOK_PORT."""
 
@@ -155,6 +159,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         grants=_grants(environment),
         allowed_hosts=_allowed_hosts(environment),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
+        sick_after=_number(environment, "MODELDATA_SICK_AFTER", 300, least=1),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 10250, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
         metrics_port=int(_number(environment, "MODELDATA_METRICS_PORT", 8081, least=1)),

@@ -132,9 +132,18 @@ def start_operator() -> typing.Iterator[Start]:
 
 
 def healthy(port: int, *, address: str = "127.0.0.1") -> bool:
-    """Whether /healthz of this port says 200."""
+    """Whether /readyz of this port says 200: it lives, and can do its work."""
+    return _says_yes(port, b"/readyz", address)
+
+
+def alive(port: int) -> bool:
+    """Whether /healthz of this port says 200: the kubelet lets it go on."""
+    return _says_yes(port, b"/healthz", "127.0.0.1")
+
+
+def _says_yes(port: int, path: bytes, address: str) -> bool:
     with socket.create_connection((address, port), timeout=5) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
         return b" 200 " in connection.recv(64)
 
 

@@ -9,6 +9,7 @@ from .server import ApiServer, Refused
 from .world import World
 
 CONTROLLER = f"/apis/apps/v1/namespaces/{server.NAMESPACE}/deployments/{installation.CONTROLLER}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{server.NAMESPACE}/leases/{installation.CONTROLLER}"
 COLLECTION = "/apis/modeldata.dev/v1alpha1/namespaces/models/datacollections/churn"
 
 
@@ -47,6 +48,7 @@ def test_models_go_on_uncollected_and_nothing_stays(
     eventually(lambda: all(world.settings(pod, "models")["enabled"] for pod in pods))
     generations = [world.settings(pod, "models")["generation"] for pod in pods]
 
+    assert own_api.get(LEASE)["spec"]["holderIdentity"]
     retiring = start_operator("retire", own_api.kubeconfig)
     end_controller(world, eventually)
     assert retiring.process.wait(120) == 0, retiring.said()
@@ -61,6 +63,7 @@ def test_models_go_on_uncollected_and_nothing_stays(
     assert world.secret("account", "models")
     assert not world.secret("modeldata-webhook-tls", server.NAMESPACE)
     assert gone(own_api, CONTROLLER)
+    assert gone(own_api, LEASE)
     assert gone(own_api, installation.WEBHOOK_CONFIGURATION)
     assert own_api.get(COLLECTION)["spec"]["enabled"] is True
     assert "modeldata.dev/injected" not in world.pod("scoring", "models")["metadata"]["annotations"]

@@ -61,6 +61,7 @@ SECRETS = {(verb, "/secrets") for verb in ("get", "create", "patch", "delete")}
 PODS = {(verb, "/pods") for verb in ("list", "watch")}
 REPORTS = {("patch", "modeldata.dev/datacollections/status"), ("create", "/events")}
 CHANGES = {(verb, resource) for verb in ("get", "patch") for resource in ("/pods", "apps/deployments")}
+LEASES = {(verb, "coordination.k8s.io/leases") for verb in ("get", "create", "patch")}
 WORK = WATCHED | SECRETS | PODS | REPORTS | CHANGES
 
 
@@ -207,12 +208,11 @@ def test_a_given_certificate_is_served_and_neither_made_nor_announced_by_the_ope
     world: World, start_operator: Start, eventually: Eventually
 ) -> None:
     installation.install_operator(world.api)
-    own = f"namespaces/{server.NAMESPACE}"
-    for binding in (
-        "clusterrolebindings/modeldata-operator-trust",
-        f"{own}/rolebindings/modeldata-operator-controller",
-    ):
-        world.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{binding}")
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    world.api.delete(f"{rbac}/clusterrolebindings/modeldata-operator-trust")
+    own = f"{rbac}/namespaces/{server.NAMESPACE}/roles/modeldata-operator-controller"
+    rules = [rule for rule in world.api.get(own)["rules"] if rule["resources"] == ["leases"]]
+    world.api.merge(own, {"rules": rules})
     certificate, authority = issued()
     path = f"/api/v1/namespaces/{server.NAMESPACE}/secrets"
     world.api.create(path, {"metadata": {"name": "modeldata-webhook-tls"}, "type": "kubernetes.io/tls", **certificate})
@@ -253,6 +253,10 @@ def test_installed_for_the_cluster_the_accounts_have_these_rights_and_no_others(
         ("patch", trusted),
     }
     assert allowed(own_api, CONTROLLER, name="another") == everywhere
+    own = {"namespace": server.NAMESPACE}
+    create = {("create", "coordination.k8s.io/leases")}
+    assert allowed(own_api, CONTROLLER, **own, name=CONTROLLER) == everywhere | LEASES
+    assert allowed(own_api, CONTROLLER, **own, name="another") == everywhere | create
     certificate = allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="modeldata-webhook-tls")
     assert certificate == WATCHED | LABELS | {("get", "/secrets")}
     assert allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="another") == WATCHED | LABELS
@@ -264,7 +268,10 @@ def test_installed_for_a_namespace_the_accounts_have_no_right_elsewhere(own_api:
     trusted = "admissionregistration.k8s.io/mutatingwebhookconfigurations"
     assert allowed(own_api, CONTROLLER, namespace="models") == WORK
     assert allowed(own_api, WEBHOOK, namespace="models") == WATCHED
-    assert allowed(own_api, CONTROLLER, namespace=server.NAMESPACE) == WATCHED | SECRETS | PODS | REPORTS
+    own = WATCHED | SECRETS | PODS | REPORTS
+    assert allowed(own_api, CONTROLLER, namespace=server.NAMESPACE, name=CONTROLLER) == own | LEASES
+    create = {("create", "coordination.k8s.io/leases")}
+    assert allowed(own_api, CONTROLLER, namespace=server.NAMESPACE, name="another") == own | create
     for namespace in ("others", "kube-system", ""):
         assert allowed(own_api, CONTROLLER, namespace=namespace) == set()
         assert allowed(own_api, WEBHOOK, namespace=namespace) == set()

@@ -122,8 +122,16 @@ async def test_where_nothing_can_serve_the_pod_does_not_wait(admission, build):
 
 
 async def test_readiness_fails_until_everything_is_listed(admission):
+    admission._listens = True
+    assert await admission.unready() == ""
     admission._watches._synced.clear()
-    assert await admission.sick()
+    assert await admission.unready()
+
+
+async def test_while_it_waits_for_the_api_server_or_a_certificate_it_is_no_use_to_begin_anew(admission):
+    admission._watches._synced.clear()
+    assert await admission.sick() == ""
+    assert await admission.unready()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"{}", b'{"request": null}', b'{"request": {}}'])

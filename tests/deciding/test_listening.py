@@ -42,13 +42,22 @@ async def status(url, **options):
 async def test_probes_are_answered(port, address):
     sick = ""
 
-    async def problem():
-        return sick
+    class Patient:
+        async def sick(self):
+            return sick
 
-    health = HealthServer(problem, port=port)
+        async def unready(self):
+            return "nothing is listed yet"
+
+    health = HealthServer(port=port)
     await health.start()
     try:
         url = f"http://{written(address)}:{port}/healthz"
+        assert await status(url) == (200, "well")  # it has not begun, and is none the worse for it
+        ready = f"http://{written(address)}:{port}/readyz"
+        assert (await status(ready))[0] == 500
+        health.of(Patient())
+        assert await status(ready) == (500, "nothing is listed yet")
         assert await status(url) == (200, "well")
         sick = "silent=pods"
         assert await status(url) == (500, "silent=pods")
@@ -59,10 +68,12 @@ async def test_probes_are_answered(port, address):
 
 
 async def test_what_is_wrong_is_logged_once(port, caplog):
-    async def problem():
-        return "silent=pods"
+    class Patient:
+        async def sick(self):
+            return "silent=pods"
 
-    health = HealthServer(problem, port=port)
+    health = HealthServer(port=port)
+    health.of(Patient())
     await health.start()
     try:
         for _ in range(3):

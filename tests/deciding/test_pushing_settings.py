@@ -15,7 +15,7 @@ class Cluster:
         self.written = []
         self.answer = True
 
-    async def set_pod_settings(self, pod, uid, settings):
+    async def set_pod_settings(self, pod, uid, settings, *, resource_version):
         self.written.append(settings)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -87,7 +87,7 @@ async def test_repeats_wait_while_many_are_pushed_for_the_first_time(cluster, bu
     await pusher.push(build.pod(), "early")
     through, begun = asyncio.Event(), []
 
-    async def slow(pod, uid, settings):
+    async def slow(pod, uid, settings, *, resource_version):
         begun.append(uid)
         await through.wait()
         return True

@@ -149,9 +149,11 @@ class Delegations:
             target.task.cancel()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Ask no more, and close the connections."""
+        tasks = [target.task for target in self._targets.values() if target.task is not None]
         for key in list(self._targets):
             self.forget(key)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._keys.close()
 
     async def _run(self, key: ObjectKey, target: _Target) -> None:

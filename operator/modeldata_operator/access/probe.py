@@ -122,6 +122,13 @@ class ContainerWatch:
             if target.task is not None:
                 target.task.cancel()
 
+    async def close(self) -> None:
+        """Look no more."""
+        tasks = [target.task for target in self._targets.values() if target.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _run(self, place: _Place, target: _Target) -> None:
         before = target.look
         try:

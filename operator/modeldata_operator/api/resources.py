@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -154,6 +154,8 @@ class DataCollection:
     """What is wished for; a pod may have room for less, see ``injection.spool_bytes``."""
     rollout: Rollout
     status: Status
+    resource_version: str = field(default="", compare=False)
+    """Of the object as it was read: over another one, a status that was computed from it is not written."""
 
     @property
     def age_order(self) -> tuple[str, str]:
@@ -170,6 +172,7 @@ class UnreadableCollection:
     generation: int
     problem: str
     status: Status
+    resource_version: str = field(default="", compare=False)
 
 
 def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> DataCollection | UnreadableCollection:
@@ -183,7 +186,7 @@ def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> Da
     metadata = body.get("metadata") or {}
     key = ObjectKey(str(metadata.get("namespace", "")), str(metadata.get("name", "")))
     uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 0))
-    status = observed.status(body.get("status"))
+    status, version = observed.status(body.get("status")), str(metadata.get("resourceVersion", ""))
     try:
         spec = fields.mapping(body.get("spec"), "spec")
         storage, namespace_selector = _storage(spec.get("storage")), _selector(spec, "namespaceSelector")
@@ -209,9 +212,12 @@ def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> Da
             spool_bytes=_spool_bytes(spec.get("spool")),
             rollout=fields.choice(spec.get("rollout", Rollout.AUTOMATIC), "spec.rollout", Rollout),
             status=status,
+            resource_version=version,
         )
     except ResourceError as error:
-        return UnreadableCollection(key=key, uid=uid, generation=generation, problem=str(error), status=status)
+        return UnreadableCollection(
+            key=key, uid=uid, generation=generation, problem=str(error), status=status, resource_version=version
+        )
 
 
 def _selector(spec: Mapping[str, Any], name: str) -> LabelSelector | None:

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -128,6 +128,8 @@ class Pod:
     trouble: str | None
     gone: bool
     mirror: bool
+    resource_version: str = field(default="", compare=False)
+    """Of the object as it was read. A pod that changed in nothing else is the same."""
 
     @property
     def deployment_name(self) -> str | None:
@@ -229,6 +231,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
         trouble=_trouble(status),
         gone=bool(metadata.get("deletionTimestamp")) or status.get("phase") in ("Succeeded", "Failed"),
         mirror=names.MIRROR_ANNOTATION in annotations,
+        resource_version=metadata.get("resourceVersion") or "",
     )
 
 

@@ -1,30 +1,25 @@
-"""The controller process: watches in, a queue of dirty collections, a few workers, one reconcile."""
+"""What the controller does while it leads: a queue of dirty collections, a few workers, one reconcile."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-
-from kubernetes.aio.client.api_client import ApiClient
+from collections.abc import Awaitable
 
 from ..access import minting
 from ..access.delegation import AzureKeys, Delegations
 from ..access.probe import ContainerWatch
-from ..api import names
-from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
-from ..api.namespaces import Namespace
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, OperatorIdentity, UnreadableCollection
-from ..api.workloads import Deployment, Pod
+from ..api.workloads import Deployment
 from ..configuration import Configuration
 from ..decide import selection
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import cluster, custom_resource, events, watching
-from ..kube.cluster import FAILURES, ApiError
-from ..kube.watching import Store
+from ..kube import events
+from ..kube.cluster import FAILURES, ApiError, Cluster
+from ..kube.fencing import LeaseOver
 from ..kube.workqueue import Workqueue
 from ..observe import metrics
 from ..trust import authority
@@ -44,146 +39,101 @@ thousands is an event; so they take no more than a quarter of a processor."""
 LONGEST_REST = 1.0
 """Seconds; small collections take some hundredths, so nobody waits for a switch."""
 
-STUCK_AFTER = 300.0
-"""Seconds that one reconcile may take before the process is called sick: thousands of pods take seconds."""
 
-SILENT_AFTER = 300.0
-"""Seconds without a word from the API server after which the process is called sick: beginning anew may help."""
+class Loop:
+    """Queues and reconciles. All that only a leader may have is in here, and goes with it."""
 
-
-class Controller:
-    """Watches, queues and reconciles."""
-
-    def __init__(self, configuration: Configuration, namespaces: Sequence[str] = ()) -> None:
-        """Begin with nothing.
+    def __init__(
+        self,
+        cluster: Cluster,
+        configuration: Configuration,
+        *,
+        known: Awaitable[None],
+        inventory: Inventory,
+        pods: PodInventory,
+        grants: Grants,
+    ) -> None:
+        """Begin with nothing but what is known of the cluster.
 
         Args:
+            cluster: where writes go only while this process leads.
             configuration: see there.
-            namespaces: the ones to watch; none for the whole cluster.
+            known: ends when the inventory shows what whoever led before has done: a watch may have been silent.
+            inventory: the collections and Deployments.
+            pods: the pods.
+            grants: whom the operator's own Azure identity may serve.
 
         """
+        self._cluster = cluster
         self._configuration = configuration
-        self._namespaces = namespaces
+        self._known = known
+        self._inventory = inventory
+        self._pods = pods
         self._queue: Workqueue[ObjectKey] = Workqueue()
         self._deployments_to_check: Workqueue[ObjectKey] = Workqueue()
         self._failures: dict[ObjectKey, int] = {}
         self._started: dict[ObjectKey, float] = {}
         self._webhook_ready = False
         self._ticked = time.monotonic()
+        self._caught_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        # Set at the start, when there is a loop to connect in.
-        self._watches: watching.Watches
-        self._inventory: Inventory
-        self._grants: Grants
-        self._grants_watch: watching.Watch[StorageGrant] | None = None
-        self._pods: PodInventory
-        self._pusher: Pusher
-        self._reconciler: Reconciler
-        self._recorder: events.Recorder
-        self._authority: authority.Authority
-        self._cluster: cluster.Cluster
-
-    async def start(self) -> None:
-        """Watch, and reconcile once everything is listed."""
-        await cluster.load_configuration()
-        self._cluster = cluster.Cluster(ApiClient())
-        await custom_resource.wait(self._cluster)
-        self._watch()
-        self._recorder = events.Recorder(self._cluster)
-        self._authority = authority.Authority(self._cluster, self._configuration)
+        metrics.QUEUE_DEPTH.labels("collections").set_function(self._queue.__len__)
+        metrics.QUEUE_DEPTH.labels("deployments").set_function(self._deployments_to_check.__len__)
+        self._recorder = events.Recorder(cluster)
+        self._authority = authority.Authority(cluster, configuration)
         self._delegations = Delegations(
-            AzureKeys(self._configuration.identity), self._delegated, lifetime=self._configuration.sas_lifetime
+            AzureKeys(configuration.identity), self._delegated, lifetime=configuration.sas_lifetime
         )
-        self._pusher = Pusher(self._cluster)
+        self._pusher = Pusher(cluster)
+        self._containers = ContainerWatch(self.add)
         self._reconciler = Reconciler(
-            cluster=self._cluster,
-            inventory=self._inventory,
-            pods=self._pods,
-            minter=minting.Minter(
-                self._cluster, self._delegations, self._grants, lifetime=self._configuration.sas_lifetime
-            ),
+            cluster=cluster,
+            inventory=inventory,
+            pods=pods,
+            minter=minting.Minter(cluster, self._delegations, grants, lifetime=configuration.sas_lifetime),
             pusher=self._pusher,
-            containers=ContainerWatch(self._queue.add),
+            containers=self._containers,
             recorder=self._recorder,
-            grants=self._grants,
-            allowed_hosts=self._configuration.allowed_hosts,
+            grants=grants,
+            allowed_hosts=configuration.allowed_hosts,
         )
-        self._tasks = [self._watches.start()]
-        if not self._namespaces:
-            self._tasks.append(asyncio.create_task(self._watch_grants(), name="grants"))
-        self._tasks += [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
+
+    def start(self) -> None:
+        """Reconcile everything once it is known as it is now."""
+        self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
         self._tasks.append(asyncio.create_task(self._resync(), name="resync"))
 
-    def _watch(self) -> None:
-        """Set up what is known of the cluster, and who hears of its changes. Pods are filed before anyone is woken."""
-        collections: Store[DataCollection | UnreadableCollection] = Store()
-        deployments: Store[Deployment] = Store()
-        namespaces: Store[Namespace] = Store()
-        pods: Store[Pod] = Store()
-        self._inventory = Inventory(
-            collections=collections,
-            deployments=deployments,
-            namespaces=namespaces,
-            operator_namespace=self._configuration.namespace,
-            webhook_name=self._configuration.webhook_name,
-        )
-        self._granted: Store[StorageGrant] = Store()
-        self._granted.subscribe(lambda *_: self._grants_changed())
-        self._grants = Grants(
-            given=self._configuration.grants,
-            watched=None if self._namespaces else self._granted,
-            labels=self._inventory.namespace_labels,
-        )
-        namespaces.subscribe(lambda key, *_: self._grants_changed(key.name))
-        self._pods = PodInventory(self._inventory, pods, self._queue.add)
-        collections.subscribe(self._collection_changed)
-        deployments.subscribe(self._deployment_changed)
-        namespaces.subscribe(self._namespace_changed)
-        self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
-        if not self._namespaces:
-            # First: they decide which collections serve. Where some are given, there is no right to see any.
-            self._watches.add(watching.NAMESPACES, namespaces)
-        self._watches.add(watching.collections(self._configuration.cluster_name), collections)
-        self._watches.add(watching.DEPLOYMENTS, deployments)
-        self._watches.add(watching.PODS, pods)
-        metrics.WATCH_SILENCE.set_function(lambda: self._silent[1])
-        metrics.QUEUE_DEPTH.labels("collections").set_function(self._queue.__len__)
-        metrics.QUEUE_DEPTH.labels("deployments").set_function(self._deployments_to_check.__len__)
-
-    async def _watch_grants(self) -> None:
-        """Watch StorageGrants. Not with the others: where their CRD is missing, only the operator's identity waits."""
-        await custom_resource.wait(self._cluster, names.GRANT_PLURAL, every=self._configuration.resync)
-        self._grants_watch = watching.Watch(self._cluster, watching.GRANTS, self._granted)
-        async with asyncio.TaskGroup() as running:
-            running.create_task(self._grants_watch.run())
-            await self._grants_watch.synced.wait()
-            self._grants.known = True
-            self._grants_changed()
-
-    @property
-    def _silent(self) -> tuple[str, float]:
-        """Name the watch that has heard nothing sensible for the longest time, and that time in seconds."""
-        watch = self._grants_watch
-        own = [(str(watch), watch.silent_for)] if watch is not None and watch.synced.is_set() else []
-        return max([self._watches.silent, *own], key=lambda each: each[1])
-
     async def stop(self) -> None:
-        """Reconcile and watch no more."""
+        """Reconcile no more, and forget everything."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for queue in ("collections", "deployments"):
+            metrics.QUEUE_DEPTH.labels(queue).set_function(lambda: 0)
+        await self._containers.close()
         await self._delegations.close()
         await self._pusher.close()
-        await self._cluster.close()
+
+    def standing_still(self) -> str:
+        """Say when reconciling stands still."""
+        now, after = time.monotonic(), self._configuration.sick_after
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        late = now - self._ticked > 4 * self._configuration.resync + 60
+        stuck = [str(key) for key, started in self._started.items() if now - started > after]
+        return f"dead={dead} late={late} stuck={stuck}" if dead or late or stuck else ""
+
+    def add(self, key: ObjectKey) -> None:
+        """Ask for a collection to be reconciled."""
+        self._queue.add(key)
 
     def _delegated(self, key: ObjectKey) -> None:
         self._reconciler.credential_changed(key)
         self._queue.add(key)
 
-    def _grants_changed(self, namespace: str = "") -> None:
+    def grants_changed(self, namespace: str = "") -> None:
         """Have looked at whom the operator's identity may serve: all, or a namespace whose labels have changed."""
-        if not self._watches.whole:
+        if not self._caught_up.is_set():
             return  # everything is looked at once it is
         default = self._inventory.operator_default
         for key in [*self._inventory.collection_keys(namespace), *([default] if namespace else [])]:
@@ -192,24 +142,13 @@ class Controller:
                 self._reconciler.credential_changed(key)
             self._queue.add(key)  # whether its endpoint may be dialled may have changed, whatever its credential
 
-    async def sick(self) -> str:
-        """Say when reconciling stands still; kopf's own answer only proves that HTTP works."""
-        now = time.monotonic()
-        dead = [task.get_name() for task in self._tasks if task.done()]
-        late = now - self._ticked > 4 * self._configuration.resync + 60
-        stuck = [str(key) for key, started in self._started.items() if now - started > STUCK_AFTER]
-        watch, seconds = self._silent
-        silent = f"{watch} for {seconds:.0f} s" if seconds > SILENT_AFTER else ""
-        if dead or late or stuck or silent:
-            return f"dead={dead} late={late} stuck={stuck} silent={silent}"
-        return ""
-
-    def _collection_changed(
+    def collection_changed(
         self,
         key: ObjectKey,
         before: DataCollection | UnreadableCollection | None,
         after: DataCollection | UnreadableCollection | None,
     ) -> None:
+        """Look at a collection that changed, and at whom it may serve now."""
         self._queue.add(key)
         if _version(before) == _version(after):
             return  # only the status changed, and this process wrote it
@@ -218,7 +157,8 @@ class Controller:
         for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
             self._deployments_to_check.add(deployment)
 
-    def _deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
+    def deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
+        """Look at a Deployment that changed, and at who waits for it."""
         self._deployments_to_check.add(key)
         mark = after.restarted_for if after is not None else None
         if mark is not None and self._inventory.may_serve(mark.collection, key.namespace):
@@ -230,7 +170,7 @@ class Controller:
             for collection in self._inventory.collection_keys():
                 self._queue.add(collection)
 
-    def _namespace_changed(self, key: ObjectKey, _before: Namespace | None, _after: Namespace | None) -> None:
+    def namespace_changed(self, key: ObjectKey) -> None:
         """Have the operator's default looked at, which may serve a namespace by its labels, or serve it no more."""
         default = self._inventory.operator_default
         if self._inventory.collection(default) is None:
@@ -242,8 +182,7 @@ class Controller:
             self._deployments_to_check.add(deployment)
 
     async def _work(self) -> None:
-        # Before the inventory is whole, every pod would look like nobody's.
-        await self._watches.wait()
+        await self._caught_up.wait()
         while True:
             key = await self._queue.get()
             started = self._started[key] = time.monotonic()
@@ -256,12 +195,11 @@ class Controller:
             except Exception as error:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
-                # What is no mistake of this program needs no traceback.
+                # What is no mistake of this program needs no traceback; and who leads next does it anyway.
                 trace = None if isinstance(error, FAILURES) else error
-                kind = type(error).__name__
-                logger.warning(
-                    "reconcile failed collection=%s again=%.1fs error=%s: %s", key, delay, kind, error, exc_info=trace
-                )
+                level = logging.DEBUG if isinstance(error, LeaseOver) else logging.WARNING
+                kind, message = type(error).__name__, "reconcile failed collection=%s again=%.1fs error=%s: %s"
+                logger.log(level, message, key, delay, kind, error, exc_info=trace)
                 self._queue.add_later(key, delay)
             finally:
                 self._started.pop(key, None)
@@ -270,7 +208,7 @@ class Controller:
 
     async def _check_deployments(self) -> None:
         """Tell people on their Deployment what no collection can tell them."""
-        await self._watches.wait()
+        await self._caught_up.wait()
         while True:
             key = await self._deployments_to_check.get()
             try:
@@ -309,7 +247,8 @@ class Controller:
     async def _resync(self) -> None:
         """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
         await self._authority_once()
-        await self._watches.wait()
+        await self._known
+        self._caught_up.set()
         taken_back = False
         while True:
             self._ticked = time.monotonic()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import aiohttp
 
@@ -47,7 +48,9 @@ class Pusher:
         self._latest[pod.uid] = settings
         self._count(1)
         try:
-            taken = await self._cluster.set_pod_settings(pod.key, pod.uid, settings)
+            taken = await self._cluster.set_pod_settings(
+                pod.key, pod.uid, settings, resource_version=pod.resource_version
+            )
         except BaseException:
             self._forget(pod, settings)
             raise
@@ -70,6 +73,7 @@ class Pusher:
         if body is None or body["metadata"]["uid"] != pod.uid:
             return False
         present = (body["metadata"].get("annotations") or {}).get(names.SETTINGS_ANNOTATION, "")
+        pod = replace(pod, resource_version=body["metadata"]["resourceVersion"])
         return await self.push(pod, document.switched_off(present, str(collection)))
 
     async def finish(self) -> None:
@@ -90,7 +94,10 @@ class Pusher:
                     await self._few.wait()
                     if self._latest.get(pod.uid) != settings:
                         return  # newer settings are on their way, with repeats of their own
-                    if not await self._cluster.set_pod_settings(pod.key, pod.uid, settings + ending):
+                    # What was pushed made another version of it.
+                    if not await self._cluster.set_pod_settings(
+                        pod.key, pod.uid, settings + ending, resource_version=""
+                    ):
                         return
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("push not repeated pod=%s error=%s", pod.key, error)

@@ -88,7 +88,8 @@ class Reconciler:
         if collection is None:
             await self._clean_up(key, concerned)
         elif isinstance(collection, UnreadableCollection):
-            await self._reporter.report_unreadable(collection)
+            if not await self._reporter.report_unreadable(collection):
+                again = UNTAKEN_AGAIN
         else:
             again = _sooner(again, await self._serve(collection, concerned, failures))
         if failures:
@@ -134,8 +135,8 @@ class Reconciler:
             unused=unused,
             refusal=_refusal(failures),
         )
-        await self._reporter.report(collection, observed, compared.states)
-        return again if taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
+        told = await self._reporter.report(collection, observed, compared.states)
+        return again if told and taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
 
     def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Deployment]:
         """Find Deployments without a pod at the moment that were restarted, and hold the rollout up."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from ..api import observed
 from ..api.keys import ObjectKey
+from ..api.observed import Status
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, UnreadableCollection
 from ..decide import rollout, status
@@ -43,11 +44,12 @@ class Reporter:
         """Show a deleted collection no more."""
         metrics.COLLECTIONS.forget(collection)
 
-    async def report(self, collection: DataCollection, seen: Observation, states: Sequence[WorkloadState]) -> None:
-        """Tell what was seen of a collection."""
+    async def report(self, collection: DataCollection, seen: Observation, states: Sequence[WorkloadState]) -> bool:
+        """Tell what was seen of a collection; False if it has changed meanwhile, and has to be looked at anew."""
         wanted = status.from_observation(seen, previous=collection.status, now=observed.timestamp(datetime.now(UTC)))
         if wanted != collection.status:
-            await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
+            if not await self._write(collection, wanted):
+                return False
             if status.why(wanted) != status.why(collection.status):
                 logger.info("status collection=%s %s", collection.key, status.why(wanted))
         metrics.COLLECTIONS.show(collection.key, wanted)
@@ -78,17 +80,25 @@ class Reporter:
                 message = f"{state.missed} of {state.pods} pods {rollout.MISSED}"
                 about = events.about_workload(state.workload)
                 await self._recorder.record(about, Reason.WEBHOOK_MISSED, message, warning=True)
+        return True
 
-    async def report_unreadable(self, collection: UnreadableCollection) -> None:
-        """Tell that a collection makes no sense."""
+    async def report_unreadable(self, collection: UnreadableCollection) -> bool:
+        """Tell that a collection makes no sense; False if it has changed meanwhile."""
         wanted = status.unreadable(
             collection.problem,
             generation=collection.generation,
             previous=collection.status,
             now=observed.timestamp(datetime.now(UTC)),
         )
-        if wanted != collection.status:
-            await self._cluster.set_status(collection.key, collection.uid, status.serialized(wanted))
+        if wanted != collection.status and not await self._write(collection, wanted):
+            return False
         metrics.COLLECTIONS.show(collection.key, wanted)
         subject = events.about_collection(collection.key, collection.uid)
         await self._recorder.record(subject, Reason.INVALID, collection.problem, warning=True)
+        return True
+
+    async def _write(self, collection: DataCollection | UnreadableCollection, wanted: Status) -> bool:
+        """Write a status; False if the collection is gone, or has changed meanwhile."""
+        return await self._cluster.set_status(
+            collection.key, collection.uid, status.serialized(wanted), resource_version=collection.resource_version
+        )

@@ -10,9 +10,12 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 
-from ..api import names
+from ..api import lease, names
 from ..api.keys import ObjectKey
+from ..api.lease import Lease
 from ..observe import metrics
+from . import fencing
+from .fencing import Fence
 
 TIMEOUT = 10.0
 """Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
@@ -74,13 +77,26 @@ async def load_configuration() -> None:
 class Cluster:
     """The API server."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, *, fence: Fence | None = None) -> None:
+        """Talk to the API server by a client, which is closed with this.
+
+        Args:
+            client: the connections.
+            fence: what every write has to pass.
+
+        """
         self._client = client
+        self._fence = fence
         # Looking for proxies and passwords in the environment takes two threads' help in each request, a tenth of it.
         client.configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
         # Each watch keeps a connection: with three for each of some dozen namespaces, a hundred connections would be
         # taken, and no request would ever be sent again.
         client.rest_client.maxsize = 0
+        client.configuration.trace_configs = [_TRACE]
+
+    def behind(self, fence: Fence) -> "Cluster":
+        """Return the same API server, to which writes go only while the fence is open."""
+        return Cluster(self._client, fence=fence)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -128,12 +144,25 @@ class Cluster:
         """Read a pod."""
         return await self._get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
 
-    async def set_pod_settings(self, pod: ObjectKey, uid: str, settings: str) -> bool:
-        """Write the settings annotation of exactly this pod; False if it is gone or another of the same name."""
+    async def set_pod_settings(self, pod: ObjectKey, uid: str, settings: str, *, resource_version: str) -> bool:
+        """Write the settings annotation of exactly this pod; False if it is gone or another of the same name.
+
+        Of a pod that is not any more as it was read the present version is read, once. So a request that the API
+        server takes late, from a process that does not lead any more, is never written over newer settings.
+        """
         # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
         metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        return await self._merge(path, {"metadata": metadata})
+        if resource_version:
+            body = {"metadata": {**metadata, "resourceVersion": resource_version}}
+            if await self._merge(path, body):
+                return True
+        present = await self.get_pod(pod)
+        if present is None or present["metadata"]["uid"] != uid:
+            return False
+        return await self._merge(
+            path, {"metadata": {**metadata, "resourceVersion": present["metadata"]["resourceVersion"]}}
+        )
 
     async def get_deployment(self, deployment: ObjectKey) -> dict[str, Any] | None:
         """Read a Deployment."""
@@ -153,10 +182,12 @@ class Cluster:
         path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
         await self._delete(path, {"propagationPolicy": "Foreground"})
 
-    async def set_status(self, collection: ObjectKey, uid: str, status: Mapping[str, Any]) -> bool:
-        """Write a DataCollection's status; False if it is gone."""
+    async def set_status(
+        self, collection: ObjectKey, uid: str, status: Mapping[str, Any], *, resource_version: str
+    ) -> bool:
+        """Write a DataCollection's status; False if it is gone, or has changed meanwhile."""
         path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
-        body = {"metadata": {"uid": uid}, "status": status}
+        body = {"metadata": {"uid": uid, "resourceVersion": resource_version}, "status": status}
         return await self._merge(path, body)
 
     async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
@@ -184,6 +215,35 @@ class Cluster:
         """Delete a Secret that was read before."""
         await self._delete(_secret_path(secret), {"preconditions": {"resourceVersion": resource_version}})
 
+    async def get_lease(self, key: ObjectKey, *, seconds: float) -> Lease | None:
+        """Read a Lease."""
+        try:
+            return lease.lease(await self._call("GET", _lease_path(key), seconds=seconds))
+        except ApiError as error:
+            if error.absent:
+                return None
+            raise
+
+    async def create_lease(self, key: ObjectKey, spec: Mapping[str, Any], *, seconds: float) -> Lease:
+        """Create a Lease; a conflict means that somebody else was faster."""
+        body = {"metadata": {"name": key.name, "namespace": key.namespace}, "spec": spec}
+        path = _lease_path(key).rpartition("/")[0]
+        return lease.lease(await self._call("POST", path, body=body, manage=True, seconds=seconds))
+
+    async def change_lease(
+        self, key: ObjectKey, spec: Mapping[str, Any], *, resource_version: str, seconds: float
+    ) -> Lease:
+        """Change a Lease that was read before; a conflict means that somebody else was faster."""
+        body = {"metadata": {"resourceVersion": resource_version}, "spec": spec}
+        answer = await self._call(
+            "PATCH", _lease_path(key), body=body, content_type=_MERGE, manage=True, seconds=seconds
+        )
+        return lease.lease(answer)
+
+    async def delete_lease(self, key: ObjectKey) -> None:
+        """Delete a Lease; or it is gone already."""
+        await self._delete(_lease_path(key), {})
+
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Post an Event."""
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
@@ -193,9 +253,12 @@ class Cluster:
         """Read a MutatingWebhookConfiguration."""
         return await self._get(f"{_WEBHOOKS}/{name}")
 
-    async def set_webhook_ca(self, name: str, bundle: str) -> None:
-        """Write the caBundle of our webhook, and nothing else of it."""
-        body = {"webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}]}
+    async def set_webhook_ca(self, name: str, bundle: str, *, resource_version: str) -> None:
+        """Write the caBundle of our webhook, which was read before, and nothing else of it."""
+        body = {
+            "metadata": {"resourceVersion": resource_version},
+            "webhooks": [{"name": names.WEBHOOK_ENTRY, "clientConfig": {"caBundle": bundle}}],
+        }
         await self._call("PATCH", f"{_WEBHOOKS}/{name}", body=body, content_type=_STRATEGIC, manage=True)
 
     async def delete_webhook_configuration(self, name: str) -> None:
@@ -243,11 +306,14 @@ class Cluster:
         query = [*query, *([("fieldManager", names.FIELD_MANAGER)] if manage else [])]
         if force:
             query.append(("force", "true"))
-        limits = aiohttp.ClientTimeout(total=seconds)
-        response = await self._send(
-            method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
-        )
-        data = await response.read()
+        # Looked at last of all, as other things may have to be waited for.
+        fenced = contextlib.nullcontext(seconds) if self._fence is None or method == "GET" else self._fence.writing()
+        with fenced as left:
+            limits = aiohttp.ClientTimeout(total=min(seconds, left))
+            response = await self._send(
+                method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
+            )
+            data = await response.read()
         if not 200 <= response.status <= 299:
             raise _refusal(response, _parsed(data))
         return {} if accept == _METADATA else _parsed(data)
@@ -286,11 +352,16 @@ class Cluster:
         return response
 
 
+_TRACE = fencing.trace()
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
 def _secret_path(secret: ObjectKey) -> str:
     return f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}"
+
+
+def _lease_path(key: ObjectKey) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{key.namespace}/leases/{key.name}"
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

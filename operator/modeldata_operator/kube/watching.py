@@ -5,6 +5,7 @@ when a watch is refused for a while, as during a change of roles. Without a webh
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import itertools
@@ -136,10 +137,9 @@ class Store(Generic[R]):
         """Take a record in the place of the one before."""
         key = record.key
         before = self.get(key)
-        if before == record:
-            return
         self._namespaces.setdefault(key.namespace, {})[key.name] = record
-        self._tell(key, before, record)
+        if before != record:
+            self._tell(key, before, record)
 
     def drop(self, key: ObjectKey) -> None:
         """Forget a record, if it is there."""
@@ -168,7 +168,11 @@ class Watch(Generic[R]):
         self._namespace = namespace
         # Where the watch goes on; without it, everything is listed first.
         self._version: str | None = None
-        self._heard_at = time.monotonic()
+        self._heard_at = self._answered_at = time.monotonic()
+        # What is done at the moment, so that it can be broken off; and who waits for a list that begins after that.
+        self._turn = asyncio.timeout(None)
+        self._asked: asyncio.Event | None = None
+        self._owed: asyncio.Event | None = None
         self._delays = delays()
         self._failing_since: float | None = None
         self._complained_at = float("-inf")
@@ -181,26 +185,55 @@ class Watch(Generic[R]):
         """Say for how many seconds nothing sensible came from the API server."""
         return time.monotonic() - self._heard_at
 
+    @property
+    def deaf_for(self) -> float:
+        """Say for how many seconds the API server gave no answer at all, or would not know who asks.
+
+        Any other refusal is its own word, and beginning anew would not change it.
+        """
+        return time.monotonic() - max(self._heard_at, self._answered_at)
+
     async def run(self) -> None:
         """List, watch and begin anew, without end: an API server that is away for an hour must not end the process."""
         while True:
-            delay = 0.0
-            try:
-                if self._version is None:
-                    await self._list()
-                await self._follow()
-            except ApiError as error:
-                if error.status == 410:
-                    self._version = None
-                delay = self._failed(error, retry_after=error.retry_after)
-            except ValueError as error:
-                # Something was said that can't be read, so something may have been missed.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None) as self._turn:
+                    await self._once()
+            if self._turn.expired():
+                # refresh() broke it off. Lists count that begin from now on.
+                self._version, self._owed = None, self._asked
+
+    async def refresh(self) -> None:
+        """List everything anew, whatever is done or waited for at the moment; return when that is known.
+
+        By then nothing is older than this call, though a watch may have been silent for long. One waits at a time.
+        """
+        asked = self._asked = asyncio.Event()
+        if not self._turn.expired():
+            self._turn.reschedule(asyncio.get_running_loop().time())
+        await asked.wait()
+
+    async def _once(self) -> None:
+        """List if need be, and watch until that ends; wait if there was trouble."""
+        delay = 0.0
+        try:
+            if self._version is None:
+                await self._list()
+            await self._follow()
+        except ApiError as error:
+            if error.status == 410:
                 self._version = None
-                delay = self._failed(error)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                delay = self._failed(error)
-            if delay:
-                await asyncio.sleep(delay)
+            delay = self._failed(error, retry_after=error.retry_after)
+            if error.status != 401:
+                self._answered_at = time.monotonic() + delay
+        except ValueError as error:
+            # Something was said that can't be read, so something may have been missed.
+            self._version = None
+            delay = self._failed(error)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            delay = self._failed(error)
+        if delay:
+            await asyncio.sleep(delay)
 
     async def _list(self) -> None:
         """Take everything, page by page, and then drop what is no longer there."""
@@ -229,6 +262,9 @@ class Watch(Generic[R]):
         if not self.synced.is_set():
             logger.info("listed %s: %d", self, number)
         self.synced.set()
+        if self._owed is not None:
+            self._owed.set()
+            self._owed = None
 
     async def _follow(self) -> None:
         """Take changes until the stream ends. A torn line at its end is sent again: the version has not moved."""
@@ -329,6 +365,12 @@ class Watches:
         silent = max(itertools.chain.from_iterable(self._kinds), key=lambda watch: watch.silent_for)
         return str(silent), silent.silent_for
 
+    @property
+    def deaf(self) -> tuple[str, float]:
+        """Name the watch that has had no answer for the longest time, and that time in seconds."""
+        deaf = max(itertools.chain.from_iterable(self._kinds), key=lambda watch: watch.deaf_for)
+        return str(deaf), deaf.deaf_for
+
     def add(self, kind: Kind[R], store: Store[R]) -> None:
         """Watch a kind, from start() on."""
         places = self._namespaces if kind.namespaced else ("",)
@@ -341,6 +383,10 @@ class Watches:
     async def wait(self) -> None:
         """Wait until everything has been listed once."""
         await self._synced.wait()
+
+    async def refresh(self) -> None:
+        """List everything anew; return when that is known. One waits at a time."""
+        await asyncio.gather(*(watch.refresh() for watch in itertools.chain.from_iterable(self._kinds)))
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as running:

@@ -66,6 +66,17 @@ WATCH_SILENCE = prometheus_client.Gauge(
     "For how long the most silent watch has heard nothing sensible from the API server.",
     registry=REGISTRY,
 )
+LEADER = prometheus_client.Gauge(
+    "modeldata_operator_leader",
+    "Whether this controller leads (1), or stands by (0). Of an installation's controllers one leads.",
+    registry=REGISTRY,
+)
+LEADER_TRANSITIONS = prometheus_client.Counter(
+    "modeldata_operator_leader_transitions",
+    "Times that this controller began to lead, or ended: given back when it was told to stop, or lost.",
+    ["to"],
+    registry=REGISTRY,
+)
 ADMISSIONS = prometheus_client.Counter(
     "modeldata_operator_admissions",
     "New pods, by what became of them: injected, refused (they can't carry it), untouched, or failed (ours to mend).",
@@ -128,6 +139,11 @@ class Collections(Collector):
         """Show a deleted collection no more."""
         with self._lock:
             self._found.pop(key, None)
+
+    def clear(self) -> None:
+        """Show nothing: somebody else does."""
+        with self._lock:
+            self._found.clear()
 
     def collect(self) -> Iterable[Metric]:
         """Answer a scrape."""

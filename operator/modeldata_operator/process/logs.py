@@ -32,7 +32,10 @@ def set_up(level: str, *, as_json: bool = False) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLine() if as_json else OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "aiohttp.access"):
+    for chatty in ("kopf.objects", "kopf._core.engines.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Kopf warns at each end that its start was broken off: it lasts as long as the process, see framework.py.
+    for warning in ("kopf.activities", "kopf._core.reactor.running"):
+        logging.getLogger(warning).setLevel(logging.ERROR)
     # What the SDK warns about is told by a condition, in words that a user understands.
     logging.getLogger("azure").setLevel(logging.ERROR)

@@ -33,7 +33,7 @@ on with the SAS that it has read, so this is for those that have yet to begin.""
 
 
 async def retire(config: Configuration) -> None:
-    """Stop injecting, stop the controller, switch every pod off, delete the SAS Secrets.
+    """Stop injecting, stop the controllers, switch every pod off, delete the SAS Secrets.
 
     Raises:
         ApiError: something was refused; what was done before stays done.
@@ -49,7 +49,7 @@ async def retire(config: Configuration) -> None:
         await api.delete_deployment(controller)
         while await api.get_deployment(controller) is not None:  # noqa: ASYNC110 (the API server sets no event)
             await asyncio.sleep(POLL_SECONDS)
-        logger.info("the controller has ended")
+        logger.info("the controllers have ended")
         collections, pods = await _look(api, config)
         if await _switch_off(api, pods):
             await asyncio.sleep(DELIVERY_SECONDS)
@@ -63,6 +63,7 @@ async def retire(config: Configuration) -> None:
                 if not (isinstance(error, ApiError) and error.status == 403):
                     raise error
         await _delete_certificate(api, config)
+        await api.delete_lease(controller)
     finally:
         await api.close()
 

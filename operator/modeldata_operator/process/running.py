@@ -7,17 +7,27 @@ from collections.abc import AsyncIterator
 from kubernetes.aio.client.api_client import ApiClient
 
 from ..configuration import Configuration
-from ..controller.loop import Controller
+from ..controller.replica import Controller
 from ..kube import cluster, namespaces
 from ..webhook.review import Webhook
 from . import framework
+from .health import HealthServer
 
 
 async def run(name: str, config: Configuration) -> None:
-    """Run a process until it is told to stop."""
-    async with _namespaces(config) as (watched, stop):
-        role = Webhook(config, watched) if name == "webhook" else Controller(config, watched)
-        await framework.run(role, name=f"modeldata-operator-{name}", stop=stop, health_port=config.health_port)
+    """Run a process until it is told to stop. A port for probes that is taken ends it with the reason."""
+    health = HealthServer(port=config.health_port)
+    try:
+        await health.start()
+    except OSError as error:
+        raise SystemExit(f"MODELDATA_HEALTH_PORT {config.health_port}: {error}") from None
+    try:
+        async with _namespaces(config) as (watched, stop):
+            role = Webhook(config, watched) if name == "webhook" else Controller(config, watched)
+            health.of(role)
+            await framework.run(role, name=f"modeldata-operator-{name}", stop=stop)
+    finally:
+        await health.close()
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Authority:
-    """Makes and renews certificates. Only the controller does: its replicas are one, the webhook's are several."""
+    """Makes and renews certificates. Only the controller that leads does; those that read them are several."""
 
     def __init__(self, cluster: Cluster, configuration: Configuration) -> None:
         self._cluster = cluster
@@ -36,7 +36,7 @@ class Authority:
                     await self._cluster.apply_secret(wanted)
             except ApiError as error:
                 if error.conflict:
-                    return  # another controller, about to be stopped, was faster: the next look sees its work
+                    return  # another controller, which leads no more, was faster: the next look sees its work
                 raise
             logger.info("webhook certificate renewed host=%s", host)
         await self._trust(present.ca_bundle)
@@ -47,7 +47,9 @@ class Authority:
         for entry in (found or {}).get("webhooks", ()):
             if entry.get("name") == names.WEBHOOK_ENTRY:
                 if entry.get("clientConfig", {}).get("caBundle") != bundle:
-                    await self._cluster.set_webhook_ca(name, bundle)
+                    await self._cluster.set_webhook_ca(
+                        name, bundle, resource_version=(found or {})["metadata"]["resourceVersion"]
+                    )
                     logger.info("webhook configuration trusts the new certificate authority")
                 return
         logger.warning("there is no webhook %s: no pod is injected", name)

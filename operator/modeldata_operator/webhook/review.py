@@ -56,6 +56,7 @@ class Webhook:
             self.review, port=configuration.webhook_port, directory=Path(configuration.certificate_directory)
         )
         self._unfit: certificates.Served | None = None
+        self._listens = False
         self._tasks: list[asyncio.Task[None]] = []
         self._cluster: Cluster
         self._watches: watching.Watches
@@ -69,6 +70,7 @@ class Webhook:
         self._watch()
         await self._fetch_certificate()
         await self._server.start()
+        self._listens = True
         self._tasks.append(asyncio.create_task(self._follow_certificate(), name="certificate"))
 
     def _watch(self) -> None:
@@ -100,12 +102,10 @@ class Webhook:
         await self._cluster.close()
 
     async def sick(self) -> str:
-        """Say why pods would not be answered from a whole inventory; nothing if they would."""
-        if not self._watches.whole:
-            return "not everything has been listed yet"
+        """Say what beginning anew would mend. While it waits for the API server that is nothing."""
         dead = [task.get_name() for task in self._tasks if task.done()]
-        if dead:
-            return f"dead={dead}"
+        if dead or not self._listens:
+            return f"dead={dead}" if dead else ""
         try:
             connection = await asyncio.open_connection("localhost", self._configuration.webhook_port)
         except OSError as error:
@@ -114,6 +114,12 @@ class Webhook:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+        return ""
+
+    async def unready(self) -> str:
+        """Say why pods would not be answered from a whole inventory; nothing if they would."""
+        if not self._listens or not self._watches.whole:
+            return "not everything has been listed yet, or there is no certificate"
         return ""
 
     async def review(self, body: bytes) -> bytes:
