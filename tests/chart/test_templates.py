@@ -93,6 +93,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
         "controller.resources": {"limits": {"memory": "1Gi"}},
         "webhook.resources": {"limits": {"memory": "256Mi"}},
         "webhook.replicas": 3,
+        "controller.replicas": 3,
         "namespaces": ["a", "b"],
         "clusterName": "west",
         "logLevel": "DEBUG",
@@ -120,7 +121,7 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
     assert container(asked, CONTROLLER)["resources"]["limits"] == {"memory": "1Gi"}
     assert container(asked, WEBHOOK)["resources"]["limits"] == {"memory": "256Mi"}
     assert asked["Deployment", WEBHOOK, SYSTEM]["spec"]["replicas"] == 3
-    assert asked["Deployment", CONTROLLER, SYSTEM]["spec"]["replicas"] == 1
+    assert asked["Deployment", CONTROLLER, SYSTEM]["spec"]["replicas"] == 3
 
 
 def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> None:
@@ -206,7 +207,7 @@ def test_cert_manager_can_make_the_certificate(helm: Helm) -> None:
     assert variables(objects, CONTROLLER)["MODELDATA_CERTIFICATES"] == "given"
     # No right on what it does not write.
     assert "modeldata-operator-trust" not in names(objects, "ClusterRole")
-    assert ("Role", CONTROLLER, SYSTEM) not in objects
+    assert all(rule["resources"] == ["leases"] for rule in objects["Role", CONTROLLER, SYSTEM]["rules"])
     issuer = {"name": "company", "kind": "ClusterIssuer"}
     given = helm.objects({"certificates": {"from": "cert-manager", "issuerRef": issuer}})
     assert given["Certificate", WEBHOOK, SYSTEM]["spec"]["issuerRef"] == issuer
@@ -216,7 +217,6 @@ def test_cert_manager_can_make_the_certificate(helm: Helm) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ("webhook.podDisruptionBudget", "PodDisruptionBudget"),
         ("rbac.aggregate", "aggregated ClusterRole"),
         ("networkPolicy.enabled", "NetworkPolicy"),
         ("admissionPolicies.enabled", "ValidatingAdmissionPolicy"),
@@ -233,6 +233,12 @@ def test_what_is_switched_off_is_not_there(helm: Helm, value: str, kind: str) ->
 
     assert there({})
     assert not there({value: False})
+
+
+def test_each_budget_is_switched_off_by_itself(helm: Helm) -> None:
+    for part, name in (("webhook", WEBHOOK), ("controller", CONTROLLER)):
+        left = names(helm.objects({f"{part}.podDisruptionBudget": False}), "PodDisruptionBudget")
+        assert left == {WEBHOOK, CONTROLLER} - {name}
 
 
 def test_the_webhook_reaches_the_api_servers_ports(helm: Helm) -> None:
@@ -302,10 +308,33 @@ def test_where_the_right_on_secrets_is_limited_the_retirement_has_no_more_of_it(
     assert on_secrets("Role", SYSTEM)
 
 
-def test_a_single_replica_of_the_webhook_lets_its_node_be_drained(helm: Helm) -> None:
-    budget = helm.objects({"webhook.replicas": 1})["PodDisruptionBudget", WEBHOOK, SYSTEM]["spec"]
-    assert budget["maxUnavailable"] == 1
-    assert "minAvailable" not in budget
+def test_a_single_replica_lets_its_node_be_drained(helm: Helm) -> None:
+    objects = helm.objects({"webhook.replicas": 1, "controller.replicas": 1})
+    for name in (WEBHOOK, CONTROLLER):
+        budget = objects["PodDisruptionBudget", name, SYSTEM]["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert "minAvailable" not in budget
+
+
+def test_two_controllers_are_on_nodes_of_their_own_and_replaced_one_by_one(helm: Helm) -> None:
+    spec = helm.objects({})["Deployment", CONTROLLER, SYSTEM]["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_lease_is_called_after_the_controller_where_each_may_use_it(helm: Helm) -> None:
+    for values, name in (({}, CONTROLLER), ({"namespaces": ["a"], "fullnameOverride": "mdc"}, "mdc-controller")):
+        objects = helm.objects(values)
+        rules = [rule for rule in objects["Role", name, SYSTEM]["rules"] if rule["resources"] == ["leases"]]
+        assert {tuple(rule["verbs"]): rule.get("resourceNames") for rule in rules} == {
+            ("get", "patch"): [name],
+            ("create",): None,
+        }
 
 
 def test_helm_test_looks_where_models_run(helm: Helm) -> None:

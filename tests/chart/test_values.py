@@ -21,6 +21,7 @@ REFUSED: list[tuple[Manifest, str]] = [
     ({"image.pullPolicy": "Sometimes"}, "pullPolicy"),
     ({"image.digest": "sha256:1"}, "digest"),
     ({"webhook.replicas": 0}, "replicas"),
+    ({"controller.replicas": 0}, "replicas"),
     ({"webhook.namespaceSelector": [{"key": "a"}]}, "operator"),
     ({"controller.sasLifetimeSeconds": 60}, "sasLifetimeSeconds"),
     ({"controller.resyncSeconds": "30s"}, "resyncSeconds"),

@@ -36,6 +36,17 @@
   verbs: [get, create, patch, delete]
 {{- end }}
 
+{{/* In the operator's own namespace: which of its controllers leads. */}}
+{{- define "modeldata.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "modeldata.controller" . }}]
+  verbs: [get, patch]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create] # RBAC can't name what does not exist yet
+{{- end }}
+
 {{- define "modeldata.webhookRules" -}}
 - apiGroups: [modeldata.dev]
   resources: [datacollections]
