@@ -33,7 +33,7 @@ class Proxy:
     """Forwards to an API server over TLS on both sides. Watches are forwarded as they come, so they can be cut.
 
     ``refuse`` and ``stall`` hold until ``heal``; ``cut`` and ``inject`` happen once, to every watch that is open.
-    A piece is a part of the address, as ``/pods``; the empty one is in each.
+    A piece is a part of the address, as ``/pods``; the empty one is in each; with a ``$`` behind it is the whole of it.
     """
 
     def __init__(self, api: server.ApiServer) -> None:
@@ -41,6 +41,8 @@ class Proxy:
         """Method and address of each request, in their order."""
         self.times: list[float] = []
         """When each came (monotonic)."""
+        self.answered: list[str] = []
+        """Those that the API server has answered, in the order of its answers."""
         self.retry_after = ""
         self._api = api
         self._lock = threading.Lock()
@@ -115,6 +117,10 @@ class Proxy:
         """Count the requests with this piece so far."""
         return sum(piece in request for request in self.requests)
 
+    def forwarded(self, piece: str) -> int:
+        """Count the requests with this piece that the API server has answered so far."""
+        return sum(piece in request for request in self.answered)
+
     def note(self, request: str) -> None:
         with self._lock:
             self.requests.append(request)
@@ -122,7 +128,7 @@ class Proxy:
 
     def answer_to(self, address: str) -> int | bytes | None:
         with self._lock:
-            return next((answer for piece, answer in self._refused.items() if piece in address), None)
+            return next((answer for piece, answer in self._refused.items() if piece in f"{address}$"), None)
 
     def wait_while_stalled(self, address: str) -> None:
         with self._lock:
@@ -175,6 +181,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_FORWARDED}
             connection.request(self.command, self.path, body or None, headers)
             response = connection.getresponse()
+            self.proxy.answered.append(f"{self.command} {self.path}")
             if watch and response.status == 200:
                 self._stream(response)
             else:
