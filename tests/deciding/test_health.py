@@ -9,7 +9,9 @@ from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.configuration import Configuration
 from modeldata_operator.controller import loop, replica
 from modeldata_operator.controller.election import Election
+from modeldata_operator.known.inventory import Inventory
 from modeldata_operator.kube import watching
+from modeldata_operator.kube.watching import Store
 
 CONFIGURATION = Configuration("modeldata-system")
 AFTER = CONFIGURATION.sick_after
@@ -40,7 +42,10 @@ async def running(clock):
 
 @pytest.fixture
 async def working():
-    made = loop.Loop(None, CONFIGURATION, known=None, inventory=None, pods=None, grants=None)
+    inventory = Inventory(
+        collections=Store(), deployments=Store(), namespaces=Store(), operator_namespace="modeldata-system"
+    )
+    made = loop.Loop(None, CONFIGURATION, known=None, inventory=inventory, pods=None, grants=None)
     made._tasks = [asyncio.create_task(asyncio.Event().wait(), name="worker")]
     yield made
     made._tasks[0].cancel()
