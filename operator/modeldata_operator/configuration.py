@@ -78,6 +78,10 @@ class Configuration:
     """MODELDATA_SICK_AFTER, seconds that one reconcile may take (thousands of pods take seconds), or a watch may be
     without an answer of an API server that answers others, before /healthz fails: beginning anew may help."""
 
+    restarts_at_once: int = 3
+    """MODELDATA_RESTARTS_AT_ONCE: how many workloads may be restarted, or have an evicted pod replaced, at a time over
+    all collections. 0: none is, as if each collection's rollout were Manual."""
+
     webhook_port: int = 10250
     """MODELDATA_WEBHOOK_PORT."""
 
@@ -160,6 +164,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         allowed_hosts=_allowed_hosts(environment),
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
         sick_after=_number(environment, "MODELDATA_SICK_AFTER", 300, least=1),
+        restarts_at_once=int(_number(environment, "MODELDATA_RESTARTS_AT_ONCE", 3, least=0)),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 10250, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
         metrics_port=int(_number(environment, "MODELDATA_METRICS_PORT", 8081, least=1)),

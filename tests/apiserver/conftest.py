@@ -107,6 +107,8 @@ def operators() -> typing.Iterator[Start]:
                     "MODELDATA_RESYNC": "2",
                     # The storage of the tests. Without it the operator dials nothing that a DataCollection names here.
                     "MODELDATA_ALLOWED_HOSTS": "127.0.0.1:*",
+                    # Tests share an operator, and what one has restarted and left unfinished must not hold up the next.
+                    "MODELDATA_RESTARTS_AT_ONCE": "1000",
                     **environment,
                 },
                 stdout=file,

@@ -10,13 +10,16 @@ import typing
 import pytest
 
 from ..conftest import poll
-from . import installation, server
+from . import argo, installation, server
 from .installation import APPLY, CONTROLLER, JSON_PATCH, WEBHOOK
 from .server import ApiServer, Refused
 
 MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
 POD = "/api/v1/namespaces/models/pods/scoring"
 DEPLOYMENT = "/apis/apps/v1/namespaces/models/deployments/scoring"
+STATEFUL_SET = "/apis/apps/v1/namespaces/models/statefulsets/scoring"
+DAEMON_SET = "/apis/apps/v1/namespaces/models/daemonsets/scoring"
+ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/models/rollouts/scoring"
 SECRETS = "/api/v1/namespaces/models/secrets"
 OWN_SECRETS = f"/api/v1/namespaces/{server.NAMESPACE}/secrets"
 COLLECTIONS = "/apis/modeldata.dev/v1alpha1/namespaces/models/datacollections"
@@ -31,6 +34,8 @@ class Try(typing.NamedTuple):
     path: str
     body: typing.Any = None
     content_type: str = "application/json"
+    really: bool = False
+    """Not only as a dry run, which is how all others are tried."""
 
 
 def secret(name: str, labels: typing.Mapping[str, str], **changes: typing.Any) -> dict[str, typing.Any]:
@@ -58,6 +63,16 @@ SETTINGS = {"modeldata.dev/settings": "{}"}
 RESTARTED = {"modeldata.dev/restarted-for": "models/churn/1"}
 TEAM = {"op": "replace", "path": "/metadata/annotations/team", "value": "other"}
 IMAGE = {"spec": {"containers": [{"name": "scoring", "image": "other"}]}}
+RESTART_AT = {"restartAt": "2026-11-20T12:00:00Z"}
+EVICTION = Try("a pod evicted", "POST", f"{POD}/eviction", applied("policy/v1", "Eviction", "scoring"))
+
+
+def generated() -> dict[str, typing.Any]:
+    """A pod that the API server names, so that it can be made again and again."""
+    body = installation.pod("", app="new")
+    body["metadata"] |= {"generateName": "new-", "name": None}
+    return body
+
 
 REFUSED = {
     "modeldata-operator-pods": [
@@ -84,10 +99,10 @@ REFUSED = {
         ),
         Try("a pod deleted", "DELETE", POD),
         Try("all pods deleted", "DELETE", "/api/v1/namespaces/models/pods"),
-        Try("a pod evicted", "POST", f"{POD}/eviction", applied("policy/v1", "Eviction", "scoring")),
-        Try("a pod made", "POST", "/api/v1/namespaces/models/pods", installation.pod("new", app="new")),
+        Try("a pod made", "POST", "/api/v1/namespaces/models/pods", generated(), really=True),
+        Try("a pod bound", "POST", f"{POD}/binding", applied("v1", "Binding", "scoring", target={"name": "node"})),
     ],
-    "modeldata-operator-deployments": [
+    "modeldata-operator-workloads": [
         patch("replicas", DEPLOYMENT, {"spec": {"replicas": 0}}),
         patch("replicas, by scaling", f"{DEPLOYMENT}/scale", {"spec": {"replicas": 0}}),
         patch("a pause", DEPLOYMENT, {"spec": {"paused": True}}),
@@ -113,6 +128,31 @@ REFUSED = {
             "/apis/apps/v1/namespaces/models/deployments",
             installation.deployment("new", app="new"),
         ),
+        patch("a StatefulSet's replicas", STATEFUL_SET, {"spec": {"replicas": 0}}),
+        patch("a StatefulSet's replicas, by scaling", f"{STATEFUL_SET}/scale", {"spec": {"replicas": 0}}),
+        patch("a StatefulSet's image", STATEFUL_SET, {"spec": {"template": IMAGE}}, STRATEGIC),
+        patch(
+            "a StatefulSet's strategy",
+            STATEFUL_SET,
+            {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}},
+        ),
+        patch("a StatefulSet's annotation", STATEFUL_SET, annotated(**RESTARTED)),
+        Try("a StatefulSet deleted", "DELETE", STATEFUL_SET),
+        patch("a DaemonSet's image", DAEMON_SET, {"spec": {"template": IMAGE}}, STRATEGIC),
+        patch("a DaemonSet's annotation", DAEMON_SET, annotated(new="")),
+        patch("a DaemonSet's annotation taken away", DAEMON_SET, annotated(team=None)),
+        patch("a DaemonSet's template's annotation", DAEMON_SET, template(annotations={"new": "", **RESTARTED})),
+        Try("a DaemonSet deleted", "DELETE", DAEMON_SET),
+    ],
+    "modeldata-operator-rollouts": [
+        patch("a Rollout's replicas", ROLLOUT, {"spec": {"replicas": 0}}),
+        patch("a Rollout's image", ROLLOUT, {"spec": {"template": IMAGE, **RESTART_AT}}),
+        patch("a Rollout's template's annotation", ROLLOUT, template(annotations=RESTARTED)),
+        patch("a Rollout's steps", ROLLOUT, {"spec": {"strategy": {"canary": {"steps": []}}}}),
+        patch("a Rollout's annotation", ROLLOUT, annotated(new="", **RESTARTED)),
+        patch("a Rollout's label", ROLLOUT, {"metadata": {"labels": {"new": ""}}}),
+        patch("a Rollout's promotion", f"{ROLLOUT}/status", {"status": {"promoteFull": True}}),
+        Try("a Rollout deleted", "DELETE", ROLLOUT),
     ],
     "modeldata-operator-secrets": [
         Try("a Secret without our label", "POST", SECRETS, secret("modeldata-churn", {})),
@@ -152,6 +192,11 @@ ACCEPTED = [
     patch("settings", POD, annotated(**SETTINGS)),
     patch("settings, applied", POD, applied("v1", "Pod", "scoring", **annotated(**SETTINGS)), APPLY),
     patch("settings of a pod without annotations", f"{POD}-bare", annotated(**SETTINGS)),
+    Try("a pod that is only asked for", "POST", "/api/v1/namespaces/models/pods", generated()),
+    EVICTION,
+    patch("a StatefulSet's restart", STATEFUL_SET, template(annotations=RESTARTED)),
+    patch("a DaemonSet's restart", DAEMON_SET, template(annotations=RESTARTED)),
+    patch("a Rollout's restart", ROLLOUT, {"spec": RESTART_AT, **annotated(**RESTARTED)}),
     patch("a restart", DEPLOYMENT, template(annotations=RESTARTED)),
     patch("a restart of a template without annotations", f"{DEPLOYMENT}-bare", template(annotations=RESTARTED)),
     Try("a SAS", "POST", SECRETS, secret("modeldata-churn", CHURN)),
@@ -192,6 +237,10 @@ def installed() -> typing.Iterator[ApiServer]:
         bare = installation.deployment("scoring-bare", app="bare")
         del bare["spec"]["template"]["metadata"]["annotations"]
         api.create(deployments, bare)
+        for path, kind in ((STATEFUL_SET, "StatefulSet"), (DAEMON_SET, "DaemonSet")):
+            api.create(path.rpartition("/")[0], workload(kind))
+        argo.install(api)
+        api.create(ROLLOUT.rpartition("/")[0], workload("Rollout"))
         api.create(SECRETS, secret("account", {}))
         api.create(SECRETS, secret("modeldata-held", {**CHURN, "modeldata.dev/data-collection": "held"}))
         api.create(COLLECTIONS, installation.collection("churn"))
@@ -209,9 +258,25 @@ def tokens(installed: ApiServer) -> dict[str, str]:
     return {account: installation.token(installed, account) for account in (CONTROLLER, WEBHOOK)}
 
 
+def workload(kind: str) -> dict[str, typing.Any]:
+    """A workload of another kind, as the Deployment is."""
+    body = installation.deployment("scoring", app=kind.lower())
+    body["metadata"]["annotations"] = {"team": "risk"}
+    if kind == "StatefulSet":
+        body["spec"]["serviceName"] = "scoring"
+    if kind == "DaemonSet":
+        del body["spec"]["replicas"]
+    if kind == "Rollout":
+        body |= {"apiVersion": "argoproj.io/v1alpha1", "kind": kind}
+        body["spec"]["strategy"] = {"canary": {"steps": [{"setWeight": 20}]}}
+    return body
+
+
 def send(api: ApiServer, attempt: Try, token: str) -> None:
     """Try something without lasting effect."""
-    query = "?dryRun=All" + ("&fieldManager=test&force=true" if attempt.content_type == APPLY else "")
+    query = ("?" if attempt.really else "?dryRun=All") + (
+        "&fieldManager=test&force=true" if attempt.content_type == APPLY else ""
+    )
     headers = {"Accept": "application/json"}
     api.request(
         attempt.method,
@@ -250,6 +315,13 @@ def test_nobody_else_is_refused_anything(installed: ApiServer, policy: str, atte
 @pytest.mark.parametrize("attempt", ACCEPTED, ids=[attempt.what for attempt in ACCEPTED])
 def test_what_is_the_operators_is_accepted(installed: ApiServer, tokens: dict[str, str], attempt: Try) -> None:
     assert not refusal(installed, attempt, tokens[CONTROLLER])
+
+
+def test_the_webhooks_account_may_neither_ask_for_pods_nor_evict_them(
+    installed: ApiServer, tokens: dict[str, str]
+) -> None:
+    for attempt in (EVICTION, Try("asked for", "POST", POD.rpartition("/")[0], generated())):
+        assert "ValidatingAdmissionPolicy 'modeldata-operator-pods'" in refusal(installed, attempt, tokens[WEBHOOK])
 
 
 def test_a_pod_is_not_entered_under_the_operators_accounts(installed: ApiServer, tokens: dict[str, str]) -> None:

@@ -37,6 +37,10 @@ RESOURCES = (
     "apps/deployments/scale",
     "apps/replicasets",
     "apps/statefulsets",
+    "apps/statefulsets/scale",
+    "apps/daemonsets",
+    "argoproj.io/rollouts",
+    "argoproj.io/rollouts/status",
     "batch/jobs",
     "modeldata.dev/datacollections",
     "modeldata.dev/datacollections/status",
@@ -60,9 +64,13 @@ GRANTS = {("list", "modeldata.dev/storagegrants"), ("watch", "modeldata.dev/stor
 SECRETS = {(verb, "/secrets") for verb in ("get", "create", "patch", "delete")}
 PODS = {(verb, "/pods") for verb in ("list", "watch")}
 REPORTS = {("patch", "modeldata.dev/datacollections/status"), ("create", "/events")}
-CHANGES = {(verb, resource) for verb in ("get", "patch") for resource in ("/pods", "apps/deployments")}
 LEASES = {(verb, "coordination.k8s.io/leases") for verb in ("get", "create", "patch")}
-WORK = WATCHED | SECRETS | PODS | REPORTS | CHANGES
+OTHERS = ("apps/statefulsets", "apps/daemonsets", "argoproj.io/rollouts")
+KNOWN = {(verb, resource) for verb in ("list", "watch") for resource in OTHERS}
+RESTARTS = {(verb, resource) for verb in ("get", "patch") for resource in ("apps/deployments", *OTHERS)}
+RESTARTS |= {("create", "/pods"), ("create", "/pods/eviction")}
+CHANGES = {(verb, "/pods") for verb in ("get", "patch")}
+WORK = WATCHED | SECRETS | PODS | REPORTS | CHANGES | KNOWN | RESTARTS
 
 
 @pytest.fixture

@@ -64,7 +64,10 @@ def test_manual_restarts_nothing_and_says_the_command(actors: Actors, eventually
     actors.deployment("a")
     actors.collection(rollout="Manual")
     eventually(lambda: actors.told("a")[0] == "RestartNeeded")
-    assert actors.condition("Stalled") == ("True", "RestartNeeded")
+    assert actors.condition("PodsInjected") == ("False", "RestartNeeded")
+    # That a person does it is what was asked for.
+    eventually(lambda: actors.condition("Ready") == ("True", "RestartNeeded"))
+    assert (actors.condition("Stalled")[0], actors.condition("Reconciling")[0]) == ("False", "False")
     eventually(lambda: "RestartNeeded" in actors.events("Deployment", "a"))
     assert actors.mark("a") is None
     command = actors.told("a")[1].partition("kubectl ")[2]
@@ -113,7 +116,7 @@ def test_nothing_is_restarted_while_the_webhook_is_away(actors: Actors, eventual
     eventually(lambda: actors.mark("a"))
 
 
-def test_pods_made_while_the_webhook_did_not_answer_are_found_and_told(
+def test_a_pod_made_while_the_webhook_did_not_answer_is_told_and_evicted_each_time(
     actors: Actors, operated: Operated, eventually: Eventually
 ) -> None:
     actors.deployment("a")
@@ -123,26 +126,43 @@ def test_pods_made_while_the_webhook_did_not_answer_are_found_and_told(
     eventually(lambda: actors.condition("PodsInjected") == ("True", "AllInjected"))
     (sibling,) = actors.pods("a")
 
-    labels = {name: value for name, value in sibling["metadata"]["labels"].items() if "modeldata" not in name}
-    metadata = {"name": "late", "labels": labels, "ownerReferences": sibling["metadata"]["ownerReferences"]}
+    mark = actors.mark("a")
+
     # What is hardly younger than its sibling may be from before the webhook knew the collection.
     eventually(lambda: age(sibling) > verification.WEBHOOK_GRACE + 1)
-    lead_to_webhook(actors.api, free_ports(1)[0])
-    try:
-        eventually(lambda: actors.start(metadata) == "")
-    finally:
-        lead_to_webhook(actors.api, operated.webhook.webhook_port)
-    assert actors.enabled("a") == {True, None}
-    eventually(
-        lambda: (
-            "1 of the 2 pods of Deployment a were not injected"
-            in actors.events("Deployment", "a").get("WebhookMissed", "")
-        )
-    )
-    assert actors.said("Deployment", "a").count("WebhookMissed") == 1
-    # It was restarted for this injection once, so this is for a person; the rest goes on being collected.
-    assert actors.told("a")[0] == "WebhookMissed"
-    assert actors.status()["pods"]["injected"] == 1
+    for number in ("first", "second"):
+        late = like(sibling, f"late-{number}")
+        lead_to_webhook(actors.api, free_ports(1)[0])
+        try:
+            eventually(lambda late=late: actors.start(late) == "")
+            # Nobody is evicted for a pod that would not be injected either.
+            eventually(lambda: actors.told("a")[0] == "WebhookUnreachable")
+            assert "a firewall" in actors.told("a")[1]
+            assert actors.enabled("a") == {True, None}
+        finally:
+            lead_to_webhook(actors.api, operated.webhook.webhook_port)
+        eventually(lambda: "1 of 2 pods were not injected" in actors.events("Deployment", "a").get("WebhookMissed", ""))
+        eventually(lambda late=late: late["name"] not in names(actors))
+        eventually(lambda: actors.told("a")[0] == "ReplacingPods")
+        # As its ReplicaSet makes another in its place.
+        eventually(lambda number=number: actors.start(like(sibling, f"next-{number}")) == "churn")
+        eventually(lambda: actors.condition("PodsInjected") == ("True", "AllInjected"))
+        actors.delete_pod(f"next-{number}")
+    # Its sibling and its template were left alone.
+    assert sibling["metadata"]["name"] in names(actors)
+    assert actors.mark("a") == mark
+    assert actors.said("Deployment", "a").count("PodEvicted") == 2
+
+
+def like(pod: Manifest, name: str) -> Manifest:
+    """The metadata of another pod of the same ReplicaSet, before the webhook sees it."""
+    labels = {key: value for key, value in pod["metadata"]["labels"].items() if "modeldata" not in key}
+    return {"name": name, "labels": labels, "ownerReferences": pod["metadata"]["ownerReferences"]}
+
+
+def names(actors: Actors) -> set[str]:
+    """The pods that are there and not being deleted."""
+    return {pod["metadata"]["name"] for pod in actors.pods() if "deletionTimestamp" not in pod["metadata"]}
 
 
 def test_pods_that_stay_uninjected_after_a_restart_are_reported_and_not_restarted_again(

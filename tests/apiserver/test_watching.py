@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from kubernetes.aio import config
 
+from modeldata_operator.api import restartables
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.workloads import Pod
 from modeldata_operator.kube import watching
@@ -331,3 +332,38 @@ _COLLECTION = {
         },
     },
 }
+
+
+async def test_a_kind_that_is_not_there_or_must_not_be_listed_keeps_nobody_waiting(
+    api: ApiServer, proxy: proxies.Proxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ABSENT_SECONDS", 0.1)
+    cluster = Cluster(await config.new_client_from_config(str(proxy.kubeconfig)))
+    sets: watching.Store[restartables.Restartable] = watching.Store()
+    arrived = asyncio.Event()
+    sets.subscribe(lambda *_: arrived.set())
+    proxy.refuse(403, "/statefulsets")
+    watches = [
+        watching.Watch(cluster, watching.OTHERS[restartables.ROLLOUT], watching.Store(), namespace=namespace),
+        watching.Watch(cluster, watching.OTHERS[restartables.STATEFUL_SET], sets, namespace=namespace),
+    ]
+    tasks = [asyncio.create_task(watch.run()) for watch in watches]
+    try:
+        for watch in watches:
+            await asyncio.wait_for(watch.synced.wait(), 60)
+        labels = {"app": "a"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+        spec = {"serviceName": "a", "selector": {"matchLabels": labels}, "template": template}
+        body = {"metadata": {"name": "a"}, "spec": spec}
+        await asyncio.to_thread(api.create, f"/apis/apps/v1/namespaces/{namespace}/statefulsets", body)
+        assert len(sets) == 0
+        # Once the right is there, what there is is known, without a new start.
+        proxy.heal()
+        await asyncio.wait_for(arrived.wait(), 60)
+        assert len(sets) == 1
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await cluster.close()

@@ -54,6 +54,7 @@ VALUES: dict[str, typing.Any] = {
     "webhook.resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
     "controller.sasLifetimeSeconds": 3600,
     "controller.resyncSeconds": 10,
+    "controller.restartsAtOnce": 0,
     "controller.podLabels": {"azure.workload.identity/use": "true"},
     "webhook.podLabels": {"a": "b"},
     **{f"{part}.{name}": value for part in ("webhook", "controller") for name, value in OF_A_PART.items()},

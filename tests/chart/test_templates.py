@@ -124,6 +124,21 @@ def test_the_processes_are_told_what_the_values_say(helm: Helm) -> None:
     assert asked["Deployment", CONTROLLER, SYSTEM]["spec"]["replicas"] == 3
 
 
+def test_where_nothing_is_restarted_there_is_no_right_to(helm: Helm) -> None:
+    usual, none = helm.objects(), helm.objects({"controller.restartsAtOnce": 0})
+    assert variables(usual, CONTROLLER)["MODELDATA_RESTARTS_AT_ONCE"] == "3"
+    assert variables(none, CONTROLLER)["MODELDATA_RESTARTS_AT_ONCE"] == "0"
+
+    def changes(objects: dict[Key, Manifest]) -> set[tuple[str, str]]:
+        rules = objects["ClusterRole", CONTROLLER, ""]["rules"]
+        made = {(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"]}
+        return {(verb, resource) for verb, resource in made if verb not in ("get", "list", "watch")}
+
+    assert ("create", "pods") in changes(usual)
+    assert ("create", "pods/eviction") in changes(usual)
+    assert changes(none) == {("patch", "pods"), ("patch", "datacollections/status"), ("create", "events")}
+
+
 def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> None:
     annotations = {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"}
     objects = helm.objects({"controller.serviceAccount.annotations": annotations})

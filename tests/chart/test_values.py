@@ -25,6 +25,7 @@ REFUSED: list[tuple[Manifest, str]] = [
     ({"webhook.namespaceSelector": [{"key": "a"}]}, "operator"),
     ({"controller.sasLifetimeSeconds": 60}, "sasLifetimeSeconds"),
     ({"controller.resyncSeconds": "30s"}, "resyncSeconds"),
+    ({"controller.restartsAtOnce": -1}, "restartsAtOnce"),
     ({"storage.allowedHosts": ["https://store.example"]}, "allowedHosts"),
     ({"storage.allowedHosts": ["*.example"]}, "allowedHosts"),
     ({"storage.identity": "Node"}, "identity"),

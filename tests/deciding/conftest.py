@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from modeldata_operator.api import resources, workloads
+from modeldata_operator.api import resources, restartables, workloads
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.observe import metrics
 
@@ -94,8 +94,8 @@ class Builder:
     def pod(self, **changes: typing.Any) -> workloads.Pod:
         return workloads.pod(self.pod_manifest(**changes))
 
-    def deployment(self, **changes: typing.Any) -> workloads.Deployment:
-        return workloads.deployment(merged(DEPLOYMENT, changes))
+    def deployment(self, **changes: typing.Any) -> restartables.Deployment:
+        return restartables.deployment(merged(DEPLOYMENT, changes))
 
 
 @pytest.fixture

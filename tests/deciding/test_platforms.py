@@ -57,7 +57,8 @@ def summary(build, *pods):
     collection = build.collection()
     served = [Matched(pod, None, choose(pod, None, Collections.of([collection]))) for pod in pods]
     found = verification.compare(collection, served, credential=CredentialStatus())
-    verdicts = rollout.decide(collection, found.states, elsewhere=(), credentials_ready=True, webhook_ready=True)
+    given = rollout.Circumstances(credentials_ready=True, webhook_ready=True, now=0.0)
+    verdicts = rollout.decide(collection, found.states, elsewhere=(), given=given)
     observed = status.Observation(
         generation=1,
         enabled=True,

@@ -4,74 +4,14 @@ import pytest
 
 from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import rollout, verification
-from modeldata_operator.decide.selection import Collections, Matched, choose
+from modeldata_operator.decide import verification
 
-COMPLETE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
-UNDER_WAY = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}
-OVERDUE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-WAITING = {"containerStatuses": [{"name": "scoring", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}
+from .stage import OVERDUE, UNDER_WAY, WAITING, Stage
 
 
 @pytest.fixture
 def stage(build):
     return Stage(build)
-
-
-class Stage:
-    """Deployments with a pod or two each, and what is decided about them."""
-
-    def __init__(self, build):
-        self.build = build
-        self.pods = []
-        self.collection = build.collection()
-        plan = verification.injection.plan(self.collection, build.pod())
-        self.hash = plan.hash
-        self.mark = f"models/churn/{plan.hash}"
-
-    def deployment(self, name="scoring", *, mark=None, revision=None, **changes):
-        """A Deployment whose rollout is over."""
-        metadata = {"name": name, "uid": f"uid-{name}", **changes.pop("metadata", {})}
-        if revision is not None:
-            metadata["annotations"] = {"deployment.kubernetes.io/revision": str(revision)}
-        status = {"availableReplicas": 2, "conditions": [COMPLETE], **changes.pop("status", {})}
-        spec = changes.pop("spec", {})
-        if mark is not None:
-            spec = {**spec, "template": {"metadata": {"annotations": {"modeldata.dev/restarted-for": mark}}}}
-        return self.build.deployment(metadata=metadata, spec=spec, status=status)
-
-    def add(self, deployment=None, *, injected=False, mark=None, owner=None, **changes):
-        """Add a pod."""
-        number = len(self.pods)
-        name = f"{deployment.key.name if deployment else 'alone'}-5c6f-{number}"
-        metadata = {"name": name, "uid": f"uid-{number}", **changes.pop("metadata", {})}
-        metadata["annotations"] = {"modeldata.dev/restarted-for": mark} if mark else {}
-        metadata["ownerReferences"] = [owner] if owner else []
-        if deployment:
-            owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "u", "controller": True}
-            metadata["ownerReferences"] = [{**owner, "name": f"{deployment.key.name}-5c6f"}]
-        manifest = self.build.pod_manifest(metadata=metadata, **changes)
-        if injected:
-            plan = verification.injection.plan(self.collection, verification.workloads.pod(manifest))
-            verification.injection.inject(manifest, plan, "{}")
-        pod = verification.workloads.pod(manifest)
-        self.pods.append(Matched(pod, deployment, choose(pod, deployment, Collections.of([self.collection]))))
-
-    def decide(self, *, elsewhere=(), credentials_ready=True, webhook_ready=True, **collection):
-        decided_for = self.build.collection(**collection) if collection else self.collection
-        compared = verification.compare(decided_for, self.pods, credential=CredentialStatus())
-        verdicts = rollout.decide(
-            decided_for,
-            compared.states,
-            elsewhere=elsewhere,
-            credentials_ready=credentials_ready,
-            webhook_ready=webhook_ready,
-        )
-        return {verdict.workload.key.name: verdict for verdict in verdicts}
-
-    def only(self, **arguments):
-        (verdict,) = self.decide(**arguments).values()
-        return verdict
 
 
 def test_an_uninjected_deployment_is_restarted(stage):
@@ -304,8 +244,9 @@ def test_pods_that_the_webhook_missed_are_told_apart_from_those_that_were_there_
     stage.add(deployment, metadata={"creationTimestamp": "2026-11-20T11:00:00Z"})
     stage.add(deployment, metadata={"creationTimestamp": "2026-11-20T13:00:00Z"})
     verdict = stage.only()
-    assert verdict.reason is Reason.WEBHOOK_MISSED
+    assert (verdict.reason, verdict.mark) == (Reason.WAITING_FOR_RESTART, None)
     assert "1 of the 3 pods" in verdict.message
+    assert verdict.evict.key.name == "scoring-5c6f-2"
 
 
 def test_a_pod_younger_than_the_unchanged_collection_that_selects_it_was_missed(stage):

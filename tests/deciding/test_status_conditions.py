@@ -7,8 +7,8 @@ import yaml
 from modeldata_operator.api import resources
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.observed import CredentialStatus, PodCounts, Status
+from modeldata_operator.api.owners import Owner, Workload
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.api.workloads import Owner, Workload
 from modeldata_operator.decide import status
 from modeldata_operator.decide.status import Finding, Observation
 from modeldata_operator.decide.verification import Verdict
@@ -150,6 +150,32 @@ def test_uninjected_pods_of_a_collection_that_is_off_are_nobodys_trouble():
     assert found["PodsInjected"] == ("False", "SwitchedOff")
     assert found["Ready"] == ("True", "SwitchedOff")
     assert found["Stalled"][0] == "False"
+
+
+def test_what_a_person_restarts_by_choice_is_no_fault():
+    verdict = about(Reason.RESTART_NEEDED, "kubectl rollout restart")
+    found = summary(observe(by_choice=True, pods=PodCounts(3, 1, 1), verdicts=[verdict]))
+    # The spec asks for no more than to say so: kubectl wait --for=condition=Ready ends.
+    assert found["Ready"] == ("True", "RestartNeeded")
+    assert found["PodsInjected"] == ("False", "RestartNeeded")
+    assert (found["Stalled"][0], found["Reconciling"][0]) == ("False", "False")
+
+
+def test_what_only_a_person_can_restart_is_one_where_the_operator_was_to():
+    verdict = about(Reason.RESTART_NEEDED, "kubectl delete job")
+    assert summary(observe(pods=PodCounts(1, 0, 0), verdicts=[verdict]))["Stalled"] == ("True", "RestartNeeded")
+
+
+def test_a_choice_hides_no_fault():
+    verdicts = [about(Reason.RESTART_NEEDED, "restart"), about(Reason.CONTAINER_NOT_FOUND, "none", name="b")]
+    found = summary(observe(by_choice=True, pods=PodCounts(2, 0, 0), verdicts=verdicts))
+    assert found["Stalled"] == ("True", "ContainerNotFound")
+
+
+def test_a_webhook_that_is_not_reached_waits_for_a_person_and_a_budget_that_gives_way_does_not():
+    for reason, stalled in ((Reason.WEBHOOK_UNREACHABLE, "True"), (Reason.EVICTION_WAITS, "False")):
+        found = summary(observe(pods=PodCounts(2, 0, 0), verdicts=[about(reason, "so")]))
+        assert (found["Ready"], found["Stalled"][0]) == (("False", reason.value), stalled)
 
 
 def test_what_stalls_is_not_reconciling():

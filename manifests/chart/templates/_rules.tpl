@@ -9,10 +9,28 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch] # get: the settings of a pod that is switched off. patch: its settings annotation
+{{- if .Values.controller.restartsAtOnce }}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [create] # of dry runs only, as the policy on pods says: would a restarted pod be injected?
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create] # of a pod that the webhook missed, one at a time
 - apiGroups: [apps]
-  resources: [deployments]
+  resources: [deployments, statefulsets, daemonsets]
   # get: as it is just before it is restarted. patch: the one annotation of its template that restarts it.
   verbs: [get, list, watch, patch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [get, list, watch, patch] # as above; patch: spec.restartAt
+{{- else }}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list, watch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [list, watch]
+{{- end }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

@@ -14,6 +14,11 @@ APP_VERSION_LABEL = "app.kubernetes.io/version"
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 ROLLOUT_HASH_LABEL = "rollouts-pod-template-hash"  # of argoproj.io
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+TEMPLATE_GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
+REVISION_HASH_LABEL = "controller-revision-hash"
+POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
+POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
+TEMPLATE_GENERATION_LABEL = "pod-template-generation"
 
 # What a user writes.
 COLLECT_ANNOTATION = "collect_model_data"

@@ -1,18 +1,18 @@
-"""Pods and Deployments as slim records: only what is decided on, so that thousands of them cost little memory."""
+"""Pods as slim records: only what is decided on, so that thousands of them cost little memory."""
 
 import hashlib
 import json
-import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from . import bounds, names, obstacles, platforms, pod_token, quantities, selectors
+from . import bounds, names, obstacles, owners, platforms, pod_token, quantities
 from .keys import ObjectKey
 from .obstacles import Obstacle
-from .selectors import LabelSelector
+from .owners import Owner, RestartMark, Workload, WorkloadName
+from .restartables import DAEMON_SET, DEPLOYMENT, ROLLOUT, STATEFUL_SET, Restartable
 
 # What a selection or a document needs of a pod's annotations; everything else is dropped at the border.
 POD_ANNOTATIONS = (
@@ -33,63 +33,11 @@ TROUBLE = (
     "RunContainerError",
 )
 
-ROLLED_OUT = "NewReplicaSetAvailable"
-"""Why a Deployment is Progressing, once its rollout is over and all its pods were available."""
-
 LONGEST_SETTINGS = 16 * 1024
 """Of the settings that a pod carries; what the operator writes is a quarter of it at most."""
 
-# As the API server takes them; the kinds of what it does not know itself too.
-_OWNER = {
-    "apiVersion": re.compile(r"[-A-Za-z0-9./]{0,317}"),
-    "kind": re.compile(r"[A-Za-z0-9]{0,63}"),
-    "name": re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
-    "uid": re.compile(r"[-A-Za-z0-9]{0,63}"),
-}
-
 # What names a ReplicaSet's pods, and the kind that owns such ReplicaSets.
-_TEMPLATE_HASHES = ((names.TEMPLATE_HASH_LABEL, "Deployment"), (names.ROLLOUT_HASH_LABEL, "Rollout"))
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The controller of a pod, or of a Deployment."""
-
-    api_version: str
-    kind: str
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a person calls a pod's workload and would restart, and the object of it whose uid is known, for Events."""
-
-    kind: str
-    key: ObjectKey
-    subject: Owner
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.key.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class RestartMark:
-    """What a Deployment's template carries once it was restarted: for which injection, and which revision that made.
-
-    A later revision is someone else's template; what becomes of its pods is not the restart's doing.
-    """
-
-    collection: ObjectKey
-    hash: str
-    revision: int | None
-
-    def __str__(self) -> str:
-        return f"{self.collection}/{self.hash}" + (f"/{self.revision}" if self.revision is not None else "")
-
-    def same_reason(self, collection: ObjectKey, injection_hash: str) -> bool:
-        """Tell whether this restart was for that injection."""
-        return (self.collection, self.hash) == (collection, injection_hash)
+_TEMPLATE_HASHES = ((names.TEMPLATE_HASH_LABEL, DEPLOYMENT), (names.ROLLOUT_HASH_LABEL, ROLLOUT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +83,35 @@ class Pod:
     def deployment_name(self) -> str | None:
         """Name the Deployment this pod would belong to: its ReplicaSet's name without the template's hash."""
         above = self._above_replica_set()
-        return above[1] if above is not None and above[0] == "Deployment" else None
+        return above[1] if above is not None and above[0] == DEPLOYMENT else None
+
+    @property
+    def controlled_by(self) -> WorkloadName | None:
+        """Name what this pod would belong to, of a kind that can be restarted as a whole."""
+        above = self._above_replica_set()
+        if above is not None:
+            return WorkloadName(above[0], ObjectKey(self.key.namespace, above[1]))
+        if self.owner is not None and self.owner.kind in (STATEFUL_SET, DAEMON_SET):
+            return WorkloadName(self.owner.kind, ObjectKey(self.key.namespace, self.owner.name))
+        return None
 
     @property
     def restarted_for(self) -> RestartMark | None:
         """Say which restart made the template that this pod is of."""
-        return restart_mark(self.annotations.get(names.RESTARTED_FOR_ANNOTATION))
+        return owners.restart_mark(self.annotations.get(names.RESTARTED_FOR_ANNOTATION))
 
-    def workload(self, deployment: "Deployment | None") -> Workload:
+    def workload(self, known: Restartable | None) -> Workload:
         """Name what a person would restart to restart this pod."""
-        if deployment is not None:
-            known = Owner("apps/v1", "Deployment", deployment.key.name, deployment.uid)
-            return Workload("Deployment", deployment.key, known)
+        if known is not None:
+            return known.workload
         if self.owner is None:
             return Workload("Pod", self.key, Owner("v1", "Pod", self.key.name, self.uid))
         above = self._above_replica_set()
-        if above is not None and above[0] == "Rollout":
+        if above is not None and above[0] == ROLLOUT:
             return Workload("Rollout", ObjectKey(self.key.namespace, above[1]), self.owner)
         return Workload(self.owner.kind, ObjectKey(self.key.namespace, self.owner.name), self.owner)
 
-    def workload_name(self, deployment: "Deployment | None") -> str:
+    def workload_name(self, deployment: Restartable | None) -> str:
         """Name what a person would call this pod's workload; the same before and after the pod got its name.
 
         And the same when its Deployment is deleted: pods that end go on sending, and to the files of before.
@@ -177,28 +134,6 @@ class Pod:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What is decided on about a Deployment."""
-
-    key: ObjectKey
-    uid: str
-    selector: LabelSelector
-    collect: str | None
-    choice: str | None
-    restarted_for: RestartMark | None
-    revision: int | None
-    controller: Owner | None
-    paused: bool
-    observed: bool
-    rolled_out: bool
-    available: bool
-    complete: bool
-    deadline_exceeded: bool
-    replicas: int
-    ready_replicas: int
-
-
 def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
     """Parse a pod. The namespace is given where the object itself may not carry it yet (admission)."""
     metadata, spec, status = body.get("metadata") or {}, body.get("spec") or {}, body.get("status") or {}
@@ -217,7 +152,7 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
             for name in POD_ANNOTATIONS
             if name in annotations
         },
-        owner=_owner(metadata.get("ownerReferences")),
+        owner=owners.controller(metadata.get("ownerReferences")),
         containers=tuple(sys.intern(container.get("name", "")) for container in containers),
         sidecars=tuple(sys.intern(container.get("name", "")) for container in sidecars),
         proxies=tuple(sys.intern(name) for name in platforms.proxies(annotations, containers)),
@@ -235,53 +170,6 @@ def pod(body: Mapping[str, Any], *, namespace: str | None = None) -> Pod:
     )
 
 
-def deployment(body: Mapping[str, Any]) -> Deployment:
-    """Parse a Deployment."""
-    metadata, spec, status = body.get("metadata") or {}, body.get("spec") or {}, body.get("status") or {}
-    conditions: dict[str, Mapping[str, Any]] = {item.get("type"): item for item in status.get("conditions") or ()}
-    progressing = conditions.get("Progressing", {})
-    annotations = metadata.get("annotations") or {}
-    template = ((spec.get("template") or {}).get("metadata") or {}).get("annotations") or {}
-    wanted = spec.get("replicas", 1)
-    observed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
-    rolled_out = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
-    available = status.get("availableReplicas", 0) >= wanted
-    return Deployment(
-        key=ObjectKey(sys.intern(metadata.get("namespace") or ""), metadata.get("name") or ""),
-        uid=metadata.get("uid") or "",
-        selector=selectors.label_selector(spec.get("selector"), "spec.selector"),
-        collect=_short(annotations.get(names.COLLECT_ANNOTATION)),
-        choice=_short(annotations.get(names.CHOICE_ANNOTATION)),
-        restarted_for=restart_mark(template.get(names.RESTARTED_FOR_ANNOTATION)),
-        revision=_revision(annotations.get(names.REVISION_ANNOTATION, "")),
-        controller=_owner(metadata.get("ownerReferences")),
-        paused=bool(spec.get("paused")),
-        observed=observed,
-        # No pod of an older template is left: an un-injected pod then is one of the present template.
-        rolled_out=rolled_out,
-        available=available,
-        # This reason stays until the template changes, also while pods come and go. There is none where a Deployment is
-        # paused, was just resumed, or has no progress deadline.
-        complete=observed
-        and (
-            progressing.get("reason") == ROLLED_OUT
-            if progressing.get("status", "Unknown") != "Unknown"
-            else rolled_out and available
-        ),
-        deadline_exceeded=progressing.get("status") == "False",
-        replicas=wanted,
-        ready_replicas=status.get("readyReplicas", 0),
-    )
-
-
-def restart_mark(text: str | None) -> RestartMark | None:
-    """Parse the annotation that a restart leaves on a template."""
-    parts = text.split("/") if text and len(text) <= bounds.LONGEST_NAME else []
-    if len(parts) not in (3, 4) or not all(parts):
-        return None
-    return RestartMark(ObjectKey(parts[0], parts[1]), parts[2], _revision(parts[3]) if len(parts) == 4 else None)
-
-
 def digest(document: str) -> str:
     """Shorten a settings document to what comparing needs; thousands of pods carry the same kilobyte.
 
@@ -292,28 +180,6 @@ def digest(document: str) -> str:
 
 def _interned(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     return {sys.intern(str(key)): sys.intern(str(value)) for key, value in (labels or {}).items()}
-
-
-def _short(text: str | None) -> str | None:
-    return None if text is None else bounds.shortened(text, bounds.LONGEST_NAME)
-
-
-def _revision(text: str) -> int | None:
-    # Of many thousand digits Python makes no number, and says so with an error.
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
-def _owner(references: Iterable[Mapping[str, Any]] | None) -> Owner | None:
-    """Read who controls an object; nobody if the reference could name no object.
-
-    The API server takes any text there, and people are told to copy commands with this name in it.
-    """
-    for reference in references or ():
-        if reference.get("controller"):
-            fields = {field: str(reference.get(field) or "") for field in _OWNER}
-            if all(pattern.fullmatch(fields[field]) for field, pattern in _OWNER.items()):
-                return Owner(*(sys.intern(value) for value in fields.values()))
-    return None
 
 
 def _epoch(timestamp: str | None) -> int:

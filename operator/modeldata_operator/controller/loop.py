@@ -11,7 +11,7 @@ from ..access.probe import ContainerWatch
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, OperatorIdentity, UnreadableCollection
-from ..api.workloads import Deployment
+from ..api.restartables import Deployment, Restartable
 from ..configuration import Configuration
 from ..decide import selection
 from ..known.grants import Grants
@@ -96,6 +96,7 @@ class Loop:
             recorder=self._recorder,
             grants=grants,
             allowed_hosts=configuration.allowed_hosts,
+            configuration=configuration,
         )
 
     def start(self) -> None:
@@ -156,6 +157,12 @@ class Loop:
         everywhere = key == self._inventory.operator_default
         for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
             self._deployments_to_check.add(deployment)
+
+    def other_changed(self, key: ObjectKey, _before: Restartable | None, after: Restartable | None) -> None:
+        """Look at who restarted a workload that changed."""
+        mark = after.restarted_for if after is not None else None
+        if mark is not None and self._inventory.may_serve(mark.collection, key.namespace):
+            self._queue.add(mark.collection)
 
     def deployment_changed(self, key: ObjectKey, _before: Deployment | None, after: Deployment | None) -> None:
         """Look at a Deployment that changed, and at who waits for it."""

@@ -13,11 +13,14 @@ from ..api.keys import ObjectKey
 from ..api.observed import PodCounts
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, UnreadableCollection
-from ..api.workloads import Deployment, Pod
+from ..api.resources import Rollout as Mode
+from ..api.restartables import Restartable
+from ..api.workloads import Pod
+from ..configuration import Configuration
 from ..decide import rollout, verification
 from ..decide.selection import Matched
 from ..decide.status import Finding, Observation
-from ..decide.verification import Comparison, WorkloadState
+from ..decide.verification import Comparison, Verdict, WorkloadState
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
@@ -53,7 +56,9 @@ class Reconciler:
         recorder: Recorder,
         grants: Grants,
         allowed_hosts: Sequence[AllowedHost],
+        configuration: Configuration,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._inventory = inventory
         self._pods = pods
@@ -67,8 +72,17 @@ class Reconciler:
             allowed_hosts=allowed_hosts,
             default=inventory.operator_default,
         )
-        self._restarter = Restarter(cluster=cluster, inventory=inventory, recorder=recorder, clock=clock)
+        self._restarter = Restarter(
+            cluster=cluster,
+            inventory=inventory,
+            recorder=recorder,
+            webhook_configuration=configuration.webhook_configuration,
+            at_once=configuration.restarts_at_once,
+            clock=clock,
+            now=now,
+        )
         self._reporter = Reporter(cluster=cluster, recorder=recorder)
+        self._restarts = configuration.restarts_at_once > 0
         self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)
 
     def look_again(self) -> None:
@@ -112,15 +126,13 @@ class Reconciler:
         compared.current += taken
         judged = self._credentials.judge(collection, minted)
         looking = self._credentials.looking(collection.key)
-        verdicts = verification.unserved(collection, concerned) + rollout.decide(
+        decided, again = await self._roll_out(
             collection,
             compared.states,
-            elsewhere=self._elsewhere(collection, compared.states),
             credentials_ready=minted.ready and judged.source_ready,
-            unserved=judged.unserved | looking,
-            webhook_ready=self._inventory.webhook_ready,
+            unserved=frozenset(judged.unserved | looking),
         )
-        again = await self._restarter.restart(collection, verdicts)
+        verdicts = verification.unserved(collection, concerned) + decided
         unused = self._unused(collection)
         observed = Observation(
             generation=collection.generation,
@@ -134,30 +146,41 @@ class Reconciler:
             notes=_notes(compared, unused),
             unused=unused,
             refusal=_refusal(failures),
+            by_choice=collection.rollout is Mode.MANUAL or not self._restarts,
         )
         told = await self._reporter.report(collection, observed, compared.states)
         return again if told and taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
 
-    def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Deployment]:
-        """Find Deployments without a pod at the moment that were restarted, and hold the rollout up."""
-        stopped = rollout.stopped_at(collection)
-        if not stopped and not any(state.missing for state in states):
-            return []
-        seen = {state.workload.key for state in states if state.deployment is not None}
-        found = []
-        for key in self._inventory.deployment_keys():
-            deployment = self._inventory.deployment(key)
-            if deployment is None or key in seen or not self._inventory.may_serve(collection.key, key.namespace):
-                continue
-            mark = deployment.restarted_for
-            ours = mark is not None and mark.collection == collection.key and not deployment.complete
-            if ours or key in stopped:
-                found.append(deployment)
+    async def _roll_out(
+        self,
+        collection: DataCollection,
+        states: Sequence[WorkloadState],
+        *,
+        credentials_ready: bool,
+        unserved: frozenset[str],
+    ) -> tuple[list[Verdict], float | None]:
+        """Decide on restarts and make the one whose turn it is; what that taught is in what is told."""
+        elsewhere = self._elsewhere(collection, states)
+        given = await self._restarter.circumstances(
+            collection, states, credentials_ready=credentials_ready, unserved=unserved
+        )
+        verdicts = rollout.decide(collection, states, elsewhere=elsewhere, given=given)
+        step = await self._restarter.act(collection, verdicts, states)
+        if step.learned:
+            given = await self._restarter.circumstances(
+                collection, states, credentials_ready=credentials_ready, unserved=unserved
+            )
+            verdicts = rollout.decide(collection, states, elsewhere=elsewhere, given=given)
+        return verdicts, step.again
+
+    def _elsewhere(self, collection: DataCollection, states: Sequence[WorkloadState]) -> list[Restartable]:
+        """Find workloads without a pod at the moment that were restarted, and hold the rollout up."""
+        seen = [state.workload.name for state in states if state.restartable is not None]
+        # One that has pods, and none that is served, is not this collection's any more.
         return [
-            deployment
-            for deployment in sorted(found, key=lambda deployment: deployment.key)
-            # One that has pods, and none that is served, is not this collection's any more.
-            if all(pod.gone for pod in self._pods.of_deployment(deployment))
+            known
+            for known in self._restarter.restarted(collection, seen)
+            if all(pod.gone for pod in self._pods.of_deployment(known))
         ]
 
     async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]], failures: list[Exception]) -> int:

@@ -15,7 +15,8 @@ from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
-from ..api.workloads import Deployment, Pod
+from ..api.restartables import Deployment, Restartable
+from ..api.workloads import Pod
 from ..configuration import Configuration
 from ..known.grants import Grants
 from ..known.inventory import Inventory
@@ -80,6 +81,7 @@ class Controller:
         collections: Store[DataCollection | UnreadableCollection] = Store()
         deployments: Store[Deployment] = Store()
         namespaces: Store[Namespace] = Store()
+        others: dict[str, Store[Restartable]] = {kind: Store() for kind in watching.OTHERS}
         pods: Store[Pod] = Store()
         self._inventory = Inventory(
             collections=collections,
@@ -87,6 +89,7 @@ class Controller:
             namespaces=namespaces,
             operator_namespace=self._configuration.namespace,
             webhook_name=self._configuration.webhook_name,
+            others=others,
         )
         self._granted.subscribe(lambda *_: self._grants_changed())
         self._grants = Grants(
@@ -99,12 +102,18 @@ class Controller:
         collections.subscribe(self._collection_changed)
         deployments.subscribe(self._deployment_changed)
         namespaces.subscribe(self._namespace_changed)
+        for store in others.values():
+            store.subscribe(self._other_changed)
         self._watches = watching.Watches(api, namespaces=self._namespaces)
         if not self._namespaces:
             # First: they decide which collections serve. Where some are given, there is no right to see any.
             self._watches.add(watching.NAMESPACES, namespaces)
         self._watches.add(watching.collections(self._configuration.cluster_name), collections)
         self._watches.add(watching.DEPLOYMENTS, deployments)
+        # Beside the given namespaces, only the operator's Deployment and its default collection are of any concern.
+        own = self._configuration.namespace
+        for kind, store in others.items():
+            self._watches.add(watching.OTHERS[kind], store, but="" if self._configuration.serves(own) else own)
         self._watches.add(watching.PODS, pods)
         metrics.WATCH_SILENCE.set_function(lambda: self._silent)
 
@@ -241,3 +250,7 @@ class Controller:
     def _deployment_changed(self, key: ObjectKey, before: Deployment | None, after: Deployment | None) -> None:
         if self._loop is not None:
             self._loop.deployment_changed(key, before, after)
+
+    def _other_changed(self, key: ObjectKey, before: Restartable | None, after: Restartable | None) -> None:
+        if self._loop is not None:
+            self._loop.other_changed(key, before, after)

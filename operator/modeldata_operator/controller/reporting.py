@@ -26,6 +26,7 @@ _NOT_TOLD = (
     Reason.ROLLOUT_RUNNING,
     Reason.SWITCHED_OFF,
     Reason.CREDENTIALS_UNKNOWN,
+    Reason.REPLACING_PODS,
 )
 
 
@@ -54,10 +55,11 @@ class Reporter:
                 logger.info("status collection=%s %s", collection.key, status.why(wanted))
         metrics.COLLECTIONS.show(collection.key, wanted)
         subject = events.about_collection(collection.key, collection.uid)
-        told = [verdict for verdict in status.most_urgent_first(seen.verdicts) if verdict.reason not in _NOT_TOLD]
+        told = [verdict for verdict in status.most_urgent_first(seen) if verdict.reason not in _NOT_TOLD]
         for verdict in told[:1]:
             if verdict.reason is not Reason.OPTED_OUT:
-                await self._recorder.record(subject, verdict.reason, verdict.message, warning=True)
+                warning = not status.chosen(seen, verdict)
+                await self._recorder.record(subject, verdict.reason, verdict.message, warning=warning)
         if seen.unused is not None:
             await self._recorder.record(subject, seen.unused.reason, seen.unused.message, warning=True)
         if seen.refusal is not None:
@@ -72,7 +74,8 @@ class Reporter:
                 about = events.about_workload(state.workload)
                 await self._recorder.record(about, told_there.reason, told_there.message, warning=True)
         for verdict in told:
-            about, warning = events.about_workload(verdict.workload), verdict.reason is not Reason.OPTED_OUT
+            about = events.about_workload(verdict.workload)
+            warning = verdict.reason is not Reason.OPTED_OUT and not status.chosen(seen, verdict)
             await self._recorder.record(about, verdict.reason, verdict.message, warning=warning)
         mentioned = {verdict.workload for verdict in told if rollout.MISSED in verdict.message}
         for state in states:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..api import bounds, names, pod_token, workloads
 from ..api.resources import DataCollection, WorkloadIdentity
-from ..api.workloads import Deployment, Pod
+from ..api.restartables import Deployment
+from ..api.workloads import Pod
 from . import injection
 
 VERSION = 1

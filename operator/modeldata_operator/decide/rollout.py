@@ -1,240 +1,326 @@
-"""Which Deployments are restarted so that their pods get injected: one at a time, once per injection, never on a doubt.
+"""Which workloads are restarted so that their pods get injected: one at a time, once per injection, never on a doubt.
 
-One at a time in each namespace: whoever has one may keep its Deployments from ever becoming available, and nobody
-else's restart waits for that.
+One at a time in each namespace: whoever has one may keep its workloads from ever becoming available, and nobody else's
+restart waits for that.
 
-All that is decided on is in the cluster: the mark on a Deployment's template says that it was restarted, its status
-what became of that, and the collection's own status where a rollout stopped. So nothing is forgotten with the process.
+All that is decided on is in the cluster: the mark on a workload says that it was restarted, its status what became of
+that, and the collection's own status where a rollout stopped. So nothing is forgotten with the process, but for how
+often something was tried in vain.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..api.keys import ObjectKey
+from ..api.owners import RestartMark, Workload, WorkloadName
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
 from ..api.resources import Rollout as Mode
-from ..api.workloads import Deployment, Owner, RestartMark, Workload
+from ..api.restartables import ROLLOUT, Deployment, Restartable
+from . import commands
 from .verification import Verdict, WorkloadState
 
 MISSED = "were not injected when they were created: the webhook did not answer, or they were opted out then"
+
+PROGRESS_SECONDS = 600
+"""How long a restart may bring no new pod and not end, where no progress deadline is watched by its own controller: as
+long as a Deployment's is by default."""
+
+ROOM_SECONDS = 900
+"""How long a restart counts for the cluster's budget: one that never ends must not keep others from theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """What was found when a workload was to be restarted, or a pod of it evicted: it is tried again later."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What restarts depend on beside the workloads themselves."""
+
+    credentials_ready: bool
+    webhook_ready: bool
+    now: float
+    """Seconds since 1970."""
+    unserved: frozenset[str] = frozenset()
+    """Namespaces that have no valid SAS, or of which that is not known yet, though the credential is good."""
+    restarts: bool = True
+    """The operator may restart at all."""
+    room: bool = True
+    """Of the cluster's budget something is left."""
+    setbacks: Mapping[WorkloadName, Setback] = field(default_factory=dict)
+    replacing: frozenset[WorkloadName] = frozenset()
+    """Workloads of which a pod was evicted, and its successor is not there yet."""
 
 
 def decide(
     collection: DataCollection,
     states: Sequence[WorkloadState],
     *,
-    elsewhere: Iterable[Deployment],
-    credentials_ready: bool,
-    webhook_ready: bool,
-    unserved: Set[str] = frozenset(),
+    elsewhere: Iterable[Restartable],
+    given: Circumstances,
 ) -> list[Verdict]:
-    """Say of every workload why it is not collected, and which one Deployment, if any, is to be restarted now.
+    """Say of every workload why it is not collected, and which one, if any, is to be restarted or healed now.
 
-    Elsewhere are Deployments that have no served pod at the moment but were restarted for this collection, or stopped
-    its rollout: a Deployment of the Recreate strategy has no pods for a while. Unserved are namespaces that have no
-    valid SAS, or of which that is not known yet, though the credential is good.
+    Elsewhere are workloads that have no served pod at the moment but were restarted for this collection, or stopped its
+    rollout: a Deployment of the Recreate strategy has no pods for a while.
     """
     stopped = stopped_at(collection)
     verdicts, running = [], list[Workload]()
     for state in states:
-        ready = credentials_ready and state.workload.key.namespace not in unserved
-        verdict = _verdict(collection, state, stopped, ready, webhook_ready)
+        verdict = _verdict(collection, state, stopped, given)
         if verdict is not None:
             verdicts.append(verdict)
-        if state.deployment is not None and _restarting(collection, state.deployment):
+        known = state.restartable
+        if known is not None and (
+            _restarting(collection, known, given.now, state.newest) or state.workload.name in given.replacing
+        ):
             running.append(state.workload)
-    for deployment in elsewhere:
-        if deployment.collect == "false" or not deployment.replicas:
+    for known in elsewhere:
+        opted_out = isinstance(known, Deployment) and known.collect == "false"
+        if opted_out or not known.replicas:
             continue
-        workload = _workload(deployment)
-        problem = _stop(collection, deployment, stopped, trouble=None, missing=True)
+        problem = _stop(collection, known, stopped, given.now, trouble=None, missing=True, newest=0)
         if problem is not None:
-            verdicts.append(Verdict(workload, Reason.ROLLOUT_STOPPED, problem))
-        elif _restarting(collection, deployment):
-            verdicts.append(Verdict(workload, Reason.ROLLOUT_RUNNING, f"{workload} is rolling out"))
-            running.append(workload)
+            verdicts.append(Verdict(known.workload, Reason.ROLLOUT_STOPPED, problem))
+        elif _restarting(collection, known, given.now, 0):
+            verdicts.append(Verdict(known.workload, Reason.ROLLOUT_RUNNING, f"{known} is rolling out"))
+            running.append(known.workload)
     # After a restart in vain the next one most likely would be too.
     failures = (Reason.ROLLOUT_STOPPED, Reason.RESTARTED_IN_VAIN)
     failed = [verdict.workload for verdict in verdicts if verdict.reason in failures]
     # The first of each namespace; what failed goes before what runs.
-    holders = {workload.key.namespace: workload for workload in reversed([*failed, *running])}
-    return list(_in_turn(verdicts, holders))
+    holders = {workload.key.namespace: str(workload) for workload in reversed([*failed, *running])}
+    return list(_in_turn(verdicts, holders, room=given.room))
 
 
-def stopped_at(collection: DataCollection) -> set[ObjectKey]:
-    """Name the Deployments that a rollout stopped at, unless a person has changed the collection since."""
+def stopped_at(collection: DataCollection) -> set[WorkloadName]:
+    """Name the workloads that a rollout stopped at, unless a person has changed the collection since."""
     if collection.status.observed_generation != collection.generation:
         return set()
     return {
-        workload.key
+        WorkloadName(workload.kind, workload.key)
         for workload in collection.status.workloads
-        if workload.kind == "Deployment" and workload.reason == Reason.ROLLOUT_STOPPED
+        if workload.reason == Reason.ROLLOUT_STOPPED
     }
 
 
-def mark(collection: DataCollection, deployment: Deployment, injection_hash: str) -> RestartMark:
-    """Make what the template carries once it is restarted. Each change of a template makes the next revision."""
-    revision = None if deployment.revision is None else deployment.revision + 1
-    return RestartMark(collection.key, injection_hash, revision)
+def mark(collection: DataCollection, restartable: Restartable, injection_hash: str) -> RestartMark:
+    """Make what a workload carries once it is restarted. Each change of a template makes the next revision."""
+    known = None if restartable.kind == ROLLOUT else restartable.revision
+    return RestartMark(collection.key, injection_hash, None if known is None else known + 1)
 
 
-def restart_command(workload: Workload, deployment: Deployment | None, pod: str) -> str:
-    """Write the command that restarts a workload; of what can't be restarted as a whole, one of its pods."""
-    namespace, name = workload.key.namespace, workload.key.name
-    if deployment is None or deployment.controller is None:
-        match workload.kind:
-            case "Deployment" | "StatefulSet" | "DaemonSet" as kind:
-                return f"kubectl -n {namespace} rollout restart {kind.lower()}/{name}"
-            case "Rollout":
-                return f"kubectl argo rollouts restart {name} -n {namespace}"
-            case "Job":
-                return (
-                    f"kubectl -n {namespace} delete job/{name}, and create it again (a CronJob's next run is collected)"
-                )
-            case "Pod":
-                get = f"kubectl -n {namespace} get pod {name} -o yaml"
-                return f"{get} | kubectl -n {namespace} replace --force -f -"
-    return f"kubectl -n {namespace} delete pod {pod}, and the others, one at a time"
+def stamped(wanted: RestartMark, restartable: Restartable, at: int) -> RestartMark:
+    """Complete a mark with the time of the restart, which is also what an Argo Rollout is restarted by."""
+    return dataclasses.replace(wanted, at=at, revision=at if restartable.kind == ROLLOUT else wanted.revision)
 
 
-def blocked(collection: DataCollection, deployment: Deployment) -> tuple[Reason, str] | None:
-    """Say why this Deployment must not be restarted now, whatever its pods lack."""
-    name = deployment.key.name
-    if deployment.paused:
-        resume = f"kubectl -n {deployment.key.namespace} rollout resume deployment/{name}"
-        return Reason.ROLLOUT_PAUSED, f"Deployment {name} is paused: {resume}"
-    if _restarting(collection, deployment):
-        return Reason.ROLLOUT_RUNNING, f"Deployment {name} is rolling out"
-    if deployment.deadline_exceeded:
-        message = f"Deployment {name} did not finish its last rollout: it is restarted once that is mended"
+def over(restartable: Restartable) -> bool:
+    """Tell whether nothing that comes to pass will be a restart's doing any more."""
+    return restartable.complete and (restartable.was_available or restartable.available)
+
+
+def holds_room(collection: DataCollection, restartable: Restartable, *, now: float) -> bool:
+    """Tell whether a restart counts for the cluster's budget."""
+    done = restartable.restarted_for
+    lasts = done is not None and 0 <= now - done.at <= ROOM_SECONDS
+    return lasts and _restarting(collection, restartable, now, 0)
+
+
+def blocked(
+    collection: DataCollection, restartable: Restartable, *, now: float, newest: int = 0
+) -> tuple[Reason, str] | None:
+    """Say why this workload must not be restarted now, whatever its pods lack."""
+    if restartable.paused:
+        return Reason.ROLLOUT_PAUSED, f"{restartable} is paused: {commands.resume(restartable)}"
+    if _restarting(collection, restartable, now, newest):
+        return Reason.ROLLOUT_RUNNING, f"{restartable} is rolling out"
+    if restartable.deadline_exceeded:
+        message = f"{restartable} did not finish its last rollout: it is restarted once that is mended"
         return Reason.WORKLOAD_UNAVAILABLE, message
-    if not deployment.observed or not deployment.rolled_out:
+    if not restartable.observed or not restartable.rolled_out:
         # Old pods may still be leaving: what they lack says nothing about the present template.
-        return Reason.ROLLOUT_RUNNING, f"Deployment {name} is rolling out"
-    if not deployment.available:
+        return Reason.ROLLOUT_RUNNING, f"{restartable} is rolling out"
+    if not restartable.available:
         # Restarted now, it would look as if that had broken it.
-        return Reason.WORKLOAD_UNAVAILABLE, f"Deployment {name} is restarted once all its pods are available"
+        return Reason.WORKLOAD_UNAVAILABLE, f"{restartable} is restarted once all its pods are available"
     return None
 
 
-def _in_turn(verdicts: Iterable[Verdict], holders: Mapping[str, Workload]) -> Iterable[Verdict]:
-    """Let one Deployment of each namespace be restarted, and none while another one holds the rollout up there."""
+def _in_turn(verdicts: Iterable[Verdict], holders: Mapping[str, str], *, room: bool) -> Iterable[Verdict]:
+    """Let one workload of each namespace be restarted, none while another one there holds the rollout up, and none at
+    all while there are too many in the cluster.
+    """
     waited_for = dict(holders)
     for verdict in verdicts:
         namespace = verdict.workload.key.namespace
         holder = waited_for.get(namespace)
-        if verdict.reason is Reason.WAITING_FOR_RESTART and holder is not None:
-            message = f"{verdict.workload} waits for {holder}"
-            yield dataclasses.replace(verdict, reason=Reason.WAITING_FOR_TURN, message=message, mark=None)
+        if verdict.reason is Reason.WAITING_FOR_RESTART and (holder is not None or not room):
+            why = holder or "restarts of other collections (the chart's controller.restartsAtOnce)"
+            message = f"{verdict.workload} waits for {why}"
+            yield dataclasses.replace(verdict, reason=Reason.WAITING_FOR_TURN, message=message, mark=None, evict=None)
             continue
         if verdict.reason is Reason.WAITING_FOR_RESTART:
-            waited_for[namespace] = verdict.workload
+            waited_for[namespace] = str(verdict.workload)
         yield verdict
 
 
 def _verdict(
-    collection: DataCollection,
-    state: WorkloadState,
-    stopped: set[ObjectKey],
-    credentials_ready: bool,
-    webhook_ready: bool,
+    collection: DataCollection, state: WorkloadState, stopped: set[WorkloadName], given: Circumstances
 ) -> Verdict | None:
-    reason, message, injection_mark = Reason.ALL_INJECTED, "", None
-    deployment, workload = state.deployment, state.workload
+    known, workload = state.restartable, state.workload
     problem = None
-    if deployment is not None:
-        problem = _stop(collection, deployment, stopped, trouble=state.trouble, missing=bool(state.missing))
+    if known is not None:
+        problem = _stop(
+            collection,
+            known,
+            stopped,
+            given.now,
+            trouble=state.trouble,
+            missing=bool(state.missing),
+            newest=state.newest,
+        )
     if problem is not None:
         reason, message = Reason.ROLLOUT_STOPPED, problem
     elif state.refusal is not None:
         reason, message = state.refusal.reason, f"{workload}: {state.refusal.message}"
+    elif state.workload.name in given.replacing:
+        message = f"a pod of {workload} was evicted, and the one in its place is not there yet"
+        reason = Reason.REPLACING_PODS
     elif not state.missing:
         return None
     elif not collection.enabled:
         reason, message = Reason.SWITCHED_OFF, f"{workload} is not injected; nothing is restarted while switched off"
-    elif deployment is not None and deployment.controller is None:
-        reason, message = _of_deployment(collection, state, deployment, credentials_ready, webhook_ready)
-        if reason is Reason.WAITING_FOR_RESTART:
-            injection_mark = mark(collection, deployment, state.hash)
-    elif not webhook_ready:
+    elif known is not None and known.controller is None and not known.by_hand:
+        reason, message = _of_restartable(collection, state, known, given)
+    elif not given.webhook_ready:
         reason, message = Reason.WEBHOOK_UNAVAILABLE, f"{workload} can be restarted once the webhook is ready"
     else:
         reason, message = Reason.RESTART_NEEDED, _please_restart(state)
-    return Verdict(workload, reason, message, state.pods, state.injected, injection_mark)
+    verdict = Verdict(workload, reason, message, state.pods, state.injected)
+    if reason is not Reason.WAITING_FOR_RESTART or known is None:
+        return verdict
+    if _heals(collection, state, known):
+        return dataclasses.replace(verdict, evict=state.missing[0])
+    return dataclasses.replace(verdict, mark=mark(collection, known, state.hash))
 
 
-def _of_deployment(
-    collection: DataCollection,
-    state: WorkloadState,
-    deployment: Deployment,
-    credentials_ready: bool,
-    webhook_ready: bool,
+def _of_restartable(
+    collection: DataCollection, state: WorkloadState, known: Restartable, given: Circumstances
 ) -> tuple[Reason, str]:
-    done = deployment.restarted_for is not None and deployment.restarted_for.same_reason(collection.key, state.hash)
-    if done and deployment.complete and deployment.rolled_out:
-        command = restart_command(state.workload, deployment, "")
-        if state.missed:
-            return Reason.WEBHOOK_MISSED, f"{_missed(state)}, after it was restarted for that: {command}"
+    done = _done(collection, state, known)
+    heals = _heals(collection, state, known)
+    if done and not heals and known.complete and known.rolled_out:
+        command = commands.restart(state.workload, known, "")
         message = f"{state.workload} was restarted once and its pods are still not injected, so no other is restarted; "
         return Reason.RESTARTED_IN_VAIN, f"{message}{command} tries again"
-    held_up = blocked(collection, deployment)
+    if not given.restarts or collection.rollout is Mode.MANUAL:
+        if _restarting(collection, known, given.now, state.newest):
+            return Reason.ROLLOUT_RUNNING, f"{known} is rolling out"
+        if not given.webhook_ready:
+            return Reason.WEBHOOK_UNAVAILABLE, f"{state.workload} can be restarted once the webhook is ready"
+        return Reason.RESTART_NEEDED, _please_restart(state)
+    held_up = blocked(collection, known, now=given.now, newest=state.newest)
     if held_up is not None:
         return held_up
-    if done:
+    if done and not heals:
         return Reason.ROLLOUT_RUNNING, f"{state.workload} is rolling out"
-    if not webhook_ready:
+    if not given.webhook_ready:
         return Reason.WEBHOOK_UNAVAILABLE, f"{state.workload} can be restarted once the webhook is ready"
-    if collection.rollout is Mode.MANUAL:
-        return Reason.RESTART_NEEDED, _please_restart(state)
-    if not credentials_ready:
+    if not given.credentials_ready or known.key.namespace in given.unserved:
         return Reason.CREDENTIALS_UNKNOWN, f"{state.workload} is restarted once the credential is known to be good"
+    setback = given.setbacks.get(state.workload.name)
+    if setback is not None:
+        return setback.reason, setback.message
+    if heals:
+        return Reason.WAITING_FOR_RESTART, f"{_missed(state)}; they are evicted one by one"
     return Reason.WAITING_FOR_RESTART, f"{state.workload} is being restarted"
 
 
+def _done(collection: DataCollection, state: WorkloadState, known: Restartable) -> bool:
+    return known.restarted_for is not None and known.restarted_for.same_reason(collection.key, state.hash)
+
+
+def _heals(collection: DataCollection, state: WorkloadState, known: Restartable) -> bool:
+    """Tell whether only the pods that lack something are replaced, and not the whole workload restarted.
+
+    So if the webhook missed them, and others of the workload are injected or were restarted for it already; and where a
+    change of the template would reach a part of the pods only.
+    """
+    if known.partitioned:
+        return True
+    if _done(collection, state, known):
+        return state.missed > 0
+    return state.missed == len(state.missing) < state.pods
+
+
 def _please_restart(state: WorkloadState) -> str:
-    command = restart_command(state.workload, state.deployment, state.missing[0])
+    command = commands.restart(state.workload, state.restartable, state.missing[0].key.name)
     if state.missed:
         return f"{_missed(state)}: {command}"
     return f"{state.workload} runs without what collecting needs until it is restarted: {command}"
 
 
 def _missed(state: WorkloadState) -> str:
+    if not state.missed:
+        return f"{len(state.missing)} of the {state.pods} pods of {state.workload} are not injected"
     return f"{state.missed} of the {state.pods} pods of {state.workload} {MISSED}"
 
 
-def _restarting(collection: DataCollection, deployment: Deployment) -> bool:
-    """Tell whether this collection's restart of a Deployment is still under way."""
-    return _made_present_template(collection, deployment) and not deployment.complete
+def _restarting(collection: DataCollection, restartable: Restartable, now: float, newest: int) -> bool:
+    """Tell whether this collection's restart of a workload is still under way."""
+    if not _made_present_template(collection, restartable) or over(restartable):
+        return False
+    # What says no more than that the last pod was replaced is waited for a while, until that pod is available.
+    return not restartable.complete or not _late(restartable, now, newest)
 
 
-def _made_present_template(collection: DataCollection, deployment: Deployment) -> bool:
-    done = deployment.restarted_for
+def _late(restartable: Restartable, now: float, newest: int) -> bool:
+    """Tell whether a restart has brought no new pod for too long."""
+    at = restartable.restarted_for.at if restartable.restarted_for is not None else 0
+    return 0 < max(at, newest) < now - PROGRESS_SECONDS
+
+
+def _made_present_template(collection: DataCollection, restartable: Restartable) -> bool:
+    done = restartable.restarted_for
     if done is None or done.collection != collection.key:
         return False
     return (
-        not deployment.observed or None in (done.revision, deployment.revision) or done.revision == deployment.revision
+        not restartable.observed
+        or None in (done.revision, restartable.revision)
+        or done.revision == restartable.revision
     )
 
 
 def _stop(
-    collection: DataCollection, deployment: Deployment, stopped: set[ObjectKey], *, trouble: str | None, missing: bool
+    collection: DataCollection,
+    restartable: Restartable,
+    stopped: set[WorkloadName],
+    now: float,
+    *,
+    trouble: str | None,
+    missing: bool,
+    newest: int,
 ) -> str | None:
-    """Say what stops the rollout at this Deployment, or stopped it before and is not mended."""
-    namespace, name = deployment.key.namespace, deployment.key.name
-    undo = f"kubectl -n {namespace} rollout undo deployment/{name} takes the restart back"
-    if _restarting(collection, deployment) and (trouble or deployment.deadline_exceeded):
-        found = trouble or "its progress deadline is over"
-        return f"Deployment {name} was restarted and does not become available ({found}); no other is restarted; {undo}"
-    if deployment.key in stopped and (missing or not deployment.complete):
-        again = f"kubectl -n {namespace} rollout restart deployment/{name}"
+    """Say what stops the rollout at this workload, or stopped it before and is not mended."""
+    if _restarting(collection, restartable, now, newest):
+        found = trouble
+        if found is None and restartable.deadline_exceeded:
+            found = "its progress deadline is over"
+        if found is None and not restartable.deadline and _late(restartable, now, newest):
+            found = f"no new pod for {PROGRESS_SECONDS // 60} minutes"
+        if found is not None:
+            undo = commands.undo(restartable)
+            return f"{restartable} was restarted and does not become available ({found}); no other is restarted; {undo}"
+    if restartable.name in stopped and (missing or not over(restartable)):
+        again = commands.restart(restartable.workload, restartable, "")
         return (
-            f"Deployment {name} did not become available after its restart; no other is restarted until its pods are "
+            f"{restartable} did not become available after its restart; no other is restarted until its pods are "
             f'injected and available ({again}), or its annotation collect_model_data is "false"'
         )
     return None
-
-
-def _workload(deployment: Deployment) -> Workload:
-    known = Owner("apps/v1", "Deployment", deployment.key.name, deployment.uid)
-    return Workload("Deployment", deployment.key, known)

@@ -7,7 +7,8 @@ from ..api import names
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
-from ..api.workloads import Deployment, Pod
+from ..api.restartables import Deployment, Restartable
+from ..api.workloads import Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A pod with its Deployment and the collection that serves it."""
+    """A pod with its Deployment, or what else it belongs to, and the collection that serves it."""
 
     pod: Pod
     deployment: Deployment | None
     choice: Choice
+    other: Restartable | None = None
+
+    @property
+    def restartable(self) -> Restartable | None:
+        """Say what would be restarted to restart this pod."""
+        return self.deployment or self.other
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _PASSING = (
     Reason.WORKLOAD_UNAVAILABLE,
     Reason.WEBHOOK_UNAVAILABLE,
     Reason.CREDENTIALS_UNKNOWN,
+    Reason.REPLACING_PODS,
+    Reason.EVICTION_WAITS,
 )
 # From what holds up the rest to what somebody wanted so.
 _URGENCY = {
@@ -63,6 +65,8 @@ class Observation:
     """What somebody wrote that has no effect."""
     refusal: Finding | None = None
     """Who does not let settings be written to pods."""
+    by_choice: bool = False
+    """That a person restarts the pods is what spec.rollout asks for, and no fault."""
 
 
 def from_observation(observed: Observation, *, previous: Status, now: str) -> Status:
@@ -81,14 +85,19 @@ def from_observation(observed: Observation, *, previous: Status, now: str) -> St
         observed_generation=observed.generation,
         conditions=_conditions(facts, observed.generation, previous, now),
         pods=observed.pods,
-        workloads=tuple(_workload(verdict) for verdict in most_urgent_first(observed.verdicts)[:WORKLOADS_LIMIT]),
+        workloads=tuple(_workload(verdict) for verdict in most_urgent_first(observed)[:WORKLOADS_LIMIT]),
         credential=observed.credential,
     )
 
 
-def most_urgent_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+def most_urgent_first(observed: Observation) -> list[Verdict]:
     """Order verdicts by how much a person should look at them; what is alike stays in its order."""
-    return sorted(verdicts, key=lambda verdict: _URGENCY.get(verdict.reason, 1))
+    return sorted(observed.verdicts, key=lambda verdict: 3 if chosen(observed, verdict) else _urgency(verdict))
+
+
+def chosen(observed: Observation, verdict: Verdict) -> bool:
+    """Tell whether a person restarts a workload because spec.rollout leaves that to one: no fault of anybody's."""
+    return observed.by_choice and verdict.reason is Reason.RESTART_NEEDED
 
 
 def told_in(namespace: str, collection: ObjectKey, failure: Finding) -> Finding:
@@ -172,6 +181,10 @@ def serialized(status: Status) -> dict[str, Any]:
     }
 
 
+def _urgency(verdict: Verdict) -> int:
+    return _URGENCY.get(verdict.reason, 1)
+
+
 def _workload(verdict: Verdict) -> WorkloadStatus:
     return WorkloadStatus(
         kind=verdict.workload.kind,
@@ -188,7 +201,7 @@ def _pods_injected(observed: Observation) -> tuple[str, str, Finding]:
     # Who opted out is in the list of workloads, and nobody's trouble. Nor are pods that can't be collected, beside some
     # that can: somebody chose their nodes for a reason. Alone they are trouble: then nothing at all is collected.
     quiet = (Reason.OPTED_OUT, *(verification.LEFT_ALONE if observed.pods.matched else ()))
-    findings = [verdict for verdict in most_urgent_first(observed.verdicts) if verdict.reason not in quiet]
+    findings = [verdict for verdict in most_urgent_first(observed) if verdict.reason not in quiet]
     if findings:
         message = f"{missing} of {observed.pods.matched} pods are not injected: " if missing else ""
         return PODS_INJECTED, "False", Finding(findings[0].reason, _joined(message, findings))
@@ -215,21 +228,22 @@ def _ready(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[s
         return READY, "False", stalled[2]
     if not observed.credential_ready:
         return READY, "False", observed.credential_finding
-    if injected[1] != "True" and not _only_switched_off(injected):
+    if injected[1] != "True" and not _as_wanted(observed, injected):
         return READY, "False", injected[2]
     behind = observed.pods.injected - observed.pods.current
     if behind:
         return READY, "False", Finding(Reason.PUSHING_SETTINGS, f"{behind} pods do not have the present settings yet")
     if not observed.enabled:
         return READY, "True", Finding(Reason.SWITCHED_OFF, "spec.enabled is false: nothing is collected")
-    if not observed.pods.matched:
+    if not observed.pods.matched or injected[1] != "True":
         return READY, "True", injected[2]
     return READY, "True", Finding(Reason.COLLECTING, f"{observed.pods.current} pods are collected")
 
 
-def _only_switched_off(injected: tuple[str, str, Finding]) -> bool:
-    """Tell whether pods are not injected only because nothing is restarted for a collection that is off."""
-    return injected[2].reason is Reason.SWITCHED_OFF
+def _as_wanted(observed: Observation, injected: tuple[str, str, Finding]) -> bool:
+    """Tell whether pods are not injected only because the spec says so: it is off, or a person restarts them."""
+    reason = injected[2].reason
+    return reason is Reason.SWITCHED_OFF or (observed.by_choice and reason is Reason.RESTART_NEEDED)
 
 
 def _reconciling(observed: Observation, injected: tuple[str, str, Finding]) -> tuple[str, str, Finding]:
@@ -252,7 +266,7 @@ def _stalled(observed: Observation, injected: tuple[str, str, Finding]) -> tuple
         return STALLED, "True", observed.credential_finding
     if observed.refusal is not None:
         return STALLED, "True", observed.refusal
-    if injected[1] == "False" and injected[2].reason not in _PASSING and not _only_switched_off(injected):
+    if injected[1] == "False" and injected[2].reason not in _PASSING and not _as_wanted(observed, injected):
         return STALLED, "True", injected[2]
     return STALLED, "False", Finding(Reason.SETTLED, "nothing waits for a person")
 

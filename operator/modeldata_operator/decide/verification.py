@@ -6,9 +6,11 @@ from datetime import datetime
 
 from ..api import workloads
 from ..api.observed import CredentialStatus
+from ..api.owners import RestartMark, Workload
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
-from ..api.workloads import Deployment, Pod, RestartMark, Workload
+from ..api.restartables import ROLLOUT, Restartable
+from ..api.workloads import Pod
 from . import document, injection
 from .selection import Matched
 
@@ -22,7 +24,9 @@ LEFT_ALONE = (Reason.VIRTUAL_NODE, Reason.WINDOWS_NODE)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why one workload is not collected, or not wholly. With a mark it is a Deployment to restart."""
+    """Why one workload is not collected, or not wholly. With a mark it is one to restart; with a pod, that one is to be
+    evicted.
+    """
 
     workload: Workload
     reason: Reason
@@ -30,6 +34,7 @@ class Verdict:
     pods: int = 0
     injected: int = 0
     mark: RestartMark | None = None
+    evict: Pod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,18 @@ class WorkloadState:
     """The pods of one workload that a collection serves.
 
     Missing are those that a restart would get injected, and missed those of them that the webhook should have injected
-    already. The hash is that of the injection they lack.
+    already; those come first. The hash is that of the injection they lack. The newest is when the youngest pod that a
+    restart made was created, 0 without one.
     """
 
     workload: Workload
-    deployment: Deployment | None
+    restartable: Restartable | None
     pods: int
     injected: int
-    missing: tuple[str, ...]
+    missing: tuple[Pod, ...]
     missed: int
     hash: str
+    newest: int
     trouble: str | None
     refusal: injection.Refusal | None
 
@@ -70,9 +77,10 @@ class _Group:
     """One workload's pods while they are looked at."""
 
     workload: Workload
-    deployment: Deployment | None
+    restartable: Restartable | None
     pods: int = 0
     injected: int = 0
+    newest: int = 0
     first_injected: dict[str, int] = field(default_factory=dict)
     missing: list[tuple[Matched, str]] = field(default_factory=list)
     trouble: str | None = None
@@ -99,7 +107,7 @@ def unserved(collection: DataCollection, concerned: Iterable[Matched]) -> list[V
     for item in concerned:
         told = None if item.pod.gone else _why_not(collection, item)
         if told is not None:
-            workload = item.pod.workload(item.deployment)
+            workload = item.pod.workload(item.restartable)
             name = (workload.kind, str(workload.key), told[0])
             before = found.get(name)
             found[name] = (workload, *told, before[3] + 1 if before else 1)
@@ -120,10 +128,10 @@ def _why_not(collection: DataCollection, item: Matched) -> tuple[Reason, str] | 
 
 
 def _group(groups: dict[tuple[str, str, str], _Group], item: Matched) -> _Group:
-    workload = item.pod.workload(item.deployment)
+    workload = item.pod.workload(item.restartable)
     name = (workload.kind, workload.key.namespace, workload.key.name)
     if name not in groups:
-        groups[name] = _Group(workload, item.deployment)
+        groups[name] = _Group(workload, item.restartable)
     return groups[name]
 
 
@@ -142,9 +150,9 @@ def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Co
         group.first_injected[carried.hash] = min(first, pod.created)
     left_alone = carried is None and isinstance(plan, injection.Refusal) and plan.reason in LEFT_ALONE
     found.matched += not left_alone
-    mark = item.deployment.restarted_for if item.deployment else None
-    if mark is not None and pod.restarted_for == mark:
+    if _made_by_the_restart(pod, group.restartable):
         group.trouble = group.trouble or pod.trouble
+        group.newest = max(group.newest, pod.created)
     if isinstance(plan, injection.Refusal):
         group.refusal = group.refusal or plan
     elif carried is None or not plan.accepts(carried.hash):
@@ -155,23 +163,48 @@ def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Co
 
 def _state(collection: DataCollection, group: _Group) -> WorkloadState:
     created = datetime.fromisoformat(collection.created).timestamp() if collection.created else 0
+    missing = sorted(
+        (not _missed(collection, created, group, item, wanted), item.pod.key.name, item.pod)
+        for item, wanted in group.missing
+    )
     return WorkloadState(
         workload=group.workload,
-        deployment=group.deployment,
+        restartable=group.restartable,
         pods=group.pods,
         injected=group.injected,
-        missing=tuple(sorted(item.pod.key.name for item, _ in group.missing)),
-        missed=sum(_missed(collection, created, group, item, wanted) for item, wanted in group.missing),
+        missing=tuple(pod for _, _, pod in missing),
+        missed=sum(not there_before for there_before, _, _ in missing),
         hash=min((wanted for _, wanted in group.missing), default=""),
+        newest=group.newest,
         trouble=group.trouble,
         refusal=group.refusal,
     )
 
 
+def _made_by_the_restart(pod: Pod, restartable: Restartable | None) -> bool:
+    """Tell whether the present restart of its workload brought a pod."""
+    mark = restartable.restarted_for if restartable is not None else None
+    if restartable is None or mark is None:
+        return False
+    if restartable.kind == ROLLOUT:
+        # The template is as it was. Its controller takes a pod of that very second for a new one, too.
+        return pod.created >= mark.at
+    return pod.restarted_for == mark
+
+
 def _missed(collection: DataCollection, created: float, group: _Group, item: Matched, wanted: str) -> bool:
-    """Tell whether the webhook was to inject this pod: an older sibling is, or its labels were selected all along."""
+    """Tell whether the webhook was to inject this pod: it came by a restart that was made for that, an older sibling is
+    injected, or its labels were selected all along.
+    """
     if item.pod.injection is not None:
         return False
+    mark = group.restartable.restarted_for if group.restartable is not None else None
+    if (
+        mark is not None
+        and mark.same_reason(collection.key, wanted)
+        and _made_by_the_restart(item.pod, group.restartable)
+    ):
+        return True
     sibling = group.first_injected.get(wanted)
     if sibling is not None and item.pod.created > sibling + WEBHOOK_GRACE:
         return True

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping
 from ..api import names, namespaces
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
+from ..api.owners import WorkloadName
 from ..api.resources import DataCollection, UnreadableCollection
-from ..api.workloads import Deployment, Pod
+from ..api.restartables import DEPLOYMENT, ROLLOUT, Deployment, Restartable
+from ..api.workloads import Pod
 from ..decide import selection
 from ..decide.selection import Collections, Matched
 from ..kube.watching import Store
+from .marked import Marked
 
 
 class Inventory:
-    """Collections and Deployments, by namespace and by name."""
+    """Collections, Deployments and what else can be restarted, by namespace and by name."""
 
     def __init__(
         self,
@@ -23,14 +26,18 @@ class Inventory:
         namespaces: Store[Namespace],
         operator_namespace: str,
         webhook_name: str = names.WEBHOOK_NAME,
+        others: Mapping[str, Store[Restartable]] | None = None,
     ) -> None:
         """Answer from these stores; that of namespaces stays empty where they can't be watched."""
         self.collections = collections
         self.deployments = deployments
         self.namespaces = namespaces
+        self.others: Mapping[str, Store[Restartable]] = others or {}
+        """What else can be restarted as a whole, by kind. The webhook needs none of it."""
         self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
         self._webhook = ObjectKey(operator_namespace, webhook_name)
         self._serving: dict[str, Collections] = {}
+        self.marked = Marked((deployments, *self.others.values()))
         collections.subscribe(self._collection_changed)
         namespaces.subscribe(self._namespace_changed)
 
@@ -38,6 +45,11 @@ class Inventory:
     def operator_default(self) -> ObjectKey:
         """Say where the cluster's default collection lives, if there is one."""
         return self._operator_default
+
+    @property
+    def webhook(self) -> ObjectKey:
+        """Name the webhook's own Deployment."""
+        return self._webhook
 
     @property
     def webhook_ready(self) -> bool:
@@ -98,10 +110,31 @@ class Inventory:
         deployment = self.deployment(ObjectKey(pod.key.namespace, name)) if name else None
         return deployment if deployment is not None and deployment.selector.matches(pod.labels) else None
 
+    def restartable(self, name: WorkloadName) -> Restartable | None:
+        """Find a workload that can be restarted."""
+        if name.kind == DEPLOYMENT:
+            return self.deployment(name.key)
+        store = self.others.get(name.kind)
+        return store.get(name.key) if store is not None else None
+
+    def other_of(self, pod: Pod) -> Restartable | None:
+        """Find what a pod belongs to, if that is no Deployment and can be restarted as a whole."""
+        name = pod.controlled_by
+        found = self.restartable(name) if name is not None and name.kind != DEPLOYMENT else None
+        if found is None or pod.owner is None:
+            return None
+        if found.kind == ROLLOUT:
+            # It owns a ReplicaSet, of which the pod knows no more than the name.
+            ours = not found.selector.requirements or found.selector.matches(pod.labels)
+        else:
+            ours = found.uid == pod.owner.uid
+        return found if ours else None
+
     def match(self, pod: Pod, collections: Collections) -> Matched:
         """Decide who serves a pod."""
         deployment = self.deployment_of(pod)
-        return Matched(pod, deployment, selection.choose(pod, deployment, collections))
+        other = self.other_of(pod) if deployment is None and self.others else None
+        return Matched(pod, deployment, selection.choose(pod, deployment, collections), other)
 
     def _collection_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
         if key == self._operator_default:

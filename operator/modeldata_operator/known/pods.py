@@ -2,20 +2,25 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from ..api import names
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
+from ..api.owners import WorkloadName
 from ..api.resources import DataCollection, UnreadableCollection
+from ..api.restartables import DEPLOYMENT, Deployment, Restartable
 from ..api.selectors import LabelSelector
-from ..api.workloads import Deployment, Pod
+from ..api.workloads import Pod
 from ..decide.selection import Matched
 from ..kube.watching import Store
 from .inventory import Inventory
 
+K = TypeVar("K")
+
 
 class PodInventory:
-    """Pods, filed under the collections that have to do with them and under the Deployment they would belong to.
+    """Pods, filed under the collections that have to do with them and under the workload they would belong to.
 
     The files follow every change of a pod, a collection or a Deployment, and ``mark`` hears which collections have
     something to look at. So a reconcile costs what the collection's own pods cost, and an event one pod.
@@ -28,11 +33,13 @@ class PodInventory:
         self._filed: dict[ObjectKey, frozenset[ObjectKey]] = {}
         # Dictionaries and not sets: the order in which pods are looked at is the same each time.
         self._by_collection: dict[ObjectKey, dict[ObjectKey, None]] = {}
-        self._by_deployment: dict[ObjectKey, dict[ObjectKey, None]] = {}
-        self._collections_of: dict[ObjectKey, Counter[ObjectKey]] = {}
+        self._by_owner: dict[WorkloadName, dict[ObjectKey, None]] = {}
+        self._collections_of: dict[WorkloadName, Counter[ObjectKey]] = {}
         inventory.collections.subscribe(self._collection_changed)
         inventory.deployments.subscribe(self._deployment_changed)
         inventory.namespaces.subscribe(self._namespace_changed)
+        for store in inventory.others.values():
+            store.subscribe(self._other_changed)
         pods.subscribe(self._pod_changed)
 
     def concerning(self, key: ObjectKey) -> list[Matched]:
@@ -60,10 +67,15 @@ class PodInventory:
             if names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
         ]
 
-    def of_deployment(self, deployment: Deployment) -> Iterable[Pod]:
-        """List a Deployment's pods."""
-        for pod in map(self._pods.get, self._by_deployment.get(deployment.key, ())):
-            if pod is not None and deployment.selector.matches(pod.labels):
+    def of_deployment(self, deployment: Restartable) -> Iterable[Pod]:
+        """List the pods of a Deployment, or of what else can be restarted."""
+        for pod in map(self._pods.get, self._by_owner.get(deployment.name, ())):
+            if pod is None:
+                continue
+            if deployment.kind != DEPLOYMENT:
+                if self._inventory.other_of(pod) is not None:
+                    yield pod
+            elif deployment.selector.matches(pod.labels):
                 yield pod
 
     def _pod_changed(self, key: ObjectKey, before: Pod | None, after: Pod | None) -> None:
@@ -80,9 +92,19 @@ class PodInventory:
             self._file(after)
 
     def _deployment_changed(self, key: ObjectKey, before: Deployment | None, after: Deployment | None) -> None:
+        name = WorkloadName(DEPLOYMENT, key)
         if _decides(before) != _decides(after):
-            self._file_anew(map(self._pods.get, list(self._by_deployment.get(key, ()))))
-        for collection in self._collections_of.get(key, ()):
+            self._file_anew(map(self._pods.get, list(self._by_owner.get(name, ()))))
+        self._mark_those_of(name)
+
+    def _other_changed(self, _key: ObjectKey, before: Restartable | None, after: Restartable | None) -> None:
+        """Have a look at those who serve its pods: who that is does not depend on it."""
+        changed = after or before
+        if changed is not None:
+            self._mark_those_of(changed.name)
+
+    def _mark_those_of(self, owner: WorkloadName) -> None:
+        for collection in self._collections_of.get(owner, ()):
             self._mark(collection)
 
     def _collection_changed(
@@ -131,7 +153,7 @@ class PodInventory:
         keys = self._filed[pod.key] = self._keys(pod)
         owner = _owner(pod)
         if owner is not None:
-            self._by_deployment.setdefault(owner, {})[pod.key] = None
+            self._by_owner.setdefault(owner, {})[pod.key] = None
         for key in keys:
             self._by_collection.setdefault(key, {})[pod.key] = None
             if owner is not None:
@@ -142,14 +164,14 @@ class PodInventory:
         """Take a pod out of all files; those it was in are marked, or nobody would count it out."""
         owner = _owner(pod)
         if owner is not None:
-            _remove(self._by_deployment, owner, pod.key)
+            _remove(self._by_owner, owner, pod.key)
         for key in self._filed.pop(pod.key):
             _remove(self._by_collection, key, pod.key)
             if owner is not None:
                 self._one_less(owner, key)
             self._mark(key)
 
-    def _one_less(self, owner: ObjectKey, collection: ObjectKey) -> None:
+    def _one_less(self, owner: WorkloadName, collection: ObjectKey) -> None:
         counts = self._collections_of[owner]
         counts[collection] -= 1
         if not counts[collection]:
@@ -167,9 +189,8 @@ def concerned(matched: Matched) -> frozenset[ObjectKey]:
     return frozenset(key for key in keys if key is not None)
 
 
-def _owner(pod: Pod) -> ObjectKey | None:
-    name = pod.deployment_name
-    return ObjectKey(pod.key.namespace, name) if name else None
+def _owner(pod: Pod) -> WorkloadName | None:
+    return pod.controlled_by
 
 
 def _selects(collection: DataCollection | UnreadableCollection | None) -> tuple[object, LabelSelector | None]:
@@ -190,7 +211,7 @@ def _wished(deployment: Deployment | None) -> bool:
     return deployment is not None and (deployment.collect is not None or deployment.choice is not None)
 
 
-def _remove(files: dict[ObjectKey, dict[ObjectKey, None]], name: ObjectKey, entry: ObjectKey) -> None:
+def _remove(files: dict[K, dict[ObjectKey, None]], name: K, entry: ObjectKey) -> None:
     entries = files[name]
     del entries[entry]
     if not entries:

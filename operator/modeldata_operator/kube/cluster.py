@@ -4,15 +4,17 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 
-from ..api import lease, names
+from ..api import lease, names, observed, restartables
 from ..api.keys import ObjectKey
 from ..api.lease import Lease
+from ..api.owners import RestartMark, WorkloadName
 from ..observe import metrics
 from . import fencing
 from .fencing import Fence
@@ -46,6 +48,14 @@ class ApiError(Exception):
     def refused(self) -> bool:
         """Tell whether somebody does not let this be done: a right is missing, a policy or a webhook says no."""
         return self.status in (400, 403, 422)
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether somebody says no: a right is missing, a policy, a quota, a webhook does, or a webhook fails.
+
+        What is not: an object that is gone or changed, and an API server without time, which passes by itself.
+        """
+        return 400 <= self.status <= 500 and self.status not in (401, 404, 408, 409, 410, 429)
 
     @property
     def conflict(self) -> bool:
@@ -164,18 +174,48 @@ class Cluster:
             path, {"metadata": {**metadata, "resourceVersion": present["metadata"]["resourceVersion"]}}
         )
 
+    async def get_workload(self, workload: WorkloadName) -> dict[str, Any] | None:
+        """Read a workload that can be restarted."""
+        return await self._get(_workload_path(workload))
+
+    async def restart(self, workload: WorkloadName, uid: str, mark: RestartMark, *, resource_version: str) -> bool:
+        """Roll a workload by one annotation of its template; False if it is gone, or has changed meanwhile.
+
+        An Argo Rollout is restarted by its own field, which leaves its template and its strategy's steps alone.
+        """
+        metadata: dict[str, Any] = {"uid": uid, "resourceVersion": resource_version}
+        annotations = {names.RESTARTED_FOR_ANNOTATION: str(mark)}
+        if workload.kind == restartables.ROLLOUT:
+            spec: dict[str, Any] = {"restartAt": observed.timestamp(datetime.fromtimestamp(mark.at, UTC))}
+            metadata["annotations"] = annotations
+        else:
+            spec = {"template": {"metadata": {"annotations": annotations}}}
+        return await self._merge(_workload_path(workload), {"metadata": metadata, "spec": spec})
+
+    async def rehearse_pod(self, pod: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for a pod that is not made; returns it as it would be, after all webhooks and policies."""
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods"
+        return await self._call("POST", path, body=pod, query=[("dryRun", "All")], manage=True)
+
+    async def evict_pod(self, pod: ObjectKey, uid: str) -> bool:
+        """Evict exactly this pod; False if it is gone. Status 429: a PodDisruptionBudget does not let it go yet."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        try:
+            await self._call("POST", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body=body)
+        except ApiError as error:
+            if error.absent or error.conflict:
+                return False
+            raise
+        return True
+
     async def get_deployment(self, deployment: ObjectKey) -> dict[str, Any] | None:
         """Read a Deployment."""
-        return await self._get(f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}")
-
-    async def restart_deployment(self, deployment: ObjectKey, uid: str, marker: str, *, resource_version: str) -> bool:
-        """Roll a Deployment by one annotation of its template; False if it is gone, or has changed meanwhile."""
-        body = {
-            "metadata": {"uid": uid, "resourceVersion": resource_version},
-            "spec": {"template": {"metadata": {"annotations": {names.RESTARTED_FOR_ANNOTATION: marker}}}},
-        }
-        path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}"
-        return await self._merge(path, body)
+        return await self.get_workload(WorkloadName(restartables.DEPLOYMENT, deployment))
 
     async def delete_deployment(self, deployment: ObjectKey) -> None:
         """Delete a Deployment, which is gone when its last pod is; or it is gone already."""
@@ -353,7 +393,18 @@ class Cluster:
 
 
 _TRACE = fencing.trace()
+_PLURALS = {
+    restartables.DEPLOYMENT: "deployments",
+    restartables.STATEFUL_SET: "statefulsets",
+    restartables.DAEMON_SET: "daemonsets",
+    restartables.ROLLOUT: "rollouts",
+}
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+def _workload_path(workload: WorkloadName) -> str:
+    root = f"/apis/{restartables.API_VERSIONS[workload.kind]}/namespaces/{workload.key.namespace}"
+    return f"{root}/{_PLURALS[workload.kind]}/{workload.key.name}"
 
 
 def _secret_path(secret: ObjectKey) -> str:

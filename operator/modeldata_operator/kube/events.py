@@ -14,8 +14,8 @@ import aiohttp
 
 from ..api import names, observed
 from ..api.keys import ObjectKey
+from ..api.owners import Workload
 from ..api.reasons import Reason
-from ..api.workloads import Workload
 from .cluster import ApiError, Cluster
 
 logger = logging.getLogger(__name__)

@@ -19,12 +19,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
 
-from ..api import grants, names, namespaces, resources, workloads
+from ..api import grants, names, namespaces, resources, restartables, workloads
 from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
-from ..api.workloads import Deployment, Pod
+from ..api.restartables import Deployment, Restartable
+from ..api.workloads import Pod
 from .cluster import ApiError, Cluster
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ SHORT_SECONDS = 1.0
 bookmark may be a minute away."""
 
 LONGEST_RETRY_AFTER = 120.0
+
+ABSENT_SECONDS = 30.0
+"""How often a kind that does not exist, or must not be listed, is asked for again."""
+
 COMPLAIN_SECONDS = 60.0
 
 LOOKED_THROUGH_SECONDS = 3600.0
@@ -80,6 +85,8 @@ class Kind(Generic[R]):
     parse: Callable[[Mapping[str, Any]], R]
     field_selector: str = ""
     namespaced: bool = True
+    optional: bool = False
+    """The operator works without it: where the kind does not exist, or must not be listed, there is none of it."""
 
     def path(self, namespace: str) -> str:
         """Say where the objects are listed; an empty namespace means all."""
@@ -92,7 +99,14 @@ def collections(cluster: str = resources.DEFAULT_CLUSTER) -> Kind[DataCollection
     return Kind(names.PLURAL, f"/apis/{names.API_VERSION}", parse)
 
 
-DEPLOYMENTS: Kind[Deployment] = Kind("deployments", "/apis/apps/v1", workloads.deployment)
+DEPLOYMENTS: Kind[Deployment] = Kind("deployments", "/apis/apps/v1", restartables.deployment)
+# What else can be restarted. Argo Rollouts are there where their CRD is; the rights on all of them, but where
+# Roles are of an older version.
+OTHERS: Mapping[str, Kind[Restartable]] = {
+    restartables.STATEFUL_SET: Kind("statefulsets", "/apis/apps/v1", restartables.stateful_set, optional=True),
+    restartables.DAEMON_SET: Kind("daemonsets", "/apis/apps/v1", restartables.daemon_set, optional=True),
+    restartables.ROLLOUT: Kind("rollouts", "/apis/argoproj.io/v1alpha1", restartables.rollout, optional=True),
+}
 # A finished pod collects nothing; clusters keep thousands of them.
 PODS: Kind[Pod] = Kind("pods", "/api/v1", workloads.pod, "status.phase!=Succeeded,status.phase!=Failed")
 
@@ -176,6 +190,7 @@ class Watch(Generic[R]):
         self._delays = delays()
         self._failing_since: float | None = None
         self._complained_at = float("-inf")
+        self._absent_for = 0
 
     def __str__(self) -> str:
         return f"{self._kind.name} in {self._namespace}" if self._namespace else self._kind.name
@@ -221,6 +236,9 @@ class Watch(Generic[R]):
                 await self._list()
             await self._follow()
         except ApiError as error:
+            if self._kind.optional and error.status in (403, 404):
+                await self._absent(error)
+                return
             if error.status == 410:
                 self._version = None
             delay = self._failed(error, retry_after=error.retry_after)
@@ -234,6 +252,22 @@ class Watch(Generic[R]):
             delay = self._failed(error)
         if delay:
             await asyncio.sleep(delay)
+
+    async def _absent(self, error: ApiError) -> None:
+        """Do without a kind: nobody waits for it, and no process is sick for it. It is asked for again now and then."""
+        self._version = None
+        self._heard_at = time.monotonic()
+        for key in list(self._store.keys(self._namespace)):
+            self._store.drop(key)
+        if error.status != self._absent_for:
+            # Without Argo Rollouts, which is how most clusters are, there is nothing to say.
+            log = logger.debug if error.absent else logger.warning
+            log("no %s are watched: %s", self, error)
+        self._absent_for = error.status
+        self._known()
+        rest = ABSENT_SECONDS * random.uniform(0.7, 1.3)
+        self._heard_at = self._answered_at = time.monotonic() + rest
+        await asyncio.sleep(rest)
 
     async def _list(self) -> None:
         """Take everything, page by page, and then drop what is no longer there."""
@@ -259,8 +293,13 @@ class Watch(Generic[R]):
         for key in [key for key in self._store.keys(self._namespace) if key not in seen]:
             self._store.drop(key)
         self._version = version
-        if not self.synced.is_set():
+        if not self.synced.is_set() or self._absent_for:
             logger.info("listed %s: %d", self, number)
+        self._absent_for = 0
+        self._known()
+
+    def _known(self) -> None:
+        """Tell those who wait for it that all there is has been listed."""
         self.synced.set()
         if self._owed is not None:
             self._owed.set()
@@ -371,9 +410,9 @@ class Watches:
         deaf = max(itertools.chain.from_iterable(self._kinds), key=lambda watch: watch.deaf_for)
         return str(deaf), deaf.deaf_for
 
-    def add(self, kind: Kind[R], store: Store[R]) -> None:
-        """Watch a kind, from start() on."""
-        places = self._namespaces if kind.namespaced else ("",)
+    def add(self, kind: Kind[R], store: Store[R], *, but: str = "") -> None:
+        """Watch a kind, from start() on, in all namespaces that were given but one."""
+        places = [place for place in self._namespaces if not but or place != but] if kind.namespaced else [""]
         self._kinds.append([Watch(self._cluster, kind, store, namespace=namespace) for namespace in places])
 
     def start(self) -> asyncio.Task[None]:

@@ -47,7 +47,12 @@ PUSHES = prometheus_client.Counter(
 )
 RESTARTS = prometheus_client.Counter(
     "modeldata_operator_restarts",
-    "Deployments restarted so that their pods are collected.",
+    "Workloads restarted so that their pods are collected.",
+    registry=REGISTRY,
+)
+EVICTIONS = prometheus_client.Counter(
+    "modeldata_operator_evictions",
+    "Pods evicted because the webhook had missed them, so that those in their place are collected.",
     registry=REGISTRY,
 )
 ROTATIONS = prometheus_client.Counter(

@@ -16,6 +16,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from ..api import workloads
 from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
+from ..api.restartables import Deployment
 from ..configuration import Configuration
 from ..decide import document, injection, patching, selection
 from ..known.inventory import Inventory
@@ -75,7 +76,7 @@ class Webhook:
 
     def _watch(self) -> None:
         collections: Store[DataCollection | UnreadableCollection] = Store()
-        deployments: Store[workloads.Deployment] = Store()
+        deployments: Store[Deployment] = Store()
         namespaces: Store[Namespace] = Store()
         self._inventory = Inventory(
             collections=collections,
@@ -188,7 +189,7 @@ class Webhook:
         logger.info("injected pod=%s collection=%s hash=%s", _named(pod), collection.key, plan.hash)
         return "injected", patching.operations(before, manifest)
 
-    async def _deployment_of(self, pod: workloads.Pod) -> workloads.Deployment | None:
+    async def _deployment_of(self, pod: workloads.Pod) -> Deployment | None:
         """Find the pod's Deployment, waiting a moment for one that was created just now."""
         until = time.monotonic() + DEPLOYMENT_GRACE
         while True:
