@@ -10,7 +10,7 @@ from modeldata_operator.access import credentials
 from modeldata_operator.api import names, observed, resources, workloads
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import document, rollout, verification
+from modeldata_operator.decide import commands, document, rollout, verification
 from modeldata_operator.decide.selection import Collections, Matched, choose
 from modeldata_operator.known import inventory, pods
 from modeldata_operator.kube import watching
@@ -110,7 +110,7 @@ def test_an_owner_that_no_object_can_be_is_in_no_command_that_people_copy(build,
     reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "u", "controller": True}
     pod = build.pod(metadata={"ownerReferences": [reference]})
     assert pod.owner is None
-    command = rollout.restart_command(pod.workload(None), None, pod.key.name)
+    command = commands.restart(pod.workload(None), None, pod.key.name)
     assert name not in command
     kind = {**reference, "kind": name, "name": "x"}
     assert build.pod(metadata={"ownerReferences": [kind]}).owner is None or name == "UPPER"
@@ -142,7 +142,8 @@ def operators_default(build, **changes):
 def decide(build, matched, *, elsewhere=(), **changes):
     default = operators_default(build, **changes)
     states = verification.compare(default, matched, credential=observed.CredentialStatus()).states
-    found = rollout.decide(default, states, elsewhere=elsewhere, credentials_ready=True, webhook_ready=True)
+    given = rollout.Circumstances(credentials_ready=True, webhook_ready=True, now=0.0)
+    found = rollout.decide(default, states, elsewhere=elsewhere, given=given)
     return {verdict.workload.key.namespace: verdict.reason for verdict in found}
 
 
