@@ -184,7 +184,7 @@ class Watch(Generic[R]):
         self._version: str | None = None
         self._heard_at = self._answered_at = time.monotonic()
         # What is done at the moment, so that it can be broken off; and who waits for a list that begins after that.
-        self._turn = asyncio.timeout(None)
+        self._turn = asyncio.Timeout(None)
         self._asked: asyncio.Event | None = None
         self._owed: asyncio.Event | None = None
         self._delays = delays()
