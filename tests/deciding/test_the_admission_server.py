@@ -56,7 +56,7 @@ async def serving(tmp_path):
 @contextlib.asynccontextmanager
 async def connection(port):
     """Connect as somebody who stays, and believes everything."""
-    connector = aiohttp.TCPConnector(keepalive_timeout=600, ssl=False, limit=1)
+    connector = aiohttp.TCPConnector(ssl=False, limit=1, keepalive_timeout=600)
     async with aiohttp.ClientSession(f"https://localhost:{port}", connector=connector) as session:
         yield session
 
