@@ -65,9 +65,9 @@ def test_manual_restarts_nothing_and_says_the_command(actors: Actors, eventually
     actors.collection(rollout="Manual")
     eventually(lambda: actors.told("a")[0] == "RestartNeeded")
     assert actors.condition("PodsInjected") == ("False", "RestartNeeded")
-    # That a person does it is what was asked for.
-    eventually(lambda: actors.condition("Ready") == ("True", "RestartNeeded"))
-    assert (actors.condition("Stalled")[0], actors.condition("Reconciling")[0]) == ("False", "False")
+    # That a person does it is what was asked for: only the storage, which is not there, keeps it from being ready.
+    eventually(lambda: actors.condition("Ready") == ("False", "StorageUnreachable"))
+    assert actors.condition("Stalled")[0] == "False"
     eventually(lambda: "RestartNeeded" in actors.events("Deployment", "a"))
     assert actors.mark("a") is None
     command = actors.told("a")[1].partition("kubectl ")[2]
