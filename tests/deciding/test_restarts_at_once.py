@@ -111,6 +111,16 @@ def test_a_mark_that_the_operator_can_not_have_written_counts_for_nothing(cluste
     assert list(restarts.of(cluster.inventory, ObjectKey("models", "x"))) == []
 
 
+@pytest.mark.parametrize(("namespace", "name", "counts"), [("models", "a", True), ("elsewhere", "b", False)])
+def test_a_status_makes_nobody_wait_for_a_workload_of_another_namespace(cluster, build, namespace, name, counts):
+    # Whoever may write everything in a namespace may write a status, too.
+    workload = {"kind": "Deployment", "namespace": namespace, "name": name, "reason": "ReplacingPods"}
+    cluster.collection(build, "x", workloads=[workload])
+    cluster.restarted("a", "", "models")
+    cluster.restarted("b", "", "elsewhere")
+    assert cluster.under_way() == ({f"{namespace}/{name}"} if counts else set())
+
+
 def test_without_room_nothing_is_restarted_and_nobody_is_blamed(stage):
     stage.add(stage.deployment("a"))
     verdict = stage.only(given={"room": False})

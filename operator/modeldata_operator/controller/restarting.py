@@ -145,7 +145,8 @@ class Restarter:
         found = {known.name: known for known in restarts.of(self._inventory, collection.key)}
         for name in rollout.stopped_at(collection):
             known = self._inventory.restartable(name)
-            if known is not None:
+            # Whoever may write a status must not be told of others' workloads, nor have them told of.
+            if known is not None and self._inventory.may_serve(collection.key, known.key.namespace):
                 found[name] = known
         for name in seen:
             found.pop(name, None)

@@ -28,8 +28,10 @@ def under_way(inventory: Inventory, *, now: float) -> set[WorkloadName]:
     for key in inventory.collection_keys():
         collection = inventory.collection(key)
         for workload in collection.status.workloads if collection is not None else ():
-            if workload.reason == Reason.REPLACING_PODS:
-                found.add(WorkloadName(workload.kind, workload.key))
+            name = WorkloadName(workload.kind, workload.key)
+            # What somebody else wrote into a status makes nobody wait for another namespace's workload.
+            if workload.reason == Reason.REPLACING_PODS and inventory.may_serve(key, workload.key.namespace):
+                found.add(name)
     return found
 
 
