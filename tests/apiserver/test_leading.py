@@ -300,15 +300,15 @@ class Chaos:
         return found
 
     def inject(self) -> str:
-        """Have a collection with an injected pod; the webhook injects whoever leads."""
+        """Have a collection whose pods are injected and obey it; the webhook injects whoever leads."""
 
-        def injected() -> str:
-            name = next((name for name in sorted(self.world.collections) if self.told(name)), "")
-            if not name:
+        def obeying() -> str:
+            told = {name: set(self.told(name)) for name in sorted(self.world.collections)}
+            if not any(told.values()):
                 self.world.create_pod(self.chance.choice(sorted(self.world.deployments)))
-            return name
+            return next((name for name, found in told.items() if found == {self.world.collections[name].enabled}), "")
 
-        return self.eventually(injected)
+        return self.eventually(obeying)
 
     def obeyed(self, name: str) -> float:
         """Switch a collection; return the seconds until each of its pods was told."""

@@ -35,9 +35,9 @@ async def running(clock):
     made._watches = watching.Watches(cluster=None)
     made._watches.add(watching.PODS, watching.Store())
     made._election = Election(None, ObjectKey("modeldata-system", "lease"), me="me", clock=clock)
-    made._tasks = [asyncio.create_task(asyncio.Event().wait(), name="election")]
+    made._standing = asyncio.create_task(asyncio.Event().wait(), name="election")
     yield made
-    made._tasks[0].cancel()
+    made._standing.cancel()
 
 
 @pytest.fixture
@@ -120,6 +120,6 @@ async def test_a_task_that_ended_is_said(running, working):
     working._tasks[0].cancel()
     await asyncio.wait(working._tasks)
     assert "worker" in working.standing_still()
-    running._tasks[0].cancel()
-    await asyncio.wait(running._tasks)
+    running._standing.cancel()
+    await asyncio.wait([running._standing])
     assert "election" in await running.sick()

@@ -21,6 +21,7 @@ from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCreden
 from azure.storage.blob import UserDelegationKey
 from azure.storage.blob.aio import BlobServiceClient
 
+from .. import ending
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
 from ..api.resources import Storage
@@ -153,7 +154,7 @@ class Delegations:
         tasks = [target.task for target in self._targets.values() if target.task is not None]
         for key in list(self._targets):
             self.forget(key)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ending.end(tasks)
         await self._keys.close()
 
     async def _run(self, key: ObjectKey, target: _Target) -> None:

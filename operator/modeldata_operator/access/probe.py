@@ -23,6 +23,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob.aio import ContainerClient
 
+from .. import ending
 from ..api.keys import ObjectKey
 from ..api.reasons import Reason
 from ..api.resources import Storage
@@ -124,10 +125,7 @@ class ContainerWatch:
 
     async def close(self) -> None:
         """Look no more."""
-        tasks = [target.task for target in self._targets.values() if target.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ending.end([target.task for target in self._targets.values() if target.task is not None])
 
     async def _run(self, place: _Place, target: _Target) -> None:
         before = target.look

@@ -94,10 +94,10 @@ class Election:
 
     async def keep(self, fence: Fence) -> None:
         """Renew the Lease, and with it the fence; return when it is lost, by then the fence is closed."""
-        while fence.left > 0:
+        while (left := fence.left) > 0:
             tried = self._clock()
             try:
-                renewed = await self._renew(seconds=min(REQUEST_SECONDS, fence.left))
+                renewed = await self._renew(seconds=min(REQUEST_SECONDS, left))
             except TROUBLE as error:
                 self._failed("renewed", error)
                 await asyncio.sleep(max(0.0, min(AGAIN_SECONDS, fence.left)))

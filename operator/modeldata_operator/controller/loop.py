@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable
 
+from .. import ending
 from ..access import minting
 from ..access.delegation import AzureKeys, Delegations
 from ..access.probe import ContainerWatch
@@ -107,9 +108,7 @@ class Loop:
 
     async def stop(self) -> None:
         """Reconcile no more, and forget everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ending.end(self._tasks)
         for queue in ("collections", "deployments"):
             metrics.QUEUE_DEPTH.labels(queue).set_function(lambda: 0)
         await self._containers.close()

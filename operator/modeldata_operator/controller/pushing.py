@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import aiohttp
 
+from .. import ending
 from ..api import names
 from ..api.keys import ObjectKey
 from ..api.workloads import Pod
@@ -82,9 +83,7 @@ class Pusher:
 
     async def close(self) -> None:
         """Give up the repeats: the next start of this process compares every pod anyway."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ending.end(self._tasks)
 
     async def _repeat(self, pod: Pod, settings: str) -> None:
         try:

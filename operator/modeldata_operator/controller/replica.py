@@ -6,10 +6,12 @@ status, no Event, no Secret, no settings. It asks no storage and fetches no toke
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from kubernetes.aio.client.api_client import ApiClient
 
+from .. import ending
 from ..api import names
 from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
@@ -32,6 +34,8 @@ from .loop import Loop
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 QUIET_SECONDS = 5.0
 """How long a leader that is told to stop waits for answers to what it has written."""
 
@@ -50,6 +54,8 @@ class Controller:
         self._configuration = configuration
         self._namespaces = namespaces
         self._tasks: list[asyncio.Task[None]] = []
+        self._standing: asyncio.Task[None] | None = None
+        self._resigned = asyncio.Event()
         self._loop: Loop | None = None
         # What is listed anew because this is likely to lead soon.
         self._early: asyncio.Task[None] | None = None
@@ -74,7 +80,7 @@ class Controller:
         self._tasks = [self._watches.start()]
         if not self._namespaces:
             self._tasks.append(asyncio.create_task(self._watch_grants(self._cluster), name="grants"))
-        self._tasks.append(asyncio.create_task(self._stand(self._cluster), name="election"))
+        self._standing = asyncio.create_task(self._stand(self._cluster), name="election")
 
     def _watch(self, api: Cluster) -> None:
         """Set up what is known of the cluster, and who hears of its changes. Pods are filed before anyone is woken."""
@@ -144,20 +150,22 @@ class Controller:
 
     async def stop(self) -> None:
         """Lead and watch no more. A leader's Lease is free when this returns."""
+        self._resigned.set()
+        if self._standing is not None:
+            # Not cancelled: what it has begun ends in order.
+            await asyncio.wait([self._standing])
         self._expect(False)
-        for task in reversed(self._tasks):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await ending.end(self._tasks)
         if self._cluster is not None:
             await self._cluster.close()
 
     async def sick(self) -> str:
         """Say what beginning anew would mend. An API server that is away, or refuses, is nothing of that kind."""
-        dead = [task.get_name() for task in self._tasks if task.done()]
+        if self._standing is None:
+            return ""
+        dead = [task.get_name() for task in [*self._tasks, self._standing] if task.done()]
         if dead:
             return f"dead={dead}"
-        if not self._tasks:
-            return ""
         # Others are answered, and have been for as long: then it is the watch.
         watch, seconds = self._watches.deaf
         grants = self._grants_synced
@@ -170,18 +178,28 @@ class Controller:
 
     async def unready(self) -> str:
         """Say why this could not lead now."""
-        if not self._tasks or not self._watches.whole:
+        if self._standing is None or not self._watches.whole:
             return "not everything has been listed yet"
         return "" if self._election.answered else "the Lease can't be read or written"
 
     async def _stand(self, api: Cluster) -> None:
-        """Stand for the Lease and lead, in turns."""
+        """Stand for the Lease and lead, in turns, until this resigns."""
         # Whoever can't list could do nothing as a leader.
-        await self._watches.wait()
-        while True:
-            fence = await self._election.acquire(self._expect)
+        await self._unless_resigned(self._watches.wait())
+        while not self._resigned.is_set():
+            fence = await self._unless_resigned(self._election.acquire(self._expect))
+            if fence is None:
+                return
             known, self._early = self._early or asyncio.create_task(self._refresh()), None
             await self._lead(api, fence, known)
+
+    async def _unless_resigned(self, doing: Coroutine[Any, Any, T]) -> T | None:
+        """Do something until its end, or until this resigns; None: it has not come to its end."""
+        task = asyncio.create_task(doing)
+        resigned = asyncio.create_task(self._resigned.wait())
+        await asyncio.wait({task, resigned}, return_when=asyncio.FIRST_COMPLETED)
+        await ending.end([task, resigned])
+        return None if task.cancelled() else task.result()
 
     def _expect(self, expected: bool) -> None:
         """List everything anew if the one who leads has stopped: what it has done is known from then on.
@@ -195,7 +213,7 @@ class Controller:
             self._early = None
 
     async def _lead(self, api: Cluster, fence: Fence, known: asyncio.Task[None]) -> None:
-        """Do a leader's work until the Lease is lost, or this is cancelled: then it is given back."""
+        """Do a leader's work until the Lease is lost, or until this resigns: then it is given back."""
         logger.info("leading as %s", self._election.me)
         metrics.LEADER.set(1)
         metrics.LEADER_TRANSITIONS.labels("leading").inc()
@@ -207,12 +225,11 @@ class Controller:
             pods=self._pods,
             grants=self._grants,
         )
-        became = "given_back"
         try:
             self._loop.start()
-            await self._election.keep(fence)
-            became = "lost"
+            await self._unless_resigned(self._election.keep(fence))
         finally:
+            became = "given_back" if fence.left > 0 else "lost"
             # Nothing begins any more; and of what has been begun it is better to know how it ended.
             fence.close()
             quiet = became == "given_back" and await fence.quiet(seconds=QUIET_SECONDS)

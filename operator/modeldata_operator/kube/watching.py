@@ -250,7 +250,7 @@ class Watch(Generic[R]):
             delay = self._failed(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             delay = self._failed(error)
-        if delay:
+        if delay and not self._turn.expired():
             await asyncio.sleep(delay)
 
     async def _absent(self, error: ApiError) -> None:
