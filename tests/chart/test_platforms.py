@@ -152,9 +152,9 @@ def test_constraints_on_the_spread_are_of_the_parts_own_pods_unless_they_say_oth
         assert own.items() <= pod(objects, name)["metadata"]["labels"].items()
         assert second["labelSelector"] == selector
     usual = helm.objects()
-    (usual_constraint,) = pod(usual, WEBHOOK)["spec"]["topologySpreadConstraints"]
-    assert usual_constraint["topologyKey"] == "kubernetes.io/hostname"
-    assert "topologySpreadConstraints" not in pod(usual, CONTROLLER)["spec"]
+    for _, name in PARTS:
+        (usual_constraint,) = pod(usual, name)["spec"]["topologySpreadConstraints"]
+        assert usual_constraint["topologyKey"] == "kubernetes.io/hostname"
 
 
 @pytest.mark.parametrize(("part", "name"), PARTS)
