@@ -41,6 +41,10 @@ bench-operator: .venv/ready ## The operator among thousands of workloads, on a b
 soak: .venv/ready node ## A million rows with every fault, kills and restarts at random: each once; make soak SOAK="--rows 50000 --seed 7"
 	$(BIN)/python soak $(SOAK)
 
+soak-operator: .venv/ready ## The operator while an API server refuses at random, round after round; make soak-operator ROUNDS=50 SEED=7
+	@$(PYTHON) localcluster programs
+	MODELDATA_REFUSAL_ROUNDS=$(or $(ROUNDS),20) MODELDATA_SEED=$(SEED) $(BIN)/pytest -s --timeout 36000 tests/apiserver/test_refusals.py
+
 test-unit: .venv/ready ## The tests that need nothing but Python
 	$(BIN)/pytest -m "not azurite and not java and not images and not apiserver and not cluster and not own_cluster"
 
@@ -90,7 +94,7 @@ images: ## Build the images, and bring them into the cluster if it is up (root)
 clean: ## Remove the virtual environment and caches in this directory
 	rm -rf dist .venv .venv-py39 .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java lua python
+.PHONY: help dist reference manifests deploy undeploy demo demo-down test soak soak-operator bench bench-operator test-unit lint format cluster-up cluster-down images clean root node java lua python
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: containerd and the pods' network. make test-unit is the part that needs nothing." >&2; exit 1; }

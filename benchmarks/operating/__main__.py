@@ -12,13 +12,14 @@ import typing
 
 import admitting
 import controlling
+import crowding
 import fleet
 import switching
 
 import processes
 import report
 
-PARTS = ("controller", "webhook", "switching")
+PARTS = ("controller", "webhook", "crowding", "switching")
 
 
 def main() -> None:
@@ -28,7 +29,9 @@ def main() -> None:
     found: list[report.Part] = []
     if "switching" in parts:
         found.append(switching.measure())
-    if set(parts) != {"switching"}:
+    if "crowding" in parts:
+        found.append(_crowded(deployments=deployments, pods=pods, quick=arguments.quick))
+    if {"controller", "webhook"} & set(parts):
         found += _among_thousands(parts, deployments=deployments, pods=pods, collected=collected, quick=arguments.quick)
     if arguments.json:
         print(json.dumps(document(found), indent=2))
@@ -58,6 +61,18 @@ def _among_thousands(
     finally:
         api.close()
     return found
+
+
+def _crowded(*, deployments: int, pods: int, quick: bool) -> report.Part:
+    """Measure beside one collection that has all the pods."""
+    api = processes.AuditedServer()
+    try:
+        api.start()
+        seconds = fleet.build(api, deployments=deployments, pods=pods, collected=pods)
+        print(f"{deployments} Deployments and {pods} pods of one collection made in {seconds:.0f} s", file=sys.stderr)
+        return crowding.measure(api, deployments=deployments, pods=pods, quick=quick)
+    finally:
+        api.close()
 
 
 def parser() -> argparse.ArgumentParser:

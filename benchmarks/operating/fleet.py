@@ -52,6 +52,13 @@ class Client:
             if answer.status >= 300 and answer.status != 409:
                 raise server.Refused(answer.status, text)
 
+    async def delete(self, path: str) -> None:
+        """Delete a pod at once; it may be gone already."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        async with self._slots, self._session.delete(path, json=body) as answer:
+            if answer.status >= 300 and answer.status != 404:
+                raise server.Refused(answer.status, await answer.text())
+
     async def create_all(self, objects: typing.Iterable[tuple[str, Manifest]]) -> None:
         """Create objects, a thousand under way at most."""
         under_way: set[asyncio.Task[None]] = set()

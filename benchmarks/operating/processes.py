@@ -110,7 +110,8 @@ def operator(api: server.ApiServer, role: str) -> typing.Iterator[Operator]:
         log = pathlib.Path(directory) / "log"
         health_port, webhook_port = server.free_ports(2)
         environment = {
-            **os.environ,
+            # Not this program's own path: the tests' modules on it have the names of others.
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             "KUBECONFIG": str(api.kubeconfig_for(token=token, name=f"kubeconfig-{role}")),
             "MODELDATA_OPERATOR_NAMESPACE": server.NAMESPACE,
             "MODELDATA_HEALTH_PORT": str(health_port),

@@ -19,7 +19,9 @@ def main() -> None:
     config = configuration.from_environment(configuration.with_options(options, os.environ))
     logs.set_up(config.log_level, as_json=config.json_logs)
     if role == "retire":
-        asyncio.run(retirement.retire(config))
+        refused = asyncio.run(retirement.retire(config))
+        if refused:
+            raise SystemExit("\n".join((f"not done, {len(refused)}; run it again once this is mended:", *refused)))
         return
     metrics.show_build(role)
     metrics.serve(config.metrics_port)

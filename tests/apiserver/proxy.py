@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import http.server
 import json
@@ -21,12 +22,42 @@ STATUSES = {
     404: "NotFound",
     409: "Conflict",
     410: "Expired",
+    422: "Invalid",
     429: "TooManyRequests",
     500: "InternalError",
     503: "ServiceUnavailable",
     504: "Timeout",
 }
+SILENCE_SECONDS = 15.0
+"""Longer than the operator waits for an answer."""
+
 _NOT_FORWARDED = ("connection", "transfer-encoding", "keep-alive", "content-length", "host")
+
+
+WORDS = "the proxy's own"
+"""What it says when it refuses."""
+
+Outcome = int | typing.Literal["silent", "cut", "lost"]
+"""An error's status; no answer; a connection that is cut before the request is forwarded, or after it was done."""
+
+WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+
+
+@dataclasses.dataclass
+class Fault:
+    """What is done to requests whose address has this piece."""
+
+    piece: str
+    outcome: Outcome
+    methods: frozenset[str] = WRITES
+    left: int | None = None
+    """How many more times; None until healed."""
+    retry_after: str = ""
+    met: int = 0
+    """How many requests it was done to."""
+
+    def concerns(self, method: str, address: str) -> bool:
+        return method in self.methods and self.piece in address and self.left != 0
 
 
 class Proxy:
@@ -48,6 +79,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._refused: dict[str, int | bytes] = {}
         self._stalled: set[str] = set()
+        self._faults: list[Fault] = []
         self._healed = threading.Event()
         self._watches: dict[_Handler, str] = {}
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -57,6 +89,11 @@ class Proxy:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.context = ssl.create_default_context(cafile=str(api.directory / "tls.crt"))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def writes(self) -> list[str]:
+        """Method and address of each write so far."""
+        return [request for request in self.requests if request.split()[0] in WRITES]
 
     @property
     def url(self) -> str:
@@ -89,9 +126,16 @@ class Proxy:
             self._healed.clear()
             self._stalled.add(piece)
 
+    def fault(self, fault: Fault) -> None:
+        """Do this to some requests from now on."""
+        with self._lock:
+            self._healed.clear()
+            self._faults.append(fault)
+
     def heal(self) -> None:
         """Forward everything again."""
         with self._lock:
+            self._faults.clear()
             self._refused.clear()
             self._stalled.clear()
             self._healed.set()
@@ -129,6 +173,17 @@ class Proxy:
     def answer_to(self, address: str) -> int | bytes | None:
         with self._lock:
             return next((answer for piece, answer in self._refused.items() if piece in f"{address}$"), None)
+
+    def fault_of(self, method: str, address: str) -> Fault | None:
+        with self._lock:
+            fault = next((fault for fault in self._faults if fault.concerns(method, address)), None)
+            if fault is not None:
+                fault.met += 1
+                fault.left = None if fault.left is None else fault.left - 1
+            return fault
+
+    def wait_until_healed(self, seconds: float) -> None:
+        self._healed.wait(seconds)
 
     def wait_while_stalled(self, address: str) -> None:
         with self._lock:
@@ -174,6 +229,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer is not None:
             self._refuse(answer)
             return
+        fault = self.proxy.fault_of(self.command, self.path)
+        if fault is not None and isinstance(fault.outcome, int):
+            self._refuse(fault.outcome, fault.retry_after)
+            return
+        if fault is not None and fault.outcome != "lost":
+            if fault.outcome == "silent":
+                self.proxy.wait_until_healed(SILENCE_SECONDS)
+            self.close_connection = True
+            return
         watch = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("watch") == ["true"]
         connection = http.client.HTTPSConnection(*self.proxy.target, context=self.proxy.context, timeout=300)
         self._behind = connection
@@ -184,6 +248,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.proxy.answered.append(f"{self.command} {self.path}")
             if watch and response.status == 200:
                 self._stream(response)
+            elif fault is not None:
+                response.read()
+                self.close_connection = True
             else:
                 self._answer(response.status, dict(response.getheaders()), response.read())
         except (OSError, http.client.HTTPException):
@@ -219,12 +286,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send_chunk(line)
         self.wfile.write(b"0\r\n\r\n")
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, retry_after: str = "") -> None:
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": STATUSES[status]}
         headers = {"Content-Type": "application/json"}
-        if status in (429, 503) and self.proxy.retry_after:
-            headers["Retry-After"] = self.proxy.retry_after
-        self._answer(status, headers, json.dumps({**body, "message": "the proxy's own"}).encode())
+        retry_after = retry_after or (self.proxy.retry_after if status in (429, 503) else "")
+        if retry_after:
+            headers["Retry-After"] = retry_after
+        self._answer(status, headers, json.dumps({**body, "message": WORDS}).encode())
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response_only(status)

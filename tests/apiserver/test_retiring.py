@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from ..conftest import Eventually
+from . import actors as people
 from . import installation, server
-from .conftest import Start
+from . import proxy as proxies
+from .conftest import Start, healthy
 from .server import ApiServer, Refused
 from .world import World
 
@@ -83,3 +87,54 @@ def test_a_secret_of_somebody_else_stays(own_api: ApiServer, start_operator: Sta
     retiring = start_operator("retire", own_api.kubeconfig)
     assert retiring.process.wait(60) == 0, retiring.said()
     assert all(world.secret(name, namespace) for name, namespace in others)
+
+
+def test_what_is_refused_is_listed_and_keeps_nothing_else_from_being_done(
+    own_api: ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    people.webhook_replicas(own_api, 1)
+    webhook = start_operator("webhook", own_api.kubeconfig)
+    people.lead_to_webhook(own_api, webhook.webhook_port)
+    controller = start_operator("controller", own_api.kubeconfig)
+    eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
+    eventually(lambda: people.trusted(own_api))
+    teams = [people.Actors(own_api, name) for name in ("team-a", "team-b")]
+    for team in teams:
+        own_api.namespace(team.namespace)
+        team.account()
+        team.collection(rollout="Manual")
+        for name in ("one", "two"):
+            eventually(lambda team=team, name=name: team.start({"name": name, "labels": {"app": "churn"}}))
+        eventually(lambda team=team: team.secret("modeldata-churn"))
+        eventually(lambda team=team: team.enabled("") == {True})
+    controller.stop()
+
+    proxy = proxies.Proxy(own_api)
+    try:
+        proxy.fault(proxies.Fault("/team-a/pods/one", 403))
+        proxy.fault(proxies.Fault("/team-a/secrets/modeldata-churn", 422, frozenset({"DELETE"})))
+        passing = proxies.Fault("/team-b/pods/two", 503, left=1)
+        proxy.fault(passing)
+        retiring = start_operator("retire", proxy.kubeconfig)
+        assert retiring.process.wait(120) == 1, retiring.said()
+    finally:
+        proxy.close()
+    listed = retiring.said().partition("not done, 2;")[2]
+    assert f"switch off pod team-a/one: 403: {proxies.WORDS}" in listed
+    assert f"delete the SAS Secrets of team-a/churn: 422: {proxies.WORDS} (in team-a)" in listed
+    assert passing.met == 1
+    told = {
+        (team.namespace, pod["metadata"]["name"]): json.loads(pod["metadata"]["annotations"][people.SETTINGS])[
+            "enabled"
+        ]
+        for team in teams
+        for pod in team.pods()
+    }
+    assert [pod for pod, enabled in told.items() if enabled] == [("team-a", "one")]
+    assert [bool(team.secret("modeldata-churn")) for team in teams] == [True, False]
+
+    # Once that is mended, it is run again.
+    again = start_operator("retire", own_api.kubeconfig)
+    assert again.process.wait(120) == 0, again.said()
+    assert teams[0].enabled("") == {False}
+    assert not teams[0].secret("modeldata-churn")

@@ -9,7 +9,10 @@ import pytest
 
 from modeldata_operator.api import resources, restartables, workloads
 from modeldata_operator.api.reasons import Reason
+from modeldata_operator.decide import selection, verification
 from modeldata_operator.observe import metrics
+
+T = typing.TypeVar("T")
 
 Manifest = dict[str, typing.Any]
 
@@ -75,6 +78,24 @@ DEPLOYMENT: Manifest = {
     },
     "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2},
 }
+
+
+def at_once(steps: verification.Steps[T]) -> T:
+    """Take all steps of a decision."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return typing.cast("T", end.value)
+
+
+def compare(
+    collection: resources.DataCollection, served: typing.Iterable[selection.Matched], *, rotation: int = 0
+) -> verification.Comparison:
+    """Compare pods with what they should carry, all at once and none from memory."""
+    return at_once(
+        verification.compare(collection, served, lambda item: verification.state(collection, item, rotation=rotation))
+    )
 
 
 class Builder:

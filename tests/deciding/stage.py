@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from modeldata_operator.api import restartables
-from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.decide import rollout, verification
 from modeldata_operator.decide.selection import Collections, Matched, choose
 
-from .conftest import merged
+from .conftest import compare, merged
 
 COMPLETE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
 UNDER_WAY = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}
@@ -69,7 +68,7 @@ class Stage:
 
     def decide(self, *, elsewhere=(), credentials_ready=True, webhook_ready=True, now=0.0, given=None, **collection):
         decided_for = self.build.collection(**collection) if collection else self.collection
-        compared = verification.compare(decided_for, self.pods, credential=CredentialStatus())
+        compared = compare(decided_for, self.pods)
         verdicts = rollout.decide(
             decided_for,
             compared.states,

@@ -11,6 +11,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.kube.cluster import Cluster
 from modeldata_operator.kube.fencing import Fence, LeaseOver
+from modeldata_operator.kube.pacing import Urgency
 
 POD = ObjectKey("models", "scoring")
 
@@ -66,7 +67,15 @@ async def cluster(server):
 
 
 async def push(cluster):
-    return await cluster.set_pod_settings(POD, "uid", "{}", resource_version="1")
+    return await cluster.set_pod_settings(
+        POD,
+        "uid",
+        "{}",
+        resource_version="1",
+        collection=ObjectKey("models", "churn"),
+        urgency=Urgency.SWITCH,
+        wanted=lambda: True,
+    )
 
 
 async def test_while_it_is_open_writes_go_through(cluster, server, clock):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.controller.replacing import Replacements
 from modeldata_operator.controller.setbacks import DELAYS_OF, Setbacks
 from modeldata_operator.decide import rollout, verification
 
+from .conftest import compare
 from .stage import Stage
 
 OLD, LATER = ({"creationTimestamp": f"2026-11-20T1{hour}:00:00Z"} for hour in (2, 3))
@@ -126,7 +126,7 @@ class Healing:
         self.replacements = Replacements(self.setbacks, self.clock)
 
     def states(self):
-        return verification.compare(self.stage.collection, self.stage.pods, credential=CredentialStatus()).states
+        return compare(self.stage.collection, self.stage.pods).states
 
     def evict(self):
         (state,) = self.states()

@@ -10,10 +10,12 @@ from modeldata_operator.access import credentials
 from modeldata_operator.api import names, observed, resources, workloads
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import commands, document, rollout, verification
+from modeldata_operator.decide import commands, document, rollout
 from modeldata_operator.decide.selection import Collections, Matched, choose
 from modeldata_operator.known import inventory, pods
 from modeldata_operator.kube import watching
+
+from .conftest import compare
 
 CHURN = ObjectKey("models", "churn")
 DEFAULT = ObjectKey("modeldata-system", "default")
@@ -70,7 +72,7 @@ def test_a_pod_that_claims_a_collection_of_another_namespace_has_nothing_to_do_w
     assert pod.injection.collection == collection
     world.pods.put(pod)
     assert list(world.files.concerned()) == ([collection] if counts else [])
-    assert len(world.files.concerning(collection)) == counts
+    assert len(list(world.files.concerning(collection))) == counts
 
 
 def test_in_its_own_namespace_a_left_injection_counts(world, build):
@@ -141,7 +143,7 @@ def operators_default(build, **changes):
 
 def decide(build, matched, *, elsewhere=(), **changes):
     default = operators_default(build, **changes)
-    states = verification.compare(default, matched, credential=observed.CredentialStatus()).states
+    states = compare(default, matched).states
     given = rollout.Circumstances(credentials_ready=True, webhook_ready=True, now=0.0)
     found = rollout.decide(default, states, elsewhere=elsewhere, given=given)
     return {verdict.workload.key.namespace: verdict.reason for verdict in found}
@@ -155,9 +157,7 @@ def test_a_deployment_that_never_becomes_available_keeps_no_other_namespace_wait
 
 def test_a_restart_in_vain_keeps_no_other_namespace_waiting(build):
     vain = served(build, "attacker")
-    wanted = (
-        verification.compare(operators_default(build), [vain], credential=observed.CredentialStatus()).states[0].hash
-    )
+    wanted = compare(operators_default(build), [vain]).states[0].hash
     found = decide(build, [served(build, "attacker", mark=f"{DEFAULT}/{wanted}"), served(build, "models")])
     assert found == {"attacker": Reason.RESTARTED_IN_VAIN, "models": Reason.WAITING_FOR_RESTART}
 

@@ -11,9 +11,11 @@ from modeldata_operator.api import workloads
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.observed import CredentialStatus, PodCounts, Status
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import injection, rollout, status, verification
+from modeldata_operator.decide import injection, rollout, status
 from modeldata_operator.decide.injection import Plan, Refusal
 from modeldata_operator.decide.selection import Collections, Matched, choose
+
+from .conftest import compare
 
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
@@ -56,7 +58,7 @@ def summary(build, *pods):
     """The conditions of a collection that serves these pods."""
     collection = build.collection()
     served = [Matched(pod, None, choose(pod, None, Collections.of([collection]))) for pod in pods]
-    found = verification.compare(collection, served, credential=CredentialStatus())
+    found = compare(collection, served)
     given = rollout.Circumstances(credentials_ready=True, webhook_ready=True, now=0.0)
     verdicts = rollout.decide(collection, found.states, elsewhere=(), given=given)
     observed = status.Observation(

@@ -6,17 +6,25 @@ import json
 import pytest
 
 from modeldata_operator.api import workloads
+from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.controller import pushing
+from modeldata_operator.decide.verification import Push
 from modeldata_operator.kube.cluster import ApiError
+from modeldata_operator.kube.pacing import Urgency
+
+CHURN = ObjectKey("models", "churn")
 
 
 class Cluster:
     def __init__(self) -> None:
-        self.written = []
+        self.written, self.urgencies = [], []
         self.answer = True
 
-    async def set_pod_settings(self, pod, uid, settings, *, resource_version):
+    async def set_pod_settings(self, pod, uid, settings, *, resource_version, collection, urgency, wanted):
+        if not wanted():
+            return False
         self.written.append(settings)
+        self.urgencies.append(urgency)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -28,14 +36,18 @@ def cluster(monkeypatch):
     return Cluster()
 
 
+def push(pod, settings, *, urgent=True):
+    return Push(pod, settings, urgent)
+
+
 async def settled(pusher):
     await asyncio.gather(*pusher._tasks, return_exceptions=True)
     assert pusher._latest == {}
 
 
-async def test_every_push_is_repeated_as_a_change_that_means_the_same(cluster, build):
+async def test_a_switch_is_repeated_as_a_change_that_means_the_same(cluster, build):
     pusher = pushing.Pusher(cluster)
-    assert await pusher.push(build.pod(), '{"a":1}')
+    assert await pusher.push(push(build.pod(), '{"a":1}'), CHURN)
     await settled(pusher)
     assert cluster.written == ['{"a":1}', '{"a":1}\n', '{"a":1}']
     assert len({workloads.digest(text) for text in cluster.written}) == 1
@@ -44,8 +56,8 @@ async def test_every_push_is_repeated_as_a_change_that_means_the_same(cluster, b
 
 async def test_an_old_push_is_not_repeated_over_a_new_one(cluster, build):
     pusher = pushing.Pusher(cluster)
-    await pusher.push(build.pod(), "old")
-    await pusher.push(build.pod(), "new")
+    await pusher.push(push(build.pod(), "old"), CHURN)
+    await pusher.push(push(build.pod(), "new"), CHURN)
     await settled(pusher)
     assert [text for text in cluster.written if text.strip() == "old"] == ["old"]
 
@@ -53,14 +65,14 @@ async def test_an_old_push_is_not_repeated_over_a_new_one(cluster, build):
 async def test_a_pod_that_is_gone_is_left_alone(cluster, build):
     pusher = pushing.Pusher(cluster)
     cluster.answer = False
-    assert not await pusher.push(build.pod(), "x")
+    assert not await pusher.push(push(build.pod(), "x"), CHURN)
     await settled(pusher)
     assert cluster.written == ["x"]
 
 
 async def test_a_failed_repeat_is_nobodys_failure(cluster, build):
     pusher = pushing.Pusher(cluster)
-    await pusher.push(build.pod(), "x")
+    await pusher.push(push(build.pod(), "x"), CHURN)
     cluster.answer = ApiError(500, "away")
     await settled(pusher)
 
@@ -69,37 +81,44 @@ async def test_a_failed_push_is_told(cluster, build):
     pusher = pushing.Pusher(cluster)
     cluster.answer = ApiError(500, "away")
     with pytest.raises(ApiError):
-        await pusher.push(build.pod(), "x")
+        await pusher.push(push(build.pod(), "x"), CHURN)
     await settled(pusher)
 
 
 async def test_when_the_process_ends_no_repeat_is_left(cluster, build, monkeypatch):
     monkeypatch.setattr(pushing, "REPEATS", ((3600, ""),))
     pusher = pushing.Pusher(cluster)
-    assert await pusher.push(build.pod(), "{}")
+    assert await pusher.push(push(build.pod(), "{}"), CHURN)
     await pusher.close()
     assert not pusher._tasks
     assert cluster.written == ["{}"]
 
 
-async def test_repeats_wait_while_many_are_pushed_for_the_first_time(cluster, build, monkeypatch):
+async def test_a_renewal_is_written_once(cluster, build):
     pusher = pushing.Pusher(cluster)
-    await pusher.push(build.pod(), "early")
-    through, begun = asyncio.Event(), []
-
-    async def slow(pod, uid, settings, *, resource_version):
-        begun.append(uid)
-        await through.wait()
-        return True
-
-    monkeypatch.setattr(cluster, "set_pod_settings", slow)
-    pods = [build.pod(metadata={"uid": f"uid-{number}"}) for number in range(pushing.MANY_PUSHES)]
-    late = [asyncio.ensure_future(pusher.push(pod, "late")) for pod in pods]
-    repeated = asyncio.ensure_future(asyncio.wait(list(pusher._tasks), return_when=asyncio.FIRST_COMPLETED))
-    await asyncio.wait([repeated], timeout=0.1)  # ten times as long as a repeat waits
-    assert sorted(begun) == sorted(pod.uid for pod in pods)
-    through.set()
-    assert all(await asyncio.gather(*late))
-    await repeated
+    assert await pusher.push(push(build.pod(), "{}", urgent=False), CHURN)
     await settled(pusher)
-    assert begun.count(build.pod().uid) == len(pushing.REPEATS)
+    assert cluster.written == ["{}"]
+    assert cluster.urgencies == [Urgency.RENEWAL]
+
+
+async def test_a_renewal_in_the_place_of_a_switch_is_repeated_as_that_would_have_been(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    await pusher.push(push(build.pod(), "off"), CHURN)
+    await pusher.push(push(build.pod(), "off, and a new SAS", urgent=False), CHURN)
+    await settled(pusher)
+    assert [text.strip() for text in cluster.written] == ["off", *["off, and a new SAS"] * 3]
+
+
+async def test_a_switch_goes_first_and_its_repeats_last(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    await pusher.push(push(build.pod(), "off"), CHURN)
+    await settled(pusher)
+    assert cluster.urgencies == [Urgency.SWITCH, Urgency.RENEWAL, Urgency.RENEWAL]
+
+
+async def test_what_is_not_wanted_any_more_is_not_written(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    assert not await pusher.push(push(build.pod(), "old"), CHURN, wanted=lambda: False)
+    await settled(pusher)
+    assert cluster.written == []

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import verification
 
+from .conftest import compare
 from .stage import OVERDUE, UNDER_WAY, WAITING, Stage
 
 
@@ -253,5 +252,5 @@ def test_a_pod_younger_than_the_unchanged_collection_that_selects_it_was_missed(
     stage.collection = stage.build.collection(metadata={"generation": 1})
     stage.add(stage.deployment(), metadata={"creationTimestamp": "2026-11-20T10:01:00Z"})
     stage.add(stage.deployment(), metadata={"creationTimestamp": "2026-11-20T09:59:00Z"})
-    (state,) = verification.compare(stage.collection, stage.pods, credential=CredentialStatus()).states
+    (state,) = compare(stage.collection, stage.pods).states
     assert (state.missed, len(state.missing)) == (1, 2)

@@ -6,15 +6,14 @@ import pytest
 
 from modeldata_operator.api import resources, restartables
 from modeldata_operator.api.keys import ObjectKey
-from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.api.reasons import Reason
-from modeldata_operator.decide import rollout, verification
+from modeldata_operator.decide import rollout
 from modeldata_operator.decide.selection import Choice, Matched
 from modeldata_operator.known import restarts
 from modeldata_operator.known.inventory import Inventory
 from modeldata_operator.kube.watching import Store
 
-from .conftest import DEPLOYMENT, merged
+from .conftest import DEPLOYMENT, compare, merged
 from .stage import COMPLETE, UNDER_WAY, Stage
 
 AT = 1_795_000_000
@@ -164,4 +163,4 @@ def stage_states(stage):
     served = [
         Matched(item.pod, item.deployment, Choice(stage.collection, Reason.OPERATOR_DEFAULT)) for item in stage.pods
     ]
-    return verification.compare(stage.collection, served, credential=CredentialStatus()).states
+    return compare(stage.collection, served).states

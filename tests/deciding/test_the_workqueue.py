@@ -54,3 +54,28 @@ async def test_a_key_at_rest_waits_and_is_not_forgotten():
     await asyncio.sleep(0)
     assert not again.done()
     assert await asyncio.wait_for(again, 5) == "a"
+
+
+async def test_who_is_in_a_hurry_goes_before_others_and_without_a_rest():
+    queue: Workqueue[str] = Workqueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.done("a", rest=3600)
+    queue.add("b")
+    queue.hurry("a")
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+
+
+async def test_a_hurry_while_it_is_worked_on_spares_the_rest_that_follows_and_no_other():
+    queue: Workqueue[str] = Workqueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.hurry("a")
+    queue.done("a", rest=3600)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+    queue.done("a", rest=3600)
+    queue.add("a")
+    waiting = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()

@@ -296,7 +296,21 @@ class Minter:
             await self._cluster.merge_secret(secret)
 
 
-async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> dict[str, Exception]:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Why a Secret could not be taken back."""
+
+    error: Exception
+    seen: bool
+    """Whether it is known to be there."""
+
+    @property
+    def nothing_written(self) -> bool:
+        """Tell whether it can't be there: where the operator may not read Secrets, it has written none."""
+        return not self.seen and isinstance(self.error, ApiError) and self.error.status == 403
+
+
+async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> dict[str, Left]:
     """Delete a collection's SAS Secrets in these namespaces; what is not the operator's stays.
 
     Returns:
@@ -304,24 +318,25 @@ async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable
 
     """
 
-    async def withdraw_from(namespace: str) -> Exception | None:
-        key = secret_key(collection, namespace)
+    async def withdraw_from(namespace: str) -> Left | None:
+        key, seen = secret_key(collection, namespace), False
         try:
             secret = await cluster.get_secret(key)
             if secret is None:
                 return None
             held = credentials.held(secret, labels=labels(collection, namespace))
             if held.ours:
+                seen = True
                 await cluster.delete_secret(key, held.resource_version)
                 logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
         except FAILURES as error:
             logger.warning("not withdrawn collection=%s namespace=%s error=%s", collection, namespace, said(error))
-            return error
+            return Left(error, seen)
         return None
 
     calls = {namespace: functools.partial(withdraw_from, namespace) for namespace in sorted(namespaces)}
     found = await _in_each(calls)
-    return {namespace: error for namespace, error in found.items() if error is not None}
+    return {namespace: left for namespace, left in found.items() if left is not None}
 
 
 async def _in_each(

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ALL_INJECTED = "AllInjected"
     PUSHING_SETTINGS = "PushingSettings"
     SETTINGS_REFUSED = "SettingsRefused"
+    STATUS_REFUSED = "StatusRefused"
     WAITING_FOR_RESTART = "WaitingForRestart"
     WAITING_FOR_TURN = "WaitingForTurn"
     RESTART_NEEDED = "RestartNeeded"

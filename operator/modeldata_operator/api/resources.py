@@ -175,6 +175,11 @@ class UnreadableCollection:
     resource_version: str = field(default="", compare=False)
 
 
+def alike(one: DataCollection | UnreadableCollection, other: DataCollection | UnreadableCollection) -> bool:
+    """Tell whether two records differ by their status at most, in which the operator only writes what it saw."""
+    return one is other or replace(one, status=other.status) == other
+
+
 def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> DataCollection | UnreadableCollection:
     """Parse a DataCollection; what can't be understood becomes a record that says so.
 

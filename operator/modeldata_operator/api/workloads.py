@@ -48,6 +48,8 @@ class Injection:
     hash: str
     settings_digest: str
     enabled: bool
+    privacy: str
+    """A digest of what of its settings keeps data from being collected: what is redacted, and sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +207,28 @@ def _injection(
     if not name or not injected or not {names.SETTINGS_VOLUME, names.SPOOL_VOLUME} <= volumes:
         return None
     document = annotations.get(names.SETTINGS_ANNOTATION, "")
+    enabled, hidden = obeyed(document)
     return Injection(
         collection=ObjectKey(labels.get(names.COLLECTION_NAMESPACE_LABEL) or namespace, name),
         hash=sys.intern(bounds.shortened(injected, bounds.LONGEST_NAME)),
         settings_digest=sys.intern(digest(document)),
-        enabled=_enabled(document),
+        enabled=enabled,
+        privacy=sys.intern(hidden),
     )
+
+
+def obeyed(document: str) -> tuple[bool, str]:
+    """Say of a settings document whether it has anything collected, and a digest of what it hides."""
+    if len(document) > LONGEST_SETTINGS:
+        return False, ""  # nothing that the operator wrote
+    try:
+        settings = json.loads(document)
+        if not isinstance(settings, dict):
+            return False, ""
+        hidden = json.dumps([settings.get("redact"), settings.get("sampling")], sort_keys=True)
+    except (ValueError, RecursionError):
+        return False, ""
+    return settings.get("enabled") is True, digest(hidden)
 
 
 def _credential_secret(spec: Mapping[str, Any]) -> str | None:
@@ -226,16 +244,6 @@ def _spool_limit(spec: Mapping[str, Any]) -> int | None:
             limit = (volume.get("emptyDir") or {}).get("sizeLimit")
             return None if limit is None else quantities.to_bytes(str(limit))
     return None
-
-
-def _enabled(document: str) -> bool:
-    if len(document) > LONGEST_SETTINGS:
-        return False  # nothing that the operator wrote
-    try:
-        settings = json.loads(document)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(settings, dict) and settings.get("enabled") is True
 
 
 def _ephemeral_storage(spec: Mapping[str, Any]) -> int | None:

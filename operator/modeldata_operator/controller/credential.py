@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..access import minting
 from ..access.credentials import Delegation, Source
-from ..access.minting import Minted, Minter
+from ..access.minting import Left, Minted, Minter
 from ..access.probe import ContainerWatch
 from ..api import endpoints
 from ..api.endpoints import AllowedHost
@@ -94,14 +94,20 @@ class Credentials:
         """Name the namespaces of whose container it is still being found out for the first time how it is."""
         return self._containers.first_looks(key)
 
+    def known(self, collection: DataCollection) -> Minted | None:
+        """Say what was found the last time, if that was for the same storage."""
+        known = self._credentials.get(collection.key)
+        if known is None or known.uid != collection.uid or known.storage != collection.storage:
+            return None
+        return known.minted
+
     async def ensure(self, collection: DataCollection, namespaces: Set[str], without_token: Set[str]) -> Minted:
-        """Look after the SAS Secrets, once in every resync: switching off must not wait for them."""
+        """Look after the SAS Secrets, once in every resync: what is known is not asked for again until then."""
         known = self._credentials.get(collection.key)
         look = self._look, self._changes.get(collection.key, 0)
         if (
             known is not None
-            and known.uid == collection.uid
-            and known.storage == collection.storage
+            and self.known(collection) is not None
             and namespaces <= known.namespaces
             and look == known.look
         ):
@@ -192,11 +198,10 @@ class Credentials:
         known = self._credentials.get(key)
         self._containers.forget(key)
         self._minter.forget(key)
-        left = namespaces | set(known.minted.status.namespaces if known else ())
-        refused = await minting.withdraw(self._cluster, key, left - {key.namespace})
-        for error in refused.values():
+        served = namespaces | set(known.minted.status.namespaces if known else ())
+        for left in (await minting.withdraw(self._cluster, key, served - {key.namespace})).values():
             # Only then it is forgotten where to look: the next try must know the namespaces still.
-            raise error
+            raise left.error
         self._credentials.pop(key, None)
         self._changes.pop(key, None)
 
@@ -208,12 +213,12 @@ def _without(minted: Minted, gone: Set[str]) -> Minted:
     return replace(minted, status=replace(minted.status, namespaces=left, rotations=rotations))
 
 
-def _with_left(minted: Minted, left: Mapping[str, Exception]) -> Minted:
+def _with_left(minted: Minted, left: Mapping[str, Left]) -> Minted:
     """Keep in mind where a SAS that nobody needs any more could not be deleted, and say so: it lives on until then."""
     if not left:
         return minted
     status = replace(minted.status, namespaces=tuple(sorted({*minted.status.namespaces, *left})))
-    words = "; ".join(f"in namespace {namespace}: {said(error)}" for namespace, error in sorted(left.items()))
+    words = "; ".join(f"in namespace {namespace}: {said(left[namespace].error)}" for namespace in sorted(left))
     message = f"{minted.finding.message}; a SAS that is not needed any more can't be deleted {words}"
     return replace(minted, status=status, finding=replace(minted.finding, message=message))
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from .. import ending
 from ..access import minting
@@ -18,19 +18,20 @@ from ..decide import selection
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import events
-from ..kube.cluster import FAILURES, ApiError, Cluster
+from ..kube import breathing, events
+from ..kube.cluster import FAILURES, Cluster, said
 from ..kube.fencing import LeaseOver
 from ..kube.workqueue import Workqueue
 from ..observe import metrics
 from ..trust import authority
 from .pushing import Pusher
-from .reconciler import Reconciler
+from .reconciler import Reconciler, UnfinishedError
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 4
-"""So that one collection of thousands of pods does not keep the others waiting."""
+WORKERS = 64
+"""Reconciles side by side. They take turns with the processor and with the API server; so many, because one whose
+requests are not answered, for a webhook that hangs in its namespace, keeps its worker for as long as that takes."""
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)
 REST = 3.0
@@ -75,6 +76,7 @@ class Loop:
         self._failures: dict[ObjectKey, int] = {}
         self._started: dict[ObjectKey, float] = {}
         self._webhook_ready = False
+        self._taken_back = False
         self._ticked = time.monotonic()
         self._caught_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,6 +116,7 @@ class Loop:
         await self._containers.close()
         await self._delegations.close()
         await self._pusher.close()
+        await self._recorder.close()
 
     def standing_still(self) -> str:
         """Say when reconciling stands still."""
@@ -149,9 +152,11 @@ class Loop:
         after: DataCollection | UnreadableCollection | None,
     ) -> None:
         """Look at a collection that changed, and at whom it may serve now."""
-        self._queue.add(key)
         if _version(before) == _version(after):
+            self._queue.add(key)
             return  # only the status changed, and this process wrote it
+        # Somebody waits for it, say for an end of collecting.
+        self._queue.hurry(key)
         # Those of the operator's namespace may serve every annotated Deployment.
         everywhere = key == self._inventory.operator_default
         for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
@@ -198,6 +203,11 @@ class Loop:
                 self._failures.pop(key, None)
                 if again is not None:
                     self._queue.add_later(key, again)
+            except UnfinishedError as unfinished:
+                self._failures.pop(key, None)
+                message = "reconcile failed collection=%s again=%.1fs error=%s"
+                logger.warning(message, key, unfinished.again, unfinished)
+                self._queue.add_later(key, unfinished.again)
             except Exception as error:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
@@ -235,16 +245,17 @@ class Loop:
             message = f"Deployment {key.name}: {selection.misspelt(deployment.collect)}"
             await self._recorder.record(subject, Reason.INVALID_ANNOTATION, message, warning=True)
             return
-        collections = self._inventory.serving(key.namespace)
-        for pod in self._pods.of_deployment(deployment):
-            choice = selection.choose(pod, deployment, collections)
+        async for pod in breathing.each(self._pods.of_deployment(deployment)):
+            choice = self._pods.matched(pod).choice
             if choice.reason is Reason.COLLECTION_NOT_FOUND:
                 await self._recorder.record(subject, choice.reason, choice.message, warning=True)
                 return
 
     async def _check_templates(self) -> None:
         """Tell people on their workload that the annotation of its own template leads nowhere."""
-        for matched in self._pods.annotated():
+        async for matched in breathing.each(self._pods.annotated()):
+            if matched is None:
+                continue
             choice = matched.choice
             if choice.collection is None and choice.candidate is None and choice.message:
                 subject = events.about_workload(matched.pod.workload(matched.deployment))
@@ -252,10 +263,9 @@ class Loop:
 
     async def _resync(self) -> None:
         """Look at everything now and then: Secrets are not watched, certificates end, and events may be missed."""
-        await self._authority_once()
+        await self._once(self._authority.ensure, "webhook certificate not ensured")
         await self._known
         self._caught_up.set()
-        taken_back = False
         while True:
             self._ticked = time.monotonic()
             self._reconciler.look_again()
@@ -263,34 +273,31 @@ class Loop:
                 self._queue.add(key)
             for key in self._inventory.deployment_keys():
                 self._deployments_to_check.add(key)
-            await self._check_templates()
-            await self._authority_once()
-            taken_back = taken_back or await self._take_back()
+            await self._once(self._check_templates, "templates not checked")
+            await self._once(self._authority.ensure, "webhook certificate not ensured")
+            await self._once(self._take_back, "what a deleted default left was not looked for")
             await asyncio.sleep(self._configuration.resync)
 
-    async def _take_back(self) -> bool:
+    async def _once(self, look: Callable[[], Awaitable[None]], otherwise: str) -> None:
+        """Look at one thing; what goes wrong with it keeps nobody from looking at the next."""
+        try:
+            await look()
+        except FAILURES as error:
+            logger.warning("%s, tried again at the next resync: %s", otherwise, said(error))
+        except Exception:
+            logger.exception("%s, tried again at the next resync", otherwise)
+
+    async def _take_back(self) -> None:
         """Withdraw what the operator's own default has in other namespaces, if it was deleted while nobody looked.
 
-        Returns:
-            False if that has to be tried again.
-
+        Where that does not succeed, it is tried again at the next resync.
         """
-        default, whole = self._inventory.operator_default, True
-        for namespace in sorted(self._pods.namespaces() - {default.namespace}):
-            if self._inventory.collection(default) is not None:
-                return True
-            refused = await minting.withdraw(self._cluster, default, [namespace])
-            # Where it may not read Secrets, it has written none.
-            whole = whole and all(isinstance(each, ApiError) and each.refused for each in refused.values())
-        return whole
-
-    async def _authority_once(self) -> None:
-        try:
-            await self._authority.ensure()
-        except FAILURES as error:
-            logger.warning("webhook certificate not ensured, tried again at the next resync: %s", error)
-        except Exception:
-            logger.exception("webhook certificate not ensured, tried again at the next resync")
+        default = self._inventory.operator_default
+        if self._taken_back or self._inventory.collection(default) is not None:
+            self._taken_back = True
+            return
+        refused = await minting.withdraw(self._cluster, default, self._pods.namespaces() - {default.namespace})
+        self._taken_back = all(each.nothing_written for each in refused.values())
 
 
 def _version(collection: DataCollection | UnreadableCollection | None) -> tuple[str, int] | None:

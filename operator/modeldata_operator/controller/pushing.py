@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from dataclasses import replace
-
-import aiohttp
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from .. import ending
 from ..api import names
 from ..api.keys import ObjectKey
 from ..api.workloads import Pod
 from ..decide import document
-from ..kube.cluster import ApiError, Cluster
+from ..decide.verification import Push
+from ..kube.cluster import FAILURES, Cluster, said
+from ..kube.pacing import Urgency
 from ..observe import metrics
 
 logger = logging.getLogger(__name__)
@@ -22,14 +23,17 @@ REPEATS = ((0.5, "\n"), (4.0, ""))
 A kubelet with little CPU loses a refresh now and then: the annotation is right, and the file stays old until its next
 periodic sync, more than a minute later (5 of 110 changes to 4 pods on a machine with five runnable processes on two
 cores; none of 80 on an idle one). Any change of the annotation makes it look again, and a line end at the end of a JSON
-document means nothing.
+document means nothing. A renewed SAS can wait for that sync, as the one before lives for hours; whoever switches a
+collection off, or has something redacted, can't.
 """
 
-REPEATS_AT_ONCE = 8
-"""Few, so that what is pushed for the first time goes before."""
 
-MANY_PUSHES = 16
-"""With so many first pushes under way, as in a collection of thousands of pods, repeats wait until they are through."""
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """What a pod was told last, while that has repeats to come."""
+
+    settings: str
+    repeated: bool
 
 
 class Pusher:
@@ -37,32 +41,34 @@ class Pusher:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._latest: dict[str, str] = {}
-        self._slots = asyncio.Semaphore(REPEATS_AT_ONCE)
-        self._first = 0
-        self._few = asyncio.Event()
-        self._few.set()
+        self._latest: dict[str, _Latest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def push(self, pod: Pod, settings: str) -> bool:
-        """Write a pod's settings; False if the pod is gone."""
-        self._latest[pod.uid] = settings
-        self._count(1)
+    async def push(self, push: Push, collection: ObjectKey, *, wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Write a pod's settings; False if the pod is gone, or they are not wanted any more when their turn comes."""
+        pod, before = push.pod, self._latest.get(push.pod.uid)
+        # What a push takes the place of may have been a switch, which this one then is as well.
+        latest = _Latest(push.settings, push.urgent or (before is not None and before.repeated))
+        self._latest[pod.uid] = latest
+        urgency = Urgency.SWITCH if latest.repeated else Urgency.RENEWAL
         try:
             taken = await self._cluster.set_pod_settings(
-                pod.key, pod.uid, settings, resource_version=pod.resource_version
+                pod.key,
+                pod.uid,
+                push.settings,
+                resource_version=pod.resource_version,
+                collection=collection,
+                urgency=urgency,
+                wanted=wanted,
             )
         except BaseException:
-            self._forget(pod, settings)
+            self._forget(pod, latest)
             raise
-        finally:
-            self._count(-1)
-        if not taken:
-            self._forget(pod, settings)
-            metrics.PUSHES.labels("gone").inc()
-            return False
-        metrics.PUSHES.labels("taken").inc()
-        task = asyncio.create_task(self._repeat(pod, settings))
+        metrics.PUSHES.labels("taken" if taken else "gone").inc()
+        if not taken or not latest.repeated:
+            self._forget(pod, latest)
+            return taken
+        task = asyncio.create_task(self._repeat(pod, collection, latest))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -75,7 +81,7 @@ class Pusher:
             return False
         present = (body["metadata"].get("annotations") or {}).get(names.SETTINGS_ANNOTATION, "")
         pod = replace(pod, resource_version=body["metadata"]["resourceVersion"])
-        return await self.push(pod, document.switched_off(present, str(collection)))
+        return await self.push(Push(pod, document.switched_off(present, str(collection)), urgent=True), collection)
 
     async def finish(self) -> None:
         """Wait until everything has been repeated."""
@@ -85,31 +91,26 @@ class Pusher:
         """Give up the repeats: the next start of this process compares every pod anyway."""
         await ending.end(self._tasks)
 
-    async def _repeat(self, pod: Pod, settings: str) -> None:
+    async def _repeat(self, pod: Pod, collection: ObjectKey, latest: _Latest) -> None:
         try:
             for delay, ending in REPEATS:
                 await asyncio.sleep(delay)
-                async with self._slots:
-                    await self._few.wait()
-                    if self._latest.get(pod.uid) != settings:
-                        return  # newer settings are on their way, with repeats of their own
-                    # What was pushed made another version of it.
-                    if not await self._cluster.set_pod_settings(
-                        pod.key, pod.uid, settings + ending, resource_version=""
-                    ):
-                        return
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("push not repeated pod=%s error=%s", pod.key, error)
+                # Where newer settings are on their way, they have repeats of their own.
+                if not await self._cluster.set_pod_settings(
+                    pod.key,
+                    pod.uid,
+                    latest.settings + ending,
+                    resource_version="",  # what was pushed made another version of it
+                    collection=collection,
+                    urgency=Urgency.RENEWAL,
+                    wanted=lambda: self._latest.get(pod.uid) is latest,
+                ):
+                    return
+        except FAILURES as error:
+            logger.warning("push not repeated pod=%s error=%s", pod.key, said(error))
         finally:
-            self._forget(pod, settings)
+            self._forget(pod, latest)
 
-    def _count(self, more: int) -> None:
-        self._first += more
-        if self._first < MANY_PUSHES:
-            self._few.set()
-        else:
-            self._few.clear()
-
-    def _forget(self, pod: Pod, settings: str) -> None:
-        if self._latest.get(pod.uid) == settings:
+    def _forget(self, pod: Pod, latest: _Latest) -> None:
+        if self._latest.get(pod.uid) is latest:
             del self._latest[pod.uid]

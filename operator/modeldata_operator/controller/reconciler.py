@@ -1,44 +1,56 @@
 """Bringing one collection's pods, Secret and status to what its spec says: level-triggered, safe to repeat."""
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from ..access.minting import Minter
+from ..access.minting import Minted, Minter
 from ..access.probe import ContainerWatch
+from ..api import resources
 from ..api.endpoints import AllowedHost
 from ..api.keys import ObjectKey
-from ..api.observed import PodCounts
+from ..api.observed import CredentialStatus, PodCounts
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.resources import Rollout as Mode
 from ..api.restartables import Restartable
-from ..api.workloads import Pod
 from ..configuration import Configuration
 from ..decide import rollout, verification
-from ..decide.selection import Matched
 from ..decide.status import Finding, Observation
-from ..decide.verification import Comparison, Verdict, WorkloadState
+from ..decide.verification import Comparison, Concerned, Push, Verdict, WorkloadState
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube.cluster import ApiError, Cluster
+from ..kube import breathing
+from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.events import Recorder
+from .comparing import Comparer
 from .credential import Credentials, Judgement
 from .pushing import Pusher
+from .refusals import Refusals
 from .reporting import Reporter
 from .restarting import Restarter
 
 logger = logging.getLogger(__name__)
 
-PATCHES_AT_ONCE = 32
-"""Enough to use the API server well (300 patches a second were measured), few enough not to push others aside."""
+UNTAKEN_AGAIN = (1.0, 3.0, 10.0, 30.0)
+"""Seconds after which settings that a pod did not take are tried again. Most such pods are gone, and by then not known
+any more; but an API server also says "conflict" where too many change one object at once, and some refuse for long."""
 
-UNTAKEN_AGAIN = 1.0
-"""Seconds after which pods that did not take their settings are looked at again. Most are gone, and by then not known
-any more; but an API server also says "conflict" where too many change one object at once."""
+CALLS_AT_ONCE = 64
+"""Twice as many as one collection may have under way, so that there is always one ready; not all the thousands."""
+
+
+class UnfinishedError(Exception):
+    """Something of a collection was refused, and all else is done."""
+
+    def __init__(self, why: str, again: float) -> None:
+        super().__init__(why)
+        self.again = again
+        """The seconds after which it wants another look."""
 
 
 class Reconciler:
@@ -64,6 +76,7 @@ class Reconciler:
         self._pods = pods
         self._pusher = pusher
         self._clock = clock
+        self._comparer = Comparer()
         self._credentials = Credentials(
             cluster=cluster,
             minter=minter,
@@ -81,9 +94,9 @@ class Reconciler:
             clock=clock,
             now=now,
         )
-        self._reporter = Reporter(cluster=cluster, recorder=recorder)
+        self._reporter = Reporter(cluster=cluster, recorder=recorder, clock=clock)
         self._restarts = configuration.restarts_at_once > 0
-        self._slots = asyncio.Semaphore(PATCHES_AT_ONCE)
+        self._refusals: dict[ObjectKey, Refusals[tuple[str, str]]] = {}
 
     def look_again(self) -> None:
         """Make the next reconcile of each collection look at its Secrets, which are not watched."""
@@ -94,36 +107,46 @@ class Reconciler:
         self._credentials.changed(key)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
-        """Bring one collection into line; returns the seconds after which it wants another look."""
+        """Bring one collection into line; returns the seconds after which it wants another look.
+
+        Raises:
+            UnfinishedError: something was refused. It is tried again by itself, and what else there was to do is done.
+
+        """
+        await self._pods.filed(key)
         collection = self._inventory.collection(key)
-        concerned = self._pods.concerning(key)
-        failures: list[Exception] = []
-        again = None if await self._switch_off(key, concerned, failures) else UNTAKEN_AGAIN
+        obeyed = collection if isinstance(collection, DataCollection) else None
+        found = await breathing.in_breaths(verification.sort_out(key, obeyed, self._pods.concerning(key)))
+        work = _Work(key, self._refusals.setdefault(key, Refusals(waits=UNTAKEN_AGAIN, clock=self._clock)))
+        await self._switch_off(work, found)
+        again = None
         if collection is None:
-            await self._clean_up(key, concerned)
+            await self._clean_up(key, found)
         elif isinstance(collection, UnreadableCollection):
-            if not await self._reporter.report_unreadable(collection):
-                again = UNTAKEN_AGAIN
+            again = await self._reporter.report_unreadable(collection)
         else:
-            again = _sooner(again, await self._serve(collection, concerned, failures))
-        if failures:
+            again = await self._serve(collection, found, work)
+        work.refusals.keep(work.wanted)
+        again = _sooner(again, work.refusals.next_due)
+        if not work.refusals.known:
+            self._refusals.pop(key, None)
+        for failure in work.failures:
             # Only now: a pod that somebody does not let us write to must not keep the others' state from being told.
-            raise failures[0]
+            if not isinstance(failure, FAILURES):
+                raise failure
+            raise UnfinishedError(said(failure), UNTAKEN_AGAIN[-1] if again is None else again)
         return again
 
-    async def _serve(
-        self, collection: DataCollection, concerned: Sequence[Matched], failures: list[Exception]
-    ) -> float | None:
-        served = [
-            item
-            for item in concerned
-            if item.choice.collection is not None and item.choice.collection.key == collection.key and not item.pod.gone
-        ]
-        namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in served)})
-        minted = await self._credentials.ensure(collection, namespaces, _without_token(collection.key, concerned))
-        compared = verification.compare(collection, served, credential=minted.status)
-        taken = await self._push(collection.key, compared.pushes, failures)
-        compared.current += taken
+    async def _serve(self, collection: DataCollection, found: Concerned, work: "_Work") -> float | None:
+        namespaces = frozenset({collection.key.namespace, *(item.pod.key.namespace for item in found.served)})
+        known = self._credentials.known(collection)
+        compared = None
+        if known is not None:
+            # A look at Secrets may take its time: what is switched, or hidden, must not wait for that.
+            compared = await self._compare_and_push(collection, found, known.status, work)
+        minted = await self._credentials.ensure(collection, namespaces, found.without_token)
+        if compared is None or known is None or _rotations(known) != _rotations(minted):
+            compared = await self._compare_and_push(collection, found, minted.status, work)
         judged = self._credentials.judge(collection, minted)
         looking = self._credentials.looking(collection.key)
         decided, again = await self._roll_out(
@@ -132,7 +155,7 @@ class Reconciler:
             credentials_ready=minted.ready and judged.source_ready,
             unserved=frozenset(judged.unserved | looking),
         )
-        verdicts = verification.unserved(collection, concerned) + decided
+        verdicts = found.unserved + decided
         unused = self._unused(collection)
         observed = Observation(
             generation=collection.generation,
@@ -145,11 +168,17 @@ class Reconciler:
             verdicts=verdicts,
             notes=_notes(compared, unused),
             unused=unused,
-            refusal=_refusal(failures),
+            refusal=_refusal(work),
             by_choice=collection.rollout is Mode.MANUAL or not self._restarts,
         )
-        told = await self._reporter.report(collection, observed, compared.states)
-        return again if told and taken == len(compared.pushes) else _sooner(again, UNTAKEN_AGAIN)
+        return _sooner(again, await self._reporter.report(collection, observed, compared.states))
+
+    async def _compare_and_push(
+        self, collection: DataCollection, found: Concerned, credential: CredentialStatus, work: "_Work"
+    ) -> Comparison:
+        compared = await self._comparer.compare(collection, found.served, credential=credential)
+        compared.current += await self._push(collection, compared.pushes, work)
+        return compared
 
     async def _roll_out(
         self,
@@ -183,44 +212,35 @@ class Reconciler:
             if all(pod.gone for pod in self._pods.of_deployment(known))
         ]
 
-    async def _push(self, key: ObjectKey, pushes: Sequence[tuple[Pod, str]], failures: list[Exception]) -> int:
+    async def _push(self, collection: DataCollection, pushes: Sequence[Push], work: "_Work") -> int:
         """Write settings to running pods, many at once; returns how many took them."""
+
+        def wanted() -> bool:
+            """Tell whether nobody has changed the collection while many are written to: what follows is old then."""
+            present = self._inventory.collection(collection.key)
+            return present is not None and resources.alike(present, collection)
+
         started = self._clock()
-        taken = await self._all((self._pusher.push(pod, settings) for pod, settings in pushes), failures)
+        calls = {
+            (push.pod.uid, push.settings): functools.partial(self._pusher.push, push, collection.key, wanted=wanted)
+            for push in pushes
+        }
+        taken = await work.all(calls)
         if pushes:
             seconds = self._clock() - started
-            logger.info("pushed collection=%s pods=%d taken=%d seconds=%.3f", key, len(pushes), sum(taken), seconds)
-        return sum(taken)
+            logger.info(
+                "pushed collection=%s pods=%d taken=%d seconds=%.3f", collection.key, len(pushes), taken, seconds
+            )
+        return taken
 
-    async def _switch_off(self, key: ObjectKey, concerned: Sequence[Matched], failures: list[Exception]) -> bool:
-        """Tell pods that carry this collection's injection and are not served by it any more to stop.
-
-        Returns whether all of them took it.
-        """
-        orphans = [
-            item.pod
-            for item in concerned
-            if item.pod.injection is not None
-            and item.pod.injection.collection == key
-            and item.pod.injection.enabled
-            and not item.pod.gone
-            and (item.choice.collection is None or item.choice.collection.key != key)
-        ]
-        taken = await self._all((self._pusher.switch_off(pod, key) for pod in orphans), failures)
-        if orphans:
-            logger.info("switched off collection=%s pods=%d taken=%d", key, len(orphans), sum(taken))
-        return all(taken)
-
-    async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]], failures: list[Exception]) -> list[bool]:
-        """Run calls side by side, within the bound; what goes wrong is added to the failures, and counts as untaken."""
-
-        async def bounded(call: Coroutine[Any, Any, bool]) -> bool:
-            async with self._slots:
-                return await call
-
-        results = await asyncio.gather(*(bounded(call) for call in calls), return_exceptions=True)
-        failures += [result for result in results if isinstance(result, Exception)]
-        return [result is True for result in results]
+    async def _switch_off(self, work: "_Work", found: Concerned) -> None:
+        """Tell pods that carry this collection's injection and are not served by it any more to stop."""
+        calls = {
+            (pod.uid, ""): functools.partial(self._pusher.switch_off, pod, work.collection) for pod in found.orphans
+        }
+        taken = await work.all(calls)
+        if calls:
+            logger.info("switched off collection=%s pods=%d taken=%d", work.collection, len(calls), taken)
 
     def _unused(self, collection: DataCollection) -> Finding | None:
         """Say so if a collection wants to serve other namespaces and can't."""
@@ -230,22 +250,64 @@ class Reconciler:
         message = f"spec.namespaceSelector has no effect: only the DataCollection {default} can serve other namespaces"
         return Finding(Reason.SELECTOR_UNUSED, message)
 
-    async def _clean_up(self, key: ObjectKey, concerned: Sequence[Matched]) -> None:
+    async def _clean_up(self, key: ObjectKey, found: Concerned) -> None:
         """Forget a deleted collection, and take back what it left."""
         self._restarter.forget(key)
         self._reporter.forget(key)
-        await self._credentials.withdraw(key, {item.pod.key.namespace for item in concerned})
+        self._comparer.forget(key)
+        await self._credentials.withdraw(key, found.namespaces)
+
+
+class _Work:
+    """What one reconcile has its pods told, and what became of that."""
+
+    def __init__(self, collection: ObjectKey, refusals: Refusals[tuple[str, str]]) -> None:
+        self.collection = collection
+        self.refusals = refusals
+        self.failures: list[Exception] = []
+        """What went wrong in this reconcile."""
+        self.wanted: set[tuple[str, str]] = set()
+        """The pods, by uid, and the settings that each is to have."""
+
+    async def all(self, calls: Mapping[tuple[str, str], Callable[[], Coroutine[Any, Any, bool]]]) -> int:
+        """Make calls side by side, but those that were refused lately; returns how many succeeded.
+
+        How many are under way is for the way to the API server to say, where other collections take their turns.
+        """
+        self.wanted.update(calls)
+        results = dict[tuple[str, str], bool | Exception]()
+        left = iter([(key, call) for key, call in calls.items() if not self.refusals.resting(key)])
+
+        async def call_some() -> None:
+            for key, call in left:
+                try:
+                    results[key] = await call()
+                except Exception as error:  # one pod's is no other's
+                    results[key] = error
+
+        await asyncio.gather(*(call_some() for _ in range(min(len(calls), CALLS_AT_ONCE))))
+        for key, result in results.items():
+            if result is True:
+                self.refusals.succeeded(key)
+                continue
+            if isinstance(result, Exception):
+                self.failures.append(result)
+            untaken = ApiError(409, "the pod is gone, or somebody else changes it all the time")
+            self.refusals.failed(key, result if isinstance(result, Exception) else untaken)
+        return sum(result is True for result in results.values())
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:
     return min((each for each in (one, other) if each is not None), default=None)
 
 
-def _refusal(failures: Sequence[Exception]) -> Finding | None:
-    """Say who does not let the operator write to pods, if that is what went wrong; nothing of it passes by itself."""
-    for failure in failures:
-        if isinstance(failure, ApiError) and failure.refused:
-            return Finding(Reason.SETTINGS_REFUSED, f"the operator may not write the settings of some pods: {failure}")
+def _refusal(work: _Work) -> Finding | None:
+    """Say who does not let the operator write to pods, if that is what goes wrong; nothing of it passes by itself."""
+    for (_, settings), refusal in work.refusals.known.items():
+        if refusal.standing and settings:
+            return Finding(
+                Reason.SETTINGS_REFUSED, f"the operator may not write the settings of some pods: {refusal.message}"
+            )
     return None
 
 
@@ -264,10 +326,5 @@ def _failures(collection: DataCollection, judged: Judgement, states: Sequence[Wo
     return dict.fromkeys((collection.key.namespace, *(state.workload.key.namespace for state in states)), judged.of_all)
 
 
-def _without_token(key: ObjectKey, concerned: Sequence[Matched]) -> frozenset[str]:
-    """Name the namespaces with pods that live by the collection's SAS; one that is ending may still be sending."""
-    return frozenset(
-        item.pod.key.namespace
-        for item in concerned
-        if item.pod.injection is not None and item.pod.injection.collection == key and not item.pod.has_token
-    )
+def _rotations(minted: Minted) -> tuple[int, Mapping[str, int]]:
+    return minted.status.rotation, minted.status.rotations

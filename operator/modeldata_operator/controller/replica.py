@@ -77,7 +77,7 @@ class Controller:
         self._watch(self._cluster)
         lease = ObjectKey(self._configuration.namespace, self._configuration.controller_name)
         self._election = Election(self._cluster, lease, me=election.identity())
-        self._tasks = [self._watches.start()]
+        self._tasks = [self._watches.start(), asyncio.create_task(self._pods.file(), name="filing")]
         if not self._namespaces:
             self._tasks.append(asyncio.create_task(self._watch_grants(self._cluster), name="grants"))
         self._standing = asyncio.create_task(self._stand(self._cluster), name="election")

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-import aiohttp
-
 from ..api import restartables
 from ..api.keys import ObjectKey
 from ..api.owners import WorkloadName
@@ -21,7 +19,7 @@ from ..decide.verification import Verdict, WorkloadState
 from ..known import restarts
 from ..known.inventory import Inventory
 from ..kube import events
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.events import Recorder
 from ..observe import metrics
 from .proving import Prover
@@ -45,6 +43,10 @@ ROOM_AGAIN = 3.0
 
 TROUBLE_AGAIN = 5.0
 """Seconds until the API server is asked again, where it was away or had no time."""
+
+TROUBLES, CHANGES = 3, 10
+"""Tries in succession that got no answer, or met a workload that had changed, before others have their turn and people
+are told: a webhook that hangs, or whoever writes a workload all the time, would hold up the rest for ever."""
 
 PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Restartable]] = {
     restartables.DEPLOYMENT: restartables.deployment,
@@ -106,12 +108,15 @@ class Restarter:
         self._restarted: dict[ObjectKey, dict[str, _Waiting]] = {}
         # What is being done at this moment, by other workers too: it counts before the cluster shows it.
         self._acting: dict[ObjectKey, WorkloadName] = {}
+        self._tries: dict[tuple[ObjectKey, WorkloadName], int] = {}
         self._webhook = inventory.deployment(inventory.webhook)
 
     def forget(self, collection: ObjectKey) -> None:
         """Drop what is remembered of a collection that is gone."""
         self._about_to_restart.pop(collection, None)
         self._restarted.pop(collection, None)
+        for tried in [tried for tried in self._tries if tried[0] == collection]:
+            del self._tries[tried]
         self._setbacks.forget(collection)
         self._replacements.forget(collection)
 
@@ -129,6 +134,8 @@ class Restarter:
         await self._look_at_the_webhook(collection.key)
         replacing = self._replacements.under_way(collection, states)
         self._setbacks.keep(collection.key, (*lacking, *replacing))
+        for tried in [tried for tried in self._tries if tried[0] == collection.key and tried[1] not in lacking]:
+            del self._tries[tried]
         return Circumstances(
             credentials_ready=credentials_ready,
             unserved=unserved,
@@ -188,19 +195,32 @@ class Restarter:
         self._acting[key] = name
         try:
             outcome = await self._do(collection, verdict, state)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             # The rest of the collection is told of all the same.
-            logger.warning("not restarted workload=%s again=%.0fs error=%s", verdict.workload, TROUBLE_AGAIN, error)
-            return Step(TROUBLE_AGAIN)
+            logger.warning("not restarted workload=%s again=%.0fs error=%s", name.key, TROUBLE_AGAIN, said(error))
+            if self._tried(key, name) < TROUBLES:
+                return Step(TROUBLE_AGAIN)
+            outcome = Setback(Reason.RESTART_REFUSED, f"{verdict.workload} can't be restarted: {said(error)}")
         finally:
             del self._acting[key]
+        if outcome is Outcome.CHANGED:
+            if self._tried(key, name) < CHANGES:
+                return Step(RESTART_AFTER)
+            message = f"{verdict.workload} can't be restarted: somebody else changes it all the time"
+            outcome = Setback(Reason.RESTART_REFUSED, message)
+        self._tries.pop((key, name), None)
         if isinstance(outcome, Setback):
             again = self._setbacks.add(collection, name, outcome)
             message = "not restarted workload=%s kind=%s again=%.0fs reason=%s: %s"
             logger.warning(message, name.key, name.kind, again, outcome.reason, outcome.message)
             # The next one need not wait for this.
             return Step(RESTART_AFTER, learned=True)
-        return Step(None if outcome is Outcome.DONE else RESTART_AFTER, learned=outcome is Outcome.DONE)
+        return Step(learned=True)
+
+    def _tried(self, collection: ObjectKey, name: WorkloadName) -> int:
+        """Count how often something was tried that may pass by itself; the turn goes on when it does not."""
+        self._tries[collection, name] = self._tries.get((collection, name), 0) + 1
+        return self._tries[collection, name]
 
     async def _do(self, collection: DataCollection, verdict: Verdict, state: WorkloadState) -> Outcome | Setback:
         """Restart a workload, or evict a pod of it, if it is still what was decided on and injection works for it."""
@@ -307,7 +327,7 @@ class Restarter:
         try:
             if await self._prover.changed():
                 self._setbacks.hasten(Reason.WEBHOOK_UNREACHABLE)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             logger.debug("webhook configuration not looked at: %s", error)
 
     def _unseen(self, key: ObjectKey, namespace: str, now: float) -> bool:

@@ -1,11 +1,16 @@
-"""Wanted compared with found: what a collection's pods carry and lack, summed up by workload."""
+"""Wanted compared with found: what a collection's pods carry and lack, summed up by workload.
 
-from collections.abc import Iterable
+What goes through all pods of a collection comes in steps of one pod each: of 10,000 it takes long, and whoever decides
+something else meanwhile is to have a turn in between.
+"""
+
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 from ..api import workloads
-from ..api.observed import CredentialStatus
+from ..api.keys import ObjectKey
 from ..api.owners import RestartMark, Workload
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
@@ -13,6 +18,10 @@ from ..api.restartables import ROLLOUT, Restartable
 from ..api.workloads import Pod
 from . import document, injection
 from .selection import Matched
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]
+"""A decision that is made step by step."""
 
 WEBHOOK_GRACE = 10
 """Seconds by which a pod must be younger than what should have had it injected, before the webhook is said to have
@@ -58,18 +67,56 @@ class WorkloadState:
     refusal: injection.Refusal | None
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Settings that a pod should have and doesn't. Urgent: whether it collects changes, or what of it is hidden."""
+
+    pod: Pod
+    settings: str
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """What one pod carries and lacks: nothing of it changes while pod, Deployment's name, spec and rotation don't."""
+
+    injected: str | None
+    """The hash of this collection's injection, if it carries that."""
+    current: bool
+    """Whether it obeys the present settings and has all it should have."""
+    outgrown: bool
+    """Whether a restart would make its spool larger."""
+    push: Push | None
+    lacking: str | None
+    """The hash of the injection that it would have after a restart, and has not."""
+    refusal: injection.Refusal | None
+
+
 @dataclass(slots=True)
 class Comparison:
-    """What comparing found. Pushes are pods with the settings that they should have and don't; outgrown are pods whose
-    spool a restart would make larger.
-    """
+    """What comparing found. Outgrown are pods whose spool a restart would make larger."""
 
     matched: int = 0
     injected: int = 0
     current: int = 0
     outgrown: int = 0
-    pushes: list[tuple[Pod, str]] = field(default_factory=list)
+    pushes: list[Push] = field(default_factory=list)
     states: list[WorkloadState] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Concerned:
+    """Pods that a collection has to do with, by what that is."""
+
+    served: list[Matched] = field(default_factory=list)
+    orphans: list[Pod] = field(default_factory=list)
+    """They carry its injection, collect, and are not served by it any more."""
+    without_token: set[str] = field(default_factory=set)
+    """The namespaces with pods that live by its SAS; one that is ending may still be sending."""
+    namespaces: set[str] = field(default_factory=set)
+    """Where the pods are, or end."""
+    unserved: list[Verdict] = field(default_factory=list)
+    """The workloads that it would serve, had not somebody written or created otherwise."""
 
 
 @dataclass(slots=True)
@@ -87,34 +134,70 @@ class _Group:
     refusal: injection.Refusal | None = None
 
 
-def compare(collection: DataCollection, served: Iterable[Matched], *, credential: CredentialStatus) -> Comparison:
-    """Compare every served pod with what it should carry."""
-    found, groups = Comparison(), dict[tuple[str, str, str], _Group]()
-    for item in served:
-        group = _group(groups, item)
-        rotation = credential.rotation_in(item.pod.key.namespace)
-        current = _look_at(collection, item, group, found, rotation=rotation)
-        group.pods += 1
-        found.current += current
-    found.injected = sum(group.injected for group in groups.values())
-    found.states = [_state(collection, groups[name]) for name in sorted(groups)]
+def sort_out(key: ObjectKey, collection: DataCollection | None, concerned: Iterable[Matched]) -> Steps[Concerned]:
+    """Sort the pods that a collection has to do with; there may be none of that name any more."""
+    found, others = Concerned(), dict[tuple[str, str, str], tuple[Workload, Reason, str, int]]()
+    for item in concerned:
+        yield
+        pod, carried, chosen = item.pod, item.pod.injection, item.choice.collection
+        found.namespaces.add(pod.key.namespace)
+        ours = carried is not None and carried.collection == key
+        if ours and not pod.has_token:
+            found.without_token.add(pod.key.namespace)
+        if pod.gone:
+            continue
+        if chosen is not None and chosen.key == key:
+            found.served.append(item)
+        elif carried is not None and ours and carried.enabled:
+            found.orphans.append(pod)
+        told = None if collection is None else _why_not(collection, item)
+        if told is not None:
+            workload = pod.workload(item.restartable)
+            name = (workload.kind, str(workload.key), told[0])
+            before = others.get(name)
+            others[name] = (workload, *told, before[3] + 1 if before else 1)
+    found.unserved = [
+        Verdict(workload, reason, f"{workload}: {message}", pods)
+        for _, (workload, reason, message, pods) in sorted(others.items())
+    ]
     return found
 
 
-def unserved(collection: DataCollection, concerned: Iterable[Matched]) -> list[Verdict]:
-    """Name the workloads that this collection would serve, had not somebody written or created otherwise."""
-    found: dict[tuple[str, str, str], tuple[Workload, Reason, str, int]] = {}
-    for item in concerned:
-        told = None if item.pod.gone else _why_not(collection, item)
-        if told is not None:
-            workload = item.pod.workload(item.restartable)
-            name = (workload.kind, str(workload.key), told[0])
-            before = found.get(name)
-            found[name] = (workload, *told, before[3] + 1 if before else 1)
-    return [
-        Verdict(workload, reason, f"{workload}: {message}", pods)
-        for _, (workload, reason, message, pods) in sorted(found.items())
-    ]
+def state(collection: DataCollection, item: Matched, *, rotation: int) -> PodState:
+    """Compare one served pod with what it should carry."""
+    pod, plan = item.pod, injection.plan(collection, item.pod)
+    carried = pod.injection if pod.injection and pod.injection.collection == collection.key else None
+    refusal = plan if isinstance(plan, injection.Refusal) else None
+    lacking = None if isinstance(plan, injection.Refusal) or (carried and plan.accepts(carried.hash)) else plan.hash
+    if carried is None:
+        return PodState(None, False, False, None, lacking, refusal)
+    settings = document.settings(collection, pod, item.deployment, rotation=rotation)
+    push = None
+    if carried.settings_digest != workloads.digest(settings):
+        push = Push(pod, settings, workloads.obeyed(settings) != (carried.enabled, carried.privacy))
+    current = push is None and lacking is None
+    return PodState(carried.hash, current, injection.outgrown(collection, pod), push, lacking, refusal)
+
+
+def compare(
+    collection: DataCollection, served: Iterable[Matched], look: Callable[[Matched], PodState]
+) -> Steps[Comparison]:
+    """Sum up what every served pod carries and lacks."""
+    found, groups = Comparison(), dict[tuple[str, str, str], _Group]()
+    for item in served:
+        yield
+        seen, group = look(item), _group(groups, item)
+        _take(item, seen, group)
+        left_alone = seen.injected is None and seen.refusal is not None and seen.refusal.reason in LEFT_ALONE
+        found.matched += not left_alone
+        found.current += seen.current
+        found.outgrown += seen.outgrown
+        if seen.push is not None:
+            found.pushes.append(seen.push)
+    found.injected = sum(group.injected for group in groups.values())
+    for name in sorted(groups):
+        found.states.append((yield from _state(collection, groups[name])))
+    return found
 
 
 def _why_not(collection: DataCollection, item: Matched) -> tuple[Reason, str] | None:
@@ -135,38 +218,29 @@ def _group(groups: dict[tuple[str, str, str], _Group], item: Matched) -> _Group:
     return groups[name]
 
 
-def _look_at(collection: DataCollection, item: Matched, group: _Group, found: Comparison, *, rotation: int) -> bool:
-    """Take one pod into account; True if it obeys the present settings and has all it should have."""
-    pod, plan = item.pod, injection.plan(collection, item.pod)
-    current, carried = False, pod.injection if pod.injection and pod.injection.collection == collection.key else None
-    if carried is not None:
+def _take(item: Matched, seen: PodState, group: _Group) -> None:
+    """Take one pod into its workload's account."""
+    pod = item.pod
+    group.pods += 1
+    if seen.injected is not None:
         group.injected += 1
-        found.outgrown += injection.outgrown(collection, pod)
-        settings = document.settings(collection, pod, item.deployment, rotation=rotation)
-        current = carried.settings_digest == workloads.digest(settings)
-        if not current:
-            found.pushes.append((pod, settings))
-        first = group.first_injected.get(carried.hash, pod.created)
-        group.first_injected[carried.hash] = min(first, pod.created)
-    left_alone = carried is None and isinstance(plan, injection.Refusal) and plan.reason in LEFT_ALONE
-    found.matched += not left_alone
+        first = group.first_injected.get(seen.injected, pod.created)
+        group.first_injected[seen.injected] = min(first, pod.created)
     if _made_by_the_restart(pod, group.restartable):
         group.trouble = group.trouble or pod.trouble
         group.newest = max(group.newest, pod.created)
-    if isinstance(plan, injection.Refusal):
-        group.refusal = group.refusal or plan
-    elif carried is None or not plan.accepts(carried.hash):
-        group.missing.append((item, plan.hash))
-        return False
-    return current
+    group.refusal = group.refusal or seen.refusal
+    if seen.lacking is not None:
+        group.missing.append((item, seen.lacking))
 
 
-def _state(collection: DataCollection, group: _Group) -> WorkloadState:
+def _state(collection: DataCollection, group: _Group) -> Steps[WorkloadState]:
     created = datetime.fromisoformat(collection.created).timestamp() if collection.created else 0
-    missing = sorted(
-        (not _missed(collection, created, group, item, wanted), item.pod.key.name, item.pod)
-        for item, wanted in group.missing
-    )
+    missing = []
+    for item, wanted in group.missing:
+        yield
+        missing.append((not _missed(collection, created, group, item, wanted), item.pod.key.name, item.pod))
+    missing.sort(key=lambda each: each[:2])
     return WorkloadState(
         workload=group.workload,
         restartable=group.restartable,

@@ -1,8 +1,9 @@
 """What is in the cluster, as the watches know it: read-only questions, no requests."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from ..api import names, namespaces
+from ..api import names, namespaces, resources
 from ..api.keys import ObjectKey
 from ..api.namespaces import Namespace
 from ..api.owners import WorkloadName
@@ -37,6 +38,7 @@ class Inventory:
         self._operator_default = ObjectKey(operator_namespace, names.DEFAULT_COLLECTION)
         self._webhook = ObjectKey(operator_namespace, webhook_name)
         self._serving: dict[str, Collections] = {}
+        self._decided: Counter[str] = Counter()
         self.marked = Marked((deployments, *self.others.values()))
         collections.subscribe(self._collection_changed)
         namespaces.subscribe(self._namespace_changed)
@@ -136,11 +138,27 @@ class Inventory:
         other = self.other_of(pod) if deployment is None and self.others else None
         return Matched(pod, deployment, selection.choose(pod, deployment, collections), other)
 
-    def _collection_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
-        if key == self._operator_default:
+    def decided_by(self, namespace: str) -> tuple[int, int]:
+        """Name the state of what decides who serves a namespace's pods: another one may decide otherwise.
+
+        A collection's status decides nothing, and changes with each of its pods.
+        """
+        return self._decided[namespace], self._decided[""]
+
+    def _collection_changed(
+        self,
+        key: ObjectKey,
+        before: DataCollection | UnreadableCollection | None,
+        after: DataCollection | UnreadableCollection | None,
+    ) -> None:
+        everywhere = key == self._operator_default
+        if everywhere:
             self._serving.clear()
         else:
             self._serving.pop(key.namespace, None)
+        if before is None or after is None or not resources.alike(before, after):
+            self._decided["" if everywhere else key.namespace] += 1
 
     def _namespace_changed(self, key: ObjectKey, _before: object, _after: object) -> None:
         self._serving.pop(key.name, None)
+        self._decided[key.name] += 1

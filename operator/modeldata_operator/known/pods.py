@@ -1,7 +1,9 @@
 """Pods, filed under the collections that have to do with them: read-only questions, no requests."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..api import names
@@ -13,10 +15,20 @@ from ..api.restartables import DEPLOYMENT, Deployment, Restartable
 from ..api.selectors import LabelSelector
 from ..api.workloads import Pod
 from ..decide.selection import Matched
+from ..kube import breathing
 from ..kube.watching import Store
 from .inventory import Inventory
 
 K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class _Filing:
+    """Pods to be filed anew, as another collection may serve them now."""
+
+    namespaces: Sequence[str]
+    pods: Iterator[Pod | None]
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class PodInventory:
@@ -35,6 +47,9 @@ class PodInventory:
         self._by_collection: dict[ObjectKey, dict[ObjectKey, None]] = {}
         self._by_owner: dict[WorkloadName, dict[ObjectKey, None]] = {}
         self._collections_of: dict[WorkloadName, Counter[ObjectKey]] = {}
+        self._matched: dict[ObjectKey, tuple[tuple[int, int], Matched]] = {}
+        self._to_file: deque[_Filing] = deque()
+        self._arrived = asyncio.Event()
         inventory.collections.subscribe(self._collection_changed)
         inventory.deployments.subscribe(self._deployment_changed)
         inventory.namespaces.subscribe(self._namespace_changed)
@@ -42,12 +57,33 @@ class PodInventory:
             store.subscribe(self._other_changed)
         pods.subscribe(self._pod_changed)
 
-    def concerning(self, key: ObjectKey) -> list[Matched]:
-        """List the pods that a collection serves, would serve, lost to another, or left its injection in."""
-        found = []
-        for pod in map(self._pods.get, self._by_collection.get(key, ())):
+    def concerning(self, key: ObjectKey) -> Iterator[Matched]:
+        """Go through the pods that a collection serves, would serve, lost to another, or left its injection in.
+
+        They are those of now, and what else changes on the way does not end it.
+        """
+        for pod in list(map(self._pods.get, self._by_collection.get(key, ()))):
             if pod is not None:
-                found.append(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+                yield self.matched(pod)
+
+    def matched(self, pod: Pod) -> Matched:
+        """Say who serves a pod: decided anew only when something that decides it has changed."""
+        decided_by, deployment = self._inventory.decided_by(pod.key.namespace), self._inventory.deployment_of(pod)
+        other = self._inventory.other_of(pod) if deployment is None and self._inventory.others else None
+        before, known = self._matched.get(pod.key, (None, None))
+        if (
+            known is None
+            or before != decided_by
+            or not (known.pod is pod or known.pod == pod)
+            or _differ(known.deployment, deployment)
+        ):
+            found = self._inventory.match(pod, self._inventory.serving(pod.key.namespace))
+        elif known.pod is pod and known.deployment is deployment and known.other is other:
+            return known
+        else:
+            found = Matched(pod, deployment, known.choice, other)
+        if self._pods.get(pod.key) is pod:
+            self._matched[pod.key] = (decided_by, found)
         return found
 
     def concerned(self) -> Iterable[ObjectKey]:
@@ -58,18 +94,16 @@ class PodInventory:
         """Name the namespaces that have a pod or a Deployment."""
         return {key.namespace for key in self._inventory.deployment_keys()} | set(self._pods.namespaces())
 
-    def annotated(self) -> list[Matched]:
-        """List the pods that carry collect_model_data themselves, and were not injected."""
-        return [
-            self._inventory.match(pod, self._inventory.serving(namespace))
-            for namespace in self._pods.namespaces()
-            for pod in self._pods.of(namespace)
-            if names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
-        ]
+    def annotated(self) -> Iterator[Matched | None]:
+        """Go through all pods, for those that carry collect_model_data themselves and were not injected."""
+        for namespace in list(self._pods.namespaces()):
+            for pod in list(self._pods.of(namespace)):
+                asks = names.COLLECT_ANNOTATION in pod.annotations and pod.injection is None and not pod.gone
+                yield self.matched(pod) if asks else None
 
-    def of_deployment(self, deployment: Restartable) -> Iterable[Pod]:
-        """List the pods of a Deployment, or of what else can be restarted."""
-        for pod in map(self._pods.get, self._by_owner.get(deployment.name, ())):
+    def of_deployment(self, deployment: Restartable) -> Iterator[Pod]:
+        """Go through the pods of a Deployment, or of what else can be restarted: those of now."""
+        for pod in list(map(self._pods.get, self._by_owner.get(deployment.name, ()))):
             if pod is None:
                 continue
             if deployment.kind != DEPLOYMENT:
@@ -90,11 +124,14 @@ class PodInventory:
             self._take_out(before)
         if after is not None:
             self._file(after)
+        else:
+            self._matched.pop(key, None)
 
     def _deployment_changed(self, key: ObjectKey, before: Deployment | None, after: Deployment | None) -> None:
         name = WorkloadName(DEPLOYMENT, key)
         if _decides(before) != _decides(after):
-            self._file_anew(map(self._pods.get, list(self._by_owner.get(name, ()))))
+            pods = list(self._by_owner.get(name, ()))
+            self._file_soon(_Filing([key.namespace], map(self._pods.get, pods)), pods=len(pods))
         self._mark_those_of(name)
 
     def _other_changed(self, _key: ObjectKey, before: Restartable | None, after: Restartable | None) -> None:
@@ -115,23 +152,60 @@ class PodInventory:
     ) -> None:
         if _selects(before) == _selects(after):
             return
-        selectors = [selector for _, selector in (_selects(before), _selects(after)) if selector is not None]
-        concerned = self._by_collection.get(key, {})
         everywhere = key == self._inventory.operator_default
-        for namespace in list(self._pods.namespaces()) if everywhere else [key.namespace]:
-            self._file_anew(
-                pod
-                for pod in list(self._pods.of(namespace))
-                if pod.key in concerned
-                or any(selector.matches(pod.labels) for selector in selectors)
-                # A wish may be for this collection by its name, or for any.
-                or self._wishes(pod)
-            )
+        namespaces = list(self._pods.namespaces()) if everywhere else [key.namespace]
+        selectors = [selector for _, selector in (_selects(before), _selects(after)) if selector is not None]
+        pods = sum(len(self._pods.of(namespace)) for namespace in namespaces)
+        self._file_soon(_Filing(namespaces, self._moved(key, namespaces, selectors)), pods=pods)
+
+    def _file_soon(self, filing: _Filing, *, pods: int) -> None:
+        """File pods anew: few at once, many in breaths."""
+        if pods <= breathing.BREATH:
+            for pod in filing.pods:
+                self._file_anew(pod)
+        else:
+            self._to_file.append(filing)
+            self._arrived.set()
+
+    async def file(self) -> None:
+        """File what thousands of pods may be moved by, in breaths and without end."""
+        while True:
+            while not self._to_file:
+                self._arrived.clear()
+                await self._arrived.wait()
+            filing = self._to_file[0]
+            async for pod in breathing.each(filing.pods):
+                self._file_anew(pod)
+            self._to_file.popleft()
+            filing.done.set()
+
+    async def filed(self, key: ObjectKey) -> None:
+        """Wait until every pod that a collection may have to do with is filed under it.
+
+        Decided before, it might look as if no pod in a namespace needed its Secret any more.
+        """
+        for filing in list(self._to_file):
+            if key.namespace in filing.namespaces or key == self._inventory.operator_default:
+                await filing.done.wait()
+
+    def _moved(
+        self, collection: ObjectKey, namespaces: Iterable[str], selectors: Iterable[LabelSelector]
+    ) -> Iterator[Pod | None]:
+        """Go through all pods of the namespaces, for those that may have to do with a collection now, or no more."""
+        for namespace in namespaces:
+            for pod in list(self._pods.of(namespace)):
+                moved = (
+                    collection in self._filed.get(pod.key, ())
+                    or any(selector.matches(pod.labels) for selector in selectors)
+                    # A wish may be for this collection by its name, or for any.
+                    or self._wishes(pod)
+                )
+                yield self._pods.get(pod.key) if moved else None
 
     def _namespace_changed(self, key: ObjectKey, _before: Namespace | None, _after: Namespace | None) -> None:
         """File the pods anew that the operator's default serves, or served, by the labels of their namespace."""
-        default = self._by_collection.get(self._inventory.operator_default, {})
-        self._file_anew(pod for pod in list(self._pods.of(key.name)) if pod.key in default or self._wishes(pod))
+        moved = self._moved(self._inventory.operator_default, [key.name], ())
+        self._file_soon(_Filing([key.name], moved), pods=len(self._pods.of(key.name)))
 
     def _wishes(self, pod: Pod) -> bool:
         """Tell whether somebody wrote on a pod or its Deployment who is to serve it, or that somebody is."""
@@ -139,14 +213,13 @@ class PodInventory:
             self._inventory.deployment_of(pod)
         )
 
-    def _file_anew(self, pods: Iterable[Pod | None]) -> None:
-        for pod in pods:
-            if pod is not None:
-                self._take_out(pod)
-                self._file(pod)
+    def _file_anew(self, pod: Pod | None) -> None:
+        if pod is not None:
+            self._take_out(pod)
+            self._file(pod)
 
     def _keys(self, pod: Pod) -> frozenset[ObjectKey]:
-        keys = concerned(self._inventory.match(pod, self._inventory.serving(pod.key.namespace)))
+        keys = concerned(self.matched(pod))
         return frozenset(key for key in keys if self._inventory.may_serve(key, pod.key.namespace))
 
     def _file(self, pod: Pod) -> None:
@@ -205,6 +278,11 @@ def _decides(deployment: Deployment | None) -> object:
     if deployment is None:
         return None
     return deployment.selector, deployment.collect, deployment.choice
+
+
+def _differ(one: Deployment | None, other: Deployment | None) -> bool:
+    """Tell whether two records of a Deployment may lead to another choice for its pods."""
+    return one is not other and _decides(one) != _decides(other)
 
 
 def _wished(deployment: Deployment | None) -> bool:

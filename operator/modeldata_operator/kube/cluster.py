@@ -3,7 +3,7 @@
 import contextlib
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..api.lease import Lease
 from ..api.owners import RestartMark, WorkloadName
 from ..observe import metrics
 from . import fencing
-from .fencing import Fence
+from .fencing import Fence, LeaseOver
+from .pacing import HeldError, Pace, Urgency
 
 TIMEOUT = 10.0
 """Seconds for one call: longer than a healthy API server takes, short enough that a dead one stops no worker."""
@@ -63,6 +64,10 @@ class ApiError(Exception):
         return self.status == 409
 
 
+class OvertakenError(Exception):
+    """What was to be written is not wanted any more."""
+
+
 FAILURES = (ApiError, aiohttp.ClientError, TimeoutError)
 """What an API server that is away, or says no, raises."""
 
@@ -87,16 +92,18 @@ async def load_configuration() -> None:
 class Cluster:
     """The API server."""
 
-    def __init__(self, client: ApiClient, *, fence: Fence | None = None) -> None:
+    def __init__(self, client: ApiClient, *, fence: Fence | None = None, pace: Pace | None = None) -> None:
         """Talk to the API server by a client, which is closed with this.
 
         Args:
             client: the connections.
             fence: what every write has to pass.
+            pace: who gives writes their turns.
 
         """
         self._client = client
         self._fence = fence
+        self._pace = pace or Pace()
         # Looking for proxies and passwords in the environment takes two threads' help in each request, a tenth of it.
         client.configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies())}
         # Each watch keeps a connection: with three for each of some dozen namespaces, a hundred connections would be
@@ -106,7 +113,7 @@ class Cluster:
 
     def behind(self, fence: Fence) -> "Cluster":
         """Return the same API server, to which writes go only while the fence is open."""
-        return Cluster(self._client, fence=fence)
+        return Cluster(self._client, fence=fence, pace=self._pace)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -154,25 +161,37 @@ class Cluster:
         """Read a pod."""
         return await self._get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
 
-    async def set_pod_settings(self, pod: ObjectKey, uid: str, settings: str, *, resource_version: str) -> bool:
+    async def set_pod_settings(
+        self,
+        pod: ObjectKey,
+        uid: str,
+        settings: str,
+        *,
+        resource_version: str,
+        collection: ObjectKey,
+        urgency: Urgency,
+        wanted: Callable[[], bool],
+    ) -> bool:
         """Write the settings annotation of exactly this pod; False if it is gone or another of the same name.
+
+        The pods of one collection take turns with those of the others. What is not wanted any more when its turn
+        comes is not written: False as well.
 
         Of a pod that is not any more as it was read the present version is read, once. So a request that the API
         server takes late, from a process that does not lead any more, is never written over newer settings.
         """
         # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
         metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        path, flow = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", str(collection)
         if resource_version:
             body = {"metadata": {**metadata, "resourceVersion": resource_version}}
-            if await self._merge(path, body):
+            if await self._merge(path, body, flow=flow, urgency=urgency, wanted=wanted):
                 return True
         present = await self.get_pod(pod)
         if present is None or present["metadata"]["uid"] != uid:
             return False
-        return await self._merge(
-            path, {"metadata": {**metadata, "resourceVersion": present["metadata"]["resourceVersion"]}}
-        )
+        body = {"metadata": {**metadata, "resourceVersion": present["metadata"]["resourceVersion"]}}
+        return await self._merge(path, body, flow=flow, urgency=urgency, wanted=wanted)
 
     async def get_workload(self, workload: WorkloadName) -> dict[str, Any] | None:
         """Read a workload that can be restarted."""
@@ -206,7 +225,9 @@ class Cluster:
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
         try:
-            await self._call("POST", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body=body)
+            path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"
+            # What it says of waiting is about this pod and its budget.
+            await self._call("POST", path, body=body, heeding=False)
         except ApiError as error:
             if error.absent or error.conflict:
                 return False
@@ -228,7 +249,7 @@ class Cluster:
         """Write a DataCollection's status; False if it is gone, or has changed meanwhile."""
         path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
         body = {"metadata": {"uid": uid, "resourceVersion": resource_version}, "status": status}
-        return await self._merge(path, body)
+        return await self._merge(path, body, flow=str(collection))
 
     async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
         """Read a Secret."""
@@ -268,7 +289,7 @@ class Cluster:
         """Create a Lease; a conflict means that somebody else was faster."""
         body = {"metadata": {"name": key.name, "namespace": key.namespace}, "spec": spec}
         path = _lease_path(key).rpartition("/")[0]
-        return lease.lease(await self._call("POST", path, body=body, manage=True, seconds=seconds))
+        return lease.lease(await self._call("POST", path, body=body, manage=True, seconds=seconds, paced=False))
 
     async def change_lease(
         self, key: ObjectKey, spec: Mapping[str, Any], *, resource_version: str, seconds: float
@@ -276,7 +297,7 @@ class Cluster:
         """Change a Lease that was read before; a conflict means that somebody else was faster."""
         body = {"metadata": {"resourceVersion": resource_version}, "spec": spec}
         answer = await self._call(
-            "PATCH", _lease_path(key), body=body, content_type=_MERGE, manage=True, seconds=seconds
+            "PATCH", _lease_path(key), body=body, content_type=_MERGE, manage=True, seconds=seconds, paced=False
         )
         return lease.lease(answer)
 
@@ -287,7 +308,7 @@ class Cluster:
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Post an Event."""
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
-        await self._call("POST", path, body=event)
+        await self._call("POST", path, body=event, urgency=Urgency.RENEWAL)
 
     async def get_webhook_configuration(self, name: str) -> dict[str, Any] | None:
         """Read a MutatingWebhookConfiguration."""
@@ -305,10 +326,30 @@ class Cluster:
         """Delete a MutatingWebhookConfiguration; or it is gone already."""
         await self._delete(f"{_WEBHOOKS}/{name}", {})
 
-    async def _merge(self, path: str, body: Mapping[str, Any]) -> bool:
+    async def _merge(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        flow: str = "",
+        urgency: Urgency = Urgency.CHANGE,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Patch an object; False if it is gone, or is not the one whose uid the body names."""
         try:
-            await self._call("PATCH", path, body=body, content_type=_MERGE, accept=_METADATA, manage=True)
+            await self._call(
+                "PATCH",
+                path,
+                body=body,
+                content_type=_MERGE,
+                accept=_METADATA,
+                manage=True,
+                flow=flow,
+                urgency=urgency,
+                wanted=wanted,
+            )
+        except OvertakenError:
+            return False
         except ApiError as error:
             if error.absent or error.conflict:
                 return False
@@ -342,21 +383,52 @@ class Cluster:
         manage: bool = False,
         force: bool = False,
         seconds: float = TIMEOUT,
+        flow: str = "",
+        urgency: Urgency = Urgency.CHANGE,
+        wanted: Callable[[], bool] = lambda: True,
+        paced: bool = True,
+        heeding: bool = True,
     ) -> dict[str, Any]:
+        """Ask the API server; what writes waits for its turn among others of its flow, unless it is not paced."""
         query = [*query, *([("fieldManager", names.FIELD_MANAGER)] if manage else [])]
         if force:
             query.append(("force", "true"))
-        # Looked at last of all, as other things may have to be waited for.
-        fenced = contextlib.nullcontext(seconds) if self._fence is None or method == "GET" else self._fence.writing()
-        with fenced as left:
-            limits = aiohttp.ClientTimeout(total=min(seconds, left))
-            response = await self._send(
-                method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
-            )
-            data = await response.read()
-        if not 200 <= response.status <= 299:
-            raise _refusal(response, _parsed(data))
-        return {} if accept == _METADATA else _parsed(data)
+
+        async def ask() -> dict[str, Any]:
+            # Looked at last of all, as other things may have to be waited for.
+            fence = None if method == "GET" else self._fence
+            fenced = contextlib.nullcontext(seconds) if fence is None else fence.writing()
+            with fenced as left:
+                limits = aiohttp.ClientTimeout(total=min(seconds, left))
+                response = await self._send(
+                    method, path, query=query, body=body, content_type=content_type, accept=accept, limits=limits
+                )
+                data = await response.read()
+            if not 200 <= response.status <= 299:
+                raise _refusal(response, _parsed(data))
+            return {} if accept == _METADATA else _parsed(data)
+
+        if method == "GET" or not paced:
+            return await ask()
+        flow = flow or _namespace(path)
+        try:
+            async with self._pace.turn(flow, urgency):
+                if not wanted():
+                    raise OvertakenError
+                return await ask()
+        except HeldError as held:
+            raise ApiError(429, str(held), retry_after=held.seconds) from None
+        except LeaseOver:
+            raise
+        except ApiError as error:
+            if heeding and error.retry_after and error.status in (429, 503):
+                self._pace.leave_alone(flow, error.retry_after)
+            if not (error.absent or error.conflict):
+                metrics.WRITES_REFUSED.labels(_resource(path), str(error.status)).inc()
+            raise
+        except FAILURES:
+            metrics.WRITES_REFUSED.labels(_resource(path), "none").inc()
+            raise
 
     async def _send(
         self,
@@ -413,6 +485,18 @@ def _secret_path(secret: ObjectKey) -> str:
 
 def _lease_path(key: ObjectKey) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{key.namespace}/leases/{key.name}"
+
+
+def _namespace(path: str) -> str:
+    """Name the namespace that a request is about, or say that it is about none."""
+    _, found, rest = path.partition("/namespaces/")
+    return f"namespace {rest.partition('/')[0]}" if found else ""
+
+
+def _resource(path: str) -> str:
+    """Name the kind of object that a request is about, in the plural."""
+    _, found, rest = path.partition("/namespaces/")
+    return rest.split("/")[1] if found else path.split("/")[4]
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Kubernetes Events, few: the same thing about the same object is said once in a while, not on every look."""
 
+import asyncio
 import logging
 import re
 import time
@@ -10,18 +11,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
 from ..api import names, observed
 from ..api.keys import ObjectKey
 from ..api.owners import Workload
 from ..api.reasons import Reason
-from .cluster import ApiError, Cluster
+from .cluster import FAILURES, ApiError, Cluster, said
 
 logger = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 600.0
 """Less than the hour that Events live, so that a standing problem is always in `kubectl describe`."""
+
+REFUSED_SECONDS = 30.0
+"""Until what was refused is tried again."""
+
+WAITED_FOR, PATIENCE = 4, 0.5
+"""With so many on their way, or after so many seconds, whoever has something to tell goes on."""
 
 MEMORY = 10_000
 
@@ -64,18 +69,37 @@ class Recorder:
         self._clock = clock
         self._said: OrderedDict[tuple[str, Reason, str], float] = OrderedDict()
         self._room, self._counted = float(BURST), clock()
+        self._posting: set[asyncio.Task[None]] = set()
 
     async def record(self, subject: Subject, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Post an Event unless the same was said lately. An Event that can't be posted is a log line, no failure."""
         if not self.due(subject, reason, message):
             return
+        task = asyncio.create_task(self._post(subject, reason, message, warning=warning))
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+        if len(self._posting) <= WAITED_FOR:
+            # In their order, as a rule; but nobody stands still for what an API server does not answer to.
+            await asyncio.wait([task], timeout=PATIENCE)
+
+    async def close(self) -> None:
+        """Post no more."""
+        for task in self._posting:
+            task.cancel()
+        await asyncio.gather(*self._posting, return_exceptions=True)
+
+    async def _post(self, subject: Subject, reason: Reason, message: str, *, warning: bool) -> None:
         try:
             await self._cluster.create_event(event(subject, reason, message, warning=warning, now=datetime.now(UTC)))
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("event not posted object=%s reason=%s error=%s", subject.key, reason, error)
+        except FAILURES as error:
+            logger.warning("event not posted object=%s reason=%s error=%s", subject.key, reason, said(error))
+            name = _said(subject, reason, message)
             if not (isinstance(error, ApiError) and (error.absent or error.refused)):
                 # The API server was away: at the next look it is news still.
-                self._said.pop(_said(subject, reason, message), None)
+                self._said.pop(name, None)
+            elif name in self._said:
+                # Somebody said no, and may think better of it.
+                self._said[name] = self._clock() - REPEAT_SECONDS + REFUSED_SECONDS
 
     def due(self, subject: Subject, reason: Reason, message: str) -> bool:
         """Tell whether this is news and there is room for it, and remember that it was told."""
@@ -86,7 +110,7 @@ class Recorder:
             return False
         self._room = min(BURST, self._room + (now - self._counted) * A_SECOND)
         self._counted = now
-        if self._room < 1:
+        if self._room < 1 or len(self._posting) >= BURST:
             return False
         self._room -= 1
         self._said[said] = now

@@ -13,7 +13,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,15 +26,14 @@ from ..api.namespaces import Namespace
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.restartables import Deployment, Restartable
 from ..api.workloads import Pod
+from . import breathing
 from .cluster import ApiError, Cluster
 
 logger = logging.getLogger(__name__)
 
-PAGE = 500
-"""Objects in one answer to a list: some megabytes of JSON, the most that is ever held of bodies."""
-
-BREATH = 50
-"""Objects taken at a stretch, some milliseconds: in between, others have their turn."""
+PAGE = 200
+"""Objects in one answer to a list: a megabyte or two of JSON, the most that is ever held of bodies, and parsed at a
+stretch in some ten milliseconds."""
 
 CONNECT_SECONDS = 10.0
 LIST_SECONDS = 60.0
@@ -133,7 +132,7 @@ class Store(Generic[R]):
         """Find a record."""
         return self._namespaces.get(key.namespace, {}).get(key.name)
 
-    def of(self, namespace: str) -> Iterable[R]:
+    def of(self, namespace: str) -> Collection[R]:
         """List the records of a namespace."""
         return self._namespaces.get(namespace, {}).values()
 
@@ -284,7 +283,7 @@ class Watch(Generic[R]):
             for body in items or ():
                 seen.add(self._take(body))
                 number += 1
-                if number % BREATH == 0:
+                if number % breathing.BREATH == 0:
                     await asyncio.sleep(0)
             token, version = metadata.get("continue") or "", metadata["resourceVersion"]
             del page, items

@@ -16,6 +16,8 @@ class Workqueue(Generic[K]):
         self._active: set[K] = set()
         self._arrived = asyncio.Event()
         self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._resting: dict[K, asyncio.TimerHandle] = {}
+        self._hurried: set[K] = set()
 
     def __len__(self) -> int:
         """Count the keys that are to be worked on, now or once they have rested."""
@@ -29,6 +31,17 @@ class Workqueue(Generic[K]):
         if key not in self._active:
             self._waiting.append(key)
             self._arrived.set()
+
+    def hurry(self, key: K) -> None:
+        """Ask for a key to be worked on before others, and without a rest."""
+        self.add(key)
+        if key in self._resting:
+            self.done(key)
+        elif key in self._active:
+            self._hurried.add(key)
+        if key in self._waiting:
+            self._waiting.remove(key)
+            self._waiting.appendleft(key)
 
     def add_later(self, key: K, delay: float) -> None:
         """Ask for a key to be worked on after a delay, unless an earlier such wish is pending."""
@@ -52,9 +65,13 @@ class Workqueue(Generic[K]):
 
     def done(self, key: K, *, rest: float = 0.0) -> None:
         """Give a key back; if it is wanted again, then not before it has rested."""
-        if rest > 0:
-            asyncio.get_running_loop().call_later(rest, self.done, key)
+        if rest > 0 and key not in self._hurried:
+            self._resting[key] = asyncio.get_running_loop().call_later(rest, self.done, key)
             return
+        timer = self._resting.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._hurried.discard(key)
         self._active.discard(key)
         if key in self._dirty:
             self._waiting.append(key)

@@ -82,6 +82,17 @@ LEADER_TRANSITIONS = prometheus_client.Counter(
     ["to"],
     registry=REGISTRY,
 )
+WRITES_HELD = prometheus_client.Counter(
+    "modeldata_operator_api_writes_held",
+    "Writes to the API server that had to wait: for their turn, for the rate, or because it asked to be left alone.",
+    registry=REGISTRY,
+)
+WRITES_REFUSED = prometheus_client.Counter(
+    "modeldata_operator_api_writes_refused",
+    "Writes that the API server refused, by kind of object and status, which is none where it did not answer.",
+    ["resource", "status"],
+    registry=REGISTRY,
+)
 ADMISSIONS = prometheus_client.Counter(
     "modeldata_operator_admissions",
     "New pods, by what became of them: injected, refused (they can't carry it), untouched, or failed (ours to mend).",

@@ -5,8 +5,9 @@ gone already is passed over. Needs the rights of the controller, and to delete w
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from kubernetes.aio.client.api_client import ApiClient
 
@@ -18,54 +19,98 @@ from ..api.workloads import Pod
 from ..configuration import Configuration
 from ..controller.pushing import Pusher
 from ..kube import cluster, watching
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.watching import Store
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-PATCHES_AT_ONCE = 32
+CALLS_AT_ONCE = 64
 """As many as the controller's: see there."""
+
+WAITS = (1.0, 3.0, 10.0)
+"""Seconds before another try of what was not answered for, or may be let through a moment later."""
 
 DELIVERY_SECONDS = 15.0
 """Between switching off and deleting the SAS Secrets: three times the default flush interval. A client that ships goes
 on with the SAS that it has read, so this is for those that have yet to begin."""
 
 
-async def retire(config: Configuration) -> None:
+async def retire(config: Configuration) -> list[str]:
     """Stop injecting, stop the controllers, switch every pod off, delete the SAS Secrets.
 
-    Raises:
-        ApiError: something was refused; what was done before stays done.
+    Returns:
+        What was refused, with the API server's words. One refusal keeps nothing else from being done, but for the
+        controller's end: it would switch on again what is switched off.
 
     """
     await cluster.load_configuration()
-    api = Cluster(ApiClient())
+    api, refused = Cluster(ApiClient()), list[str]()
     try:
         # First what would inject new pods, then what would switch them on again.
-        await api.delete_webhook_configuration(config.webhook_configuration)
-        logger.info("no new pod is injected")
+        webhook = config.webhook_configuration
+        if await _done(f"delete {webhook}", lambda: api.delete_webhook_configuration(webhook), refused):
+            logger.info("no new pod is injected")
         controller = config.controller
-        await api.delete_deployment(controller)
-        while await api.get_deployment(controller) is not None:  # noqa: ASYNC110 (the API server sets no event)
+        if not await _done(f"delete Deployment {controller}", lambda: api.delete_deployment(controller), refused):
+            refused.append("switch pods off, and delete Secrets: not tried, as the controller would undo it")
+            return refused
+        while not await _ended(api, controller):  # noqa: ASYNC110 (the API server sets no event)
             await asyncio.sleep(POLL_SECONDS)
         logger.info("the controllers have ended")
         collections, pods = await _look(api, config)
-        if await _switch_off(api, pods):
+        if await _switch_off(api, pods, refused):
             await asyncio.sleep(DELIVERY_SECONDS)
         for collection in collections:
-            namespaces = {collection.key.namespace}
-            if collection.key == ObjectKey(config.namespace, names.DEFAULT_COLLECTION):
-                # Only there the status is written by nobody who could mean others' Secrets.
-                namespaces.update(collection.status.credential.namespaces)
-            for error in (await minting.withdraw(api, collection.key, namespaces)).values():
-                # Where this account has no right on Secrets, the controller had none either, and made none.
-                if not (isinstance(error, ApiError) and error.status == 403):
-                    raise error
-        await _delete_certificate(api, config)
-        await api.delete_lease(controller)
+            await _withdraw(api, config, collection, refused)
+        await _done("delete the webhook's certificate", lambda: _delete_certificate(api, config), refused)
+        await _done(f"delete Lease {controller}", lambda: api.delete_lease(controller), refused)
     finally:
         await api.close()
+    return refused
+
+
+async def _done(what: str, act: Callable[[], Awaitable[object]], refused: list[str]) -> bool:
+    """Do one thing, some times if need be; what can't be done is listed."""
+    for wait in (*WAITS, None):
+        try:
+            await act()
+        except FAILURES as error:
+            if wait is None or (isinstance(error, ApiError) and error.refused):
+                logger.warning("refused: %s: %s", what, said(error))
+                refused.append(f"{what}: {said(error)}")
+                return False
+            await asyncio.sleep(max(wait, error.retry_after if isinstance(error, ApiError) else 0.0))
+        else:
+            return True
+    return False
+
+
+async def _ended(api: Cluster, controller: ObjectKey) -> bool:
+    try:
+        return await api.get_deployment(controller) is None
+    except FAILURES as error:
+        logger.warning("whether the controller has ended is not known: %s", said(error))
+        return False
+
+
+async def _withdraw(
+    api: Cluster, config: Configuration, collection: DataCollection | UnreadableCollection, refused: list[str]
+) -> None:
+    namespaces = {collection.key.namespace}
+    if collection.key == ObjectKey(config.namespace, names.DEFAULT_COLLECTION):
+        # Only there the status is written by nobody who could mean others' Secrets.
+        namespaces.update(collection.status.credential.namespaces)
+
+    async def withdraw() -> None:
+        left = await minting.withdraw(api, collection.key, namespaces)
+        namespaces.clear()
+        namespaces.update(namespace for namespace, each in left.items() if not each.nothing_written)
+        for namespace in sorted(namespaces):
+            raise left[namespace].error
+
+    if not await _done(f"delete the SAS Secrets of {collection.key}", withdraw, refused):
+        refused[-1] += f" (in {', '.join(sorted(namespaces))})"
 
 
 async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollection | UnreadableCollection], list[Pod]]:
@@ -101,16 +146,24 @@ def _records(store: Store[watching.R]) -> Iterable[watching.R]:
         yield from store.of(namespace)
 
 
-async def _switch_off(api: Cluster, pods: Iterable[Pod]) -> int:
+async def _switch_off(api: Cluster, pods: Iterable[Pod], refused: list[str]) -> int:
     """Tell pods to stop collecting; return how many took it."""
-    pusher, slots = Pusher(api), asyncio.Semaphore(PATCHES_AT_ONCE)
+    pusher, left, taken = Pusher(api), iter(list(pods)), list[Pod]()
 
-    async def switch_off(pod: Pod) -> bool:
+    async def switch_off(pod: Pod) -> None:
         assert pod.injection is not None
-        async with slots:
-            return await pusher.switch_off(pod, pod.injection.collection)
+        if await pusher.switch_off(pod, pod.injection.collection):
+            taken.append(pod)
+            return
+        body = await api.get_pod(pod.key)
+        if body is not None and body["metadata"]["uid"] == pod.uid:
+            raise ApiError(409, "somebody else changes it all the time")
 
-    taken = sum(await asyncio.gather(*map(switch_off, pods)))
+    async def switch_some_off() -> None:
+        for pod in left:
+            await _done(f"switch off pod {pod.key}", functools.partial(switch_off, pod), refused)
+
+    await asyncio.gather(*(switch_some_off() for _ in range(CALLS_AT_ONCE)))
     await pusher.finish()
-    logger.info("switched off pods=%d", taken)
-    return taken
+    logger.info("switched off pods=%d", len(taken))
+    return len(taken)
