@@ -19,7 +19,7 @@ ROWS = [
 ]
 
 
-def tests() -> set[str]:
+def names_of_tests() -> set[str]:
     """Name every test that there is."""
     found = set()
     for file in (REPOSITORY / "tests").rglob("test_*.py"):
@@ -29,7 +29,7 @@ def tests() -> set[str]:
     return found
 
 
-TESTS = tests()
+TESTS = names_of_tests()
 
 
 def test_every_one_who_could_do_harm_is_looked_at() -> None:
