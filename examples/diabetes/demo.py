@@ -98,7 +98,7 @@ def install() -> None:
         ("storage", ("azurite",)),
     ):
         for name in names:
-            quiet("-n", namespace, "rollout", "status", f"deploy/{name}", "--timeout=60s")
+            quiet("-n", namespace, "rollout", "status", f"deploy/{name}", "--timeout=180s")
     kubectl("-n", "modeldata-system", "get", "pods")
 
 
