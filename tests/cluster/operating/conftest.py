@@ -84,7 +84,7 @@ class World:
             self.rolled_out(name)
 
     def rolled_out(self, name="scoring") -> None:
-        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
 
     def pods(self, app="churn") -> list[Manifest]:
         """The pods that run and are not about to end."""
@@ -154,7 +154,7 @@ class World:
         for name, count in replicas.items():
             self.kubectl("scale", f"deployment/{name}", f"--replicas={count}", namespace=SYSTEM)
         for name in replicas:
-            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s", namespace=SYSTEM)
+            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s", namespace=SYSTEM)
 
     def _system_pods(self, name: str) -> list[Manifest]:
         return self.get("pods", "-l", f"app.kubernetes.io/name={name}", namespace=SYSTEM)["items"]
