@@ -114,12 +114,26 @@ class Election:
         if held is None:
             return
         try:
-            spec = lease.given_back(datetime.now(UTC))
+            if not await self._empty(held):
+                # A renewal was under way, whose answer was not waited for.
+                found = await self._cluster.get_lease(self._key, seconds=REQUEST_SECONDS)
+                if found is not None and found.holder == self.me:
+                    await self._empty(found)
+        except TROUBLE as error:
+            logger.warning("the lease %s is not given back, it ends by itself: %s", self._key, error)
+
+    async def _empty(self, held: Lease) -> bool:
+        """Take the holder out of the Lease; False if it is not any more as it was."""
+        spec = lease.given_back(datetime.now(UTC))
+        try:
             await self._cluster.change_lease(
                 self._key, spec, resource_version=held.resource_version, seconds=REQUEST_SECONDS
             )
-        except TROUBLE as error:
-            logger.warning("the lease %s is not given back, it ends by itself: %s", self._key, error)
+        except ApiError as error:
+            if error.conflict:
+                return False
+            raise
+        return True
 
     async def _take(self, found: Lease | None) -> Fence | None:
         """Take the Lease if it is still as it was found."""
