@@ -286,7 +286,7 @@ class Restarter:
         self, collection: DataCollection, verdict: Verdict, state: WorkloadState, pod: Pod
     ) -> Outcome | Setback:
         try:
-            if not await self._cluster.evict_pod(pod.key, pod.uid):
+            if not await self._cluster.evict_pod(pod.key, pod.uid, resource_version=pod.resource_version):
                 return Outcome.CHANGED
         except ApiError as error:
             if error.status == 429:

@@ -216,13 +216,16 @@ class Cluster:
         path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods"
         return await self._call("POST", path, body=pod, query=[("dryRun", "All")], manage=True)
 
-    async def evict_pod(self, pod: ObjectKey, uid: str) -> bool:
-        """Evict exactly this pod; False if it is gone. Status 429: a PodDisruptionBudget does not let it go yet."""
+    async def evict_pod(self, pod: ObjectKey, uid: str, *, resource_version: str) -> bool:
+        """Evict exactly this pod; False if it is gone, or has changed meanwhile.
+
+        Status 429: a PodDisruptionBudget does not let it go yet.
+        """
         body = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": pod.name, "namespace": pod.namespace},
-            "deleteOptions": {"preconditions": {"uid": uid}},
+            "deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},
         }
         try:
             path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"
