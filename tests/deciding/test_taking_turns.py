@@ -182,3 +182,16 @@ async def test_whoever_gives_up_leaves_no_place_taken(writers, monkeypatch):
     await writers.settle()
     assert writers.begun == ["a", "a"]
     assert writers.tasks[1].cancelled()
+
+
+async def test_a_flow_whose_writes_take_long_has_fewer_under_way_until_they_do_not(writers):
+    writers.want("a", number=400)
+    await writers.settle()
+    writers.now[0] += 2 * pacing.SLOW_SECONDS
+    for _ in range(pacing.AT_ONCE):
+        await writers.end_one()
+    # What was under way has ended, late, and so few have followed.
+    assert len(writers.ends) == pacing.SLOW_AT_ONCE
+    for _ in range(pacing.AT_ONCE):
+        await writers.end_one()
+    assert len(writers.ends) == pacing.AT_ONCE

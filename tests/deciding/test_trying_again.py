@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.controller import reconciler
 from modeldata_operator.controller.refusals import LONGEST_WAIT, Refusals
 from modeldata_operator.kube.cluster import ApiError
 
@@ -55,3 +57,46 @@ def test_what_is_not_wanted_any_more_is_forgotten(refusals):
         refusals.failed(key, ApiError(403, "a policy"))
     refusals.keep({"b"})
     assert set(refusals.known) == {"b"}
+
+
+class Calls:
+    """Calls that take a second each, one after the other."""
+
+    def __init__(self, now) -> None:
+        self.now, self.made = now, []
+
+    def named(self, name, outcome=True):
+        async def call():
+            self.made.append(name)
+            self.now[0] += 1.0
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        return call
+
+
+async def test_one_reconcile_ends_and_leaves_the_rest_to_the_next(refusals, now, monkeypatch):
+    monkeypatch.setattr(reconciler, "CALLS_AT_ONCE", 1)
+    calls = Calls(now)
+    work = reconciler._Work(ObjectKey("models", "churn"), refusals, until=2.5, clock=lambda: now[0])
+    taken = await work.all({(name, ""): calls.named(name) for name in "abcde"})
+    assert (taken, calls.made, work.left) == (3, ["a", "b", "c"], 2)
+
+
+async def test_one_pods_failure_is_no_other_pods_and_is_not_tried_again_at_once(refusals, now):
+    calls = Calls(now)
+    wanted = {
+        ("a", ""): calls.named("a", ApiError(403, "a policy")),
+        ("b", ""): calls.named("b", RuntimeError("a mistake")),
+        ("c", ""): calls.named("c", False),
+        ("d", ""): calls.named("d"),
+    }
+    work = reconciler._Work(ObjectKey("models", "churn"), refusals, until=1000.0, clock=lambda: now[0])
+    assert await work.all(wanted) == 1
+    assert [str(failure) for failure in work.failures] == ["403: a policy", "a mistake"]
+    assert set(refusals.known) == {("a", ""), ("b", ""), ("c", "")}
+    now[0] = min(refusal.again for refusal in refusals.known.values()) - 0.5
+    calls.made.clear()
+    await work.all(wanted)
+    assert calls.made == ["d"]

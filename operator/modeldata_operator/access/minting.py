@@ -4,7 +4,6 @@ import asyncio
 import base64
 import functools
 import logging
-import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -335,19 +334,19 @@ async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable
         return None
 
     calls = {namespace: functools.partial(withdraw_from, namespace) for namespace in sorted(namespaces)}
-    found = await _in_each(calls)
+    until = asyncio.get_running_loop().time() + LOOK_SECONDS
+    late: Left | None = Left(TimeoutError(), seen=False)
+    found = await _in_each(calls, until=until, late=late)
     return {namespace: left for namespace, left in found.items() if left is not None}
 
 
-async def _in_each(
-    calls: Mapping[str, Callable[[], Coroutine[Any, Any, T]]], *, until: float = math.inf, late: T | None = None
-) -> dict[str, T]:
+async def _in_each(calls: Mapping[str, Callable[[], Coroutine[Any, Any, T]]], *, until: float, late: T) -> dict[str, T]:
     """Make a call in each namespace, some side by side; what is not begun in time counts as late."""
     slots, clock = asyncio.Semaphore(NAMESPACES_AT_ONCE), asyncio.get_running_loop().time
 
     async def one(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async with slots:
-            return late if late is not None and clock() > until else await call()
+            return late if clock() > until else await call()
 
     results = await asyncio.gather(*map(one, calls.values()))
     return dict(zip(calls, results, strict=True))

@@ -24,7 +24,7 @@ from ..decide.verification import Comparison, Concerned, Push, Verdict, Workload
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import breathing
+from ..kube import breathing, events
 from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.events import Recorder
 from .comparing import Comparer
@@ -42,6 +42,11 @@ any more; but an API server also says "conflict" where too many change one objec
 
 CALLS_AT_ONCE = 64
 """Twice as many as one collection may have under way, so that there is always one ready; not all the thousands."""
+
+
+CALLS_SECONDS = 60.0
+"""After so long no further pod is written to in this reconcile. Ten thousand take half of that; where a namespace's
+webhook hangs, each takes ten seconds, and meanwhile nobody would be told of it."""
 
 
 class UnfinishedError(Exception):
@@ -76,6 +81,7 @@ class Reconciler:
         self._pods = pods
         self._pusher = pusher
         self._clock = clock
+        self._recorder = recorder
         self._comparer = Comparer()
         self._credentials = Credentials(
             cluster=cluster,
@@ -117,7 +123,8 @@ class Reconciler:
         collection = self._inventory.collection(key)
         obeyed = collection if isinstance(collection, DataCollection) else None
         found = await breathing.in_breaths(verification.sort_out(key, obeyed, self._pods.concerning(key)))
-        work = _Work(key, self._refusals.setdefault(key, Refusals(waits=UNTAKEN_AGAIN, clock=self._clock)))
+        refusals = self._refusals.setdefault(key, Refusals(waits=UNTAKEN_AGAIN, clock=self._clock))
+        work = _Work(key, refusals, until=self._clock() + CALLS_SECONDS, clock=self._clock)
         await self._switch_off(work, found)
         again = None
         if collection is None:
@@ -128,6 +135,8 @@ class Reconciler:
             again = await self._serve(collection, found, work)
         work.refusals.keep(work.wanted)
         again = _sooner(again, work.refusals.next_due)
+        if work.left:
+            again = _sooner(again, 0.0)
         if not work.refusals.known:
             self._refusals.pop(key, None)
         for failure in work.failures:
@@ -241,6 +250,15 @@ class Reconciler:
         taken = await work.all(calls)
         if calls:
             logger.info("switched off collection=%s pods=%d taken=%d", work.collection, len(calls), taken)
+        async for pod in breathing.each(found.orphans):
+            refusal = work.refusals.known.get((pod.uid, ""))
+            if refusal is not None and refusal.standing:
+                # There may be no collection any more to tell it of.
+                message = (
+                    f"pod {pod.key.name} can't be told to stop collecting, which is tried again: {refusal.message}"
+                )
+                about = events.about_workload(pod.workload(None))
+                await self._recorder.record(about, Reason.SETTINGS_REFUSED, message, warning=True)
 
     def _unused(self, collection: DataCollection) -> Finding | None:
         """Say so if a collection wants to serve other namespaces and can't."""
@@ -261,9 +279,20 @@ class Reconciler:
 class _Work:
     """What one reconcile has its pods told, and what became of that."""
 
-    def __init__(self, collection: ObjectKey, refusals: Refusals[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        collection: ObjectKey,
+        refusals: Refusals[tuple[str, str]],
+        *,
+        until: float,
+        clock: Callable[[], float],
+    ) -> None:
         self.collection = collection
         self.refusals = refusals
+        self.left = 0
+        """How many calls are left for the next reconcile."""
+        self._until = until
+        self._clock = clock
         self.failures: list[Exception] = []
         """What went wrong in this reconcile."""
         self.wanted: set[tuple[str, str]] = set()
@@ -276,16 +305,20 @@ class _Work:
         """
         self.wanted.update(calls)
         results = dict[tuple[str, str], bool | Exception]()
-        left = iter([(key, call) for key, call in calls.items() if not self.refusals.resting(key)])
+        due = {key: call for key, call in calls.items() if not self.refusals.resting(key)}
+        waiting = iter(due.items())
 
         async def call_some() -> None:
-            for key, call in left:
+            for key, call in waiting:
+                if self._clock() > self._until:
+                    return
                 try:
                     results[key] = await call()
                 except Exception as error:  # one pod's is no other's
                     results[key] = error
 
         await asyncio.gather(*(call_some() for _ in range(min(len(calls), CALLS_AT_ONCE))))
+        self.left += len(due) - len(results)
         for key, result in results.items():
             if result is True:
                 self.refusals.succeeded(key)
@@ -303,8 +336,8 @@ def _sooner(one: float | None, other: float | None) -> float | None:
 
 def _refusal(work: _Work) -> Finding | None:
     """Say who does not let the operator write to pods, if that is what goes wrong; nothing of it passes by itself."""
-    for (_, settings), refusal in work.refusals.known.items():
-        if refusal.standing and settings:
+    for refusal in work.refusals.known.values():
+        if refusal.standing:
             return Finding(
                 Reason.SETTINGS_REFUSED, f"the operator may not write the settings of some pods: {refusal.message}"
             )

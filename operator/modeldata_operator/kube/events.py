@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .. import ending
 from ..api import names, observed
 from ..api.keys import ObjectKey
 from ..api.owners import Workload
@@ -84,9 +85,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Post no more."""
-        for task in self._posting:
-            task.cancel()
-        await asyncio.gather(*self._posting, return_exceptions=True)
+        await ending.end(self._posting)
 
     async def _post(self, subject: Subject, reason: Reason, message: str, *, warning: bool) -> None:
         try:

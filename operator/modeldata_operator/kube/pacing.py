@@ -16,8 +16,10 @@ patches a second were measured): nobody is slowed there, and a runaway is held d
 AT_ONCE = 32
 """Writes under way of one flow. Enough to use an API server well."""
 
-SLOW_AT_ONCE = 2
-"""As long as a flow's writes are not answered in time, as where an admission webhook of its namespace hangs."""
+SLOW_AT_ONCE, SLOW_SECONDS = 2, 0.5
+"""A flow has the fewer under way, down to two, the more of its writes take so long: then more at once only wait, there
+and in the way of others. An API server without time to spare must still answer the renewal of our Lease within two
+seconds; and a webhook of one namespace may hang. With 32 under way an API server on two cores takes a tenth of one."""
 
 ALL_AT_ONCE = 256
 """Writes under way together: connections are memory, here and there."""
@@ -62,7 +64,7 @@ class Pace:
         # Dictionaries keep an order: a flow that had its turn goes to the end.
         self._waiting: dict[Urgency, dict[str, deque[asyncio.Future[None]]]] = {urgency: {} for urgency in Urgency}
         self._under_way: Counter[str] = Counter()
-        self._slow: set[str] = set()
+        self._most: dict[str, int] = {}
         self._told: dict[str, float] = {}
         self._all_told = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -87,12 +89,14 @@ class Pace:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._take_back(flow)
             raise
+        began = self._clock()
         try:
             yield
-            self._slow.discard(flow)
         except TimeoutError:
-            self._slow.add(flow)
+            self._most[flow] = SLOW_AT_ONCE
             raise
+        else:
+            self._learn(flow, self._clock() - began)
         finally:
             self._take_back(flow)
 
@@ -113,6 +117,15 @@ class Pace:
                     if not turn.done():
                         turn.set_exception(HeldError(self._told_for(each)))
         self._give()
+
+    def _learn(self, flow: str, took: float) -> None:
+        """Let a flow have fewer writes under way if one has taken long, else one more."""
+        most = self._most.get(flow, AT_ONCE)
+        most = max(SLOW_AT_ONCE, most * 3 // 4) if took > SLOW_SECONDS else most + 1
+        if most < AT_ONCE:
+            self._most[flow] = most
+        else:
+            self._most.pop(flow, None)
 
     def _told_for(self, flow: str) -> float:
         return max(self._told.get(flow, float("-inf")), self._all_told) - self._clock()
@@ -164,8 +177,7 @@ class Pace:
 
     def _ready(self, waiting: dict[str, deque[asyncio.Future[None]]]) -> Iterator[str]:
         for flow, turns in waiting.items():
-            most = SLOW_AT_ONCE if flow in self._slow else AT_ONCE
-            if turns and self._under_way[flow] < most and self._told_for(flow) <= 0:
+            if turns and self._under_way[flow] < self._most.get(flow, AT_ONCE) and self._told_for(flow) <= 0:
                 yield flow
 
     def _come_again(self) -> None:
