@@ -157,7 +157,8 @@ class World:
         if self._hindered(faults, "PATCH", f"/datacollections/{collection}/status"):
             return []
         reason, message = self.own.told(name, collection)
-        fault = next((each for each in faults if each.concerns("PATCH", f"/deployments/{name}")), None)
+        address = f"/namespaces/team-a/deployments/{name}"
+        fault = next((each for each in faults if each.concerns("PATCH", address)), None)
         if fault is None:
             return [f"Deployment {name} is refused no more"]
         # What somebody else has changed meanwhile is no word of the API server's.
