@@ -12,7 +12,7 @@ from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.controller import comparing
 from modeldata_operator.decide import injection, verification
 from modeldata_operator.known import inventory, pods
-from modeldata_operator.kube import breathing, watching
+from modeldata_operator.kube import breathing, watching, workqueue
 
 from .conftest import at_once
 
@@ -193,3 +193,13 @@ def test_whoever_reads_the_files_step_by_step_is_not_ended_by_what_changes_meanw
     known.pods.put(known.pod(9))
     assert [item.pod.key.name for item in going] == ["pod-1", "pod-2", "pod-3"]
     assert {item.pod.key.name for item in known.files.concerning(CHURN)} == {"pod-0", "pod-2", "pod-3", "pod-9"}
+
+
+async def test_whoever_works_through_a_queue_gives_the_loop_back_with_each_key():
+    queue: workqueue.Workqueue[int] = workqueue.Workqueue()
+    for number in range(MANY):
+        queue.add(number)
+    async with Turns() as turns:
+        for _ in range(MANY):
+            queue.done(await queue.get())
+    assert turns.taken >= MANY

@@ -194,9 +194,11 @@ def compare(
         found.outgrown += seen.outgrown
         if seen.push is not None:
             found.pushes.append(seen.push)
-    found.injected = sum(group.injected for group in groups.values())
+    created = datetime.fromisoformat(collection.created).timestamp() if collection.created else 0
     for name in sorted(groups):
-        found.states.append((yield from _state(collection, groups[name])))
+        yield
+        found.injected += groups[name].injected
+        found.states.append((yield from _state(collection, groups[name], created)))
     return found
 
 
@@ -211,10 +213,16 @@ def _why_not(collection: DataCollection, item: Matched) -> tuple[Reason, str] | 
 
 
 def _group(groups: dict[tuple[str, str, str], _Group], item: Matched) -> _Group:
-    workload = item.pod.workload(item.restartable)
+    known = item.restartable
+    if known is not None:
+        # What most pods have: named without making anything.
+        group = groups.get((known.kind, known.key.namespace, known.key.name))
+        if group is not None:
+            return group
+    workload = item.pod.workload(known)
     name = (workload.kind, workload.key.namespace, workload.key.name)
     if name not in groups:
-        groups[name] = _Group(workload, item.restartable)
+        groups[name] = _Group(workload, known)
     return groups[name]
 
 
@@ -234,8 +242,7 @@ def _take(item: Matched, seen: PodState, group: _Group) -> None:
         group.missing.append((item, seen.lacking))
 
 
-def _state(collection: DataCollection, group: _Group) -> Steps[WorkloadState]:
-    created = datetime.fromisoformat(collection.created).timestamp() if collection.created else 0
+def _state(collection: DataCollection, group: _Group, created: float) -> Steps[WorkloadState]:
     missing = []
     for item, wanted in group.missing:
         yield

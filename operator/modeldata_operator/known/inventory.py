@@ -11,7 +11,7 @@ from ..api.resources import DataCollection, UnreadableCollection
 from ..api.restartables import DEPLOYMENT, ROLLOUT, Deployment, Restartable
 from ..api.workloads import Pod
 from ..decide import selection
-from ..decide.selection import Collections, Matched
+from ..decide.selection import Choice, Collections, Matched
 from ..kube.watching import Store
 from .marked import Marked
 
@@ -132,11 +132,11 @@ class Inventory:
             ours = found.uid == pod.owner.uid
         return found if ours else None
 
-    def match(self, pod: Pod, collections: Collections) -> Matched:
-        """Decide who serves a pod."""
+    def match(self, pod: Pod, collections: Collections, choice: Choice | None = None) -> Matched:
+        """Decide who serves a pod, if that is not known."""
         deployment = self.deployment_of(pod)
         other = self.other_of(pod) if deployment is None and self.others else None
-        return Matched(pod, deployment, selection.choose(pod, deployment, collections), other)
+        return Matched(pod, deployment, choice or selection.choose(pod, deployment, collections), other)
 
     def decided_by(self, namespace: str) -> tuple[int, int]:
         """Name the state of what decides who serves a namespace's pods: another one may decide otherwise.

@@ -23,6 +23,18 @@ K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
+class _Match:
+    """Who serves a pod, and what that was decided on."""
+
+    decided_by: tuple[int, int]
+    owner: WorkloadName | None
+    """What it would belong to, by name."""
+    record: Restartable | None
+    """What has that name."""
+    matched: Matched
+
+
+@dataclass(frozen=True, slots=True)
 class _Filing:
     """Pods to be filed anew, as another collection may serve them now."""
 
@@ -47,7 +59,7 @@ class PodInventory:
         self._by_collection: dict[ObjectKey, dict[ObjectKey, None]] = {}
         self._by_owner: dict[WorkloadName, dict[ObjectKey, None]] = {}
         self._collections_of: dict[WorkloadName, Counter[ObjectKey]] = {}
-        self._matched: dict[ObjectKey, tuple[tuple[int, int], Matched]] = {}
+        self._matched: dict[ObjectKey, _Match] = {}
         self._to_file: deque[_Filing] = deque()
         self._arrived = asyncio.Event()
         inventory.collections.subscribe(self._collection_changed)
@@ -68,22 +80,21 @@ class PodInventory:
 
     def matched(self, pod: Pod) -> Matched:
         """Say who serves a pod: decided anew only when something that decides it has changed."""
-        decided_by, deployment = self._inventory.decided_by(pod.key.namespace), self._inventory.deployment_of(pod)
-        other = self._inventory.other_of(pod) if deployment is None and self._inventory.others else None
-        before, known = self._matched.get(pod.key, (None, None))
-        if (
-            known is None
-            or before != decided_by
-            or not (known.pod is pod or known.pod == pod)
-            or _differ(known.deployment, deployment)
-        ):
-            found = self._inventory.match(pod, self._inventory.serving(pod.key.namespace))
-        elif known.pod is pod and known.deployment is deployment and known.other is other:
-            return known
+        decided_by, before = self._inventory.decided_by(pod.key.namespace), self._matched.get(pod.key)
+        if before is None or before.matched.pod is not pod or before.decided_by != decided_by:
+            owner, choice = pod.controlled_by, None
         else:
-            found = Matched(pod, deployment, known.choice, other)
+            owner, choice = before.owner, before.matched.choice
+        record = self._inventory.restartable(owner) if owner is not None else None
+        if before is not None and choice is not None:
+            if before.record is record:
+                return before.matched
+            # A name is a Deployment's only if its selector matches, and all else of it that decides is looked at.
+            deployment = self._inventory.deployment_of(pod)
+            choice = None if _differ(before.matched.deployment, deployment) else choice
+        found = self._inventory.match(pod, self._inventory.serving(pod.key.namespace), choice)
         if self._pods.get(pod.key) is pod:
-            self._matched[pod.key] = (decided_by, found)
+            self._matched[pod.key] = _Match(decided_by, owner, record, found)
         return found
 
     def concerned(self) -> Iterable[ObjectKey]:

@@ -54,7 +54,11 @@ class Workqueue(Generic[K]):
         self._timers[key] = loop.call_later(delay, self._fire, key)
 
     async def get(self) -> K:
-        """Wait for the next key; done() must follow."""
+        """Wait for the next key; done() must follow.
+
+        Others have a turn each time: at a resync thousands of keys wait, and most of them cost nothing but time.
+        """
+        await asyncio.sleep(0)
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
