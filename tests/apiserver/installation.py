@@ -16,7 +16,8 @@ JSON_PATCH, APPLY = "application/json-patch+json", "application/apply-patch+yaml
 
 def install_operator(api: server.ApiServer, manifest: pathlib.Path = INSTALL) -> None:
     """Install as a user would. There is no network: the webhook's Service leads to this machine."""
-    api.kubectl("apply", "--server-side", "-f", str(manifest))
+    # Tests share the API server, and some have written a Deployment of the operator's by hand.
+    api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
     service = {"spec": {"type": "ExternalName", "externalName": "localhost", "selector": None}}
     api.merge(f"/api/v1/namespaces/{server.NAMESPACE}/services/{WEBHOOK}", service)
     # A port that nobody listens on, so that pods do not wait for a webhook that does not run.

@@ -20,8 +20,8 @@ from modeldata_operator.decide import injection
 
 from ..conftest import Azurite, Eventually
 from . import clocks, installation, server
-from .actors import Actors, webhook_replicas
-from .conftest import Running, Start
+from .actors import Actors, lead_to_webhook, trusted, webhook_replicas
+from .conftest import Running, Start, healthy
 from .server import ApiServer, Refused
 
 Manifest = dict[str, typing.Any]
@@ -45,6 +45,13 @@ class World:
     def _controller(self) -> Running:
         # What is said to whoever looks for a mistake must be no more secret than the rest.
         return self._start("controller", self.api.kubeconfig, environment={"MODELDATA_LOG_LEVEL": "DEBUG"})
+
+    def start_webhook(self) -> None:
+        """Have pods injected: without it nothing is restarted."""
+        webhook_replicas(self.api, 1)
+        webhook = self._start("webhook", self.api.kubeconfig)
+        lead_to_webhook(self.api, webhook.webhook_port)
+        self.eventually(lambda: healthy(webhook.health_port) and trusted(self.api))
 
     def apply(self, path: str, manifest: Manifest) -> Manifest:
         applied: Manifest = self.api.request(
@@ -386,8 +393,8 @@ def test_a_clock_that_is_wrong_is_told_and_heals(world: World) -> None:
 
 def test_nothing_is_restarted_for_a_key_that_storage_rejects(world: World) -> None:
     world.account(key=OTHER_KEY)
+    world.start_webhook()
     people = Actors(world.api, world.namespace)
-    webhook_replicas(world.api, 1)
     people.deployment("scoring")
     world.collection()
     world.reaches("False", "KeyRejected")
