@@ -19,6 +19,7 @@ import pytest
 from ..conftest import Eventually
 from . import server
 from .actors import Actors, lead_to_webhook, trusted, webhook_replicas
+from .proxy import Proxy
 
 REPOSITORY = server.REPOSITORY
 
@@ -147,6 +148,19 @@ def _says_yes(port: int, path: bytes, address: str) -> bool:
     with socket.create_connection((address, port), timeout=5) as connection:
         connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
         return b" 200 " in connection.recv(64)
+
+
+@contextlib.contextmanager
+def behind_a_proxy(api: server.ApiServer, start: Start, eventually: Eventually) -> typing.Iterator[Proxy]:
+    """Both processes at work, with a proxy between the controller and the API server."""
+    webhook_replicas(api, 1)
+    with contextlib.closing(Proxy(api)) as proxy:
+        webhook = start("webhook", api.kubeconfig)
+        lead_to_webhook(api, webhook.webhook_port)
+        controller = start("controller", proxy.kubeconfig)
+        eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
+        eventually(lambda: trusted(api))
+        yield proxy
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from modeldata_operator.api import grants
 
 from .server import ApiServer, Refused
-from .test_crd_rules import ABSENT, KEPT, Case, expressions, rules
+from .test_crd_rules import ABSENT, KEPT, Case, assert_each_has_a_case, expressions, rules
 
 CRD = pathlib.Path(__file__).parents[2] / "crds/storagegrants.yaml"
 GRANTS = "/apis/modeldata.dev/v1alpha1/storagegrants"
@@ -189,12 +189,7 @@ def create(api: ApiServer, manifest: dict[str, typing.Any]) -> dict[str, typing.
 
 
 def test_every_rule_has_its_two_cases() -> None:
-    named = [case.rule for case in CASES]
-    found = rules(CRD)
-    covered = {rule for rule in found if any(rule.startswith(name) for name in named)}
-    assert found - covered == set()
-    assert [name for name in named if not any(rule.startswith(name) for rule in found)] == []
-    assert len(named) == len(set(named)) == len(found)
+    assert_each_has_a_case(rules(CRD), CASES)
 
 
 @pytest.mark.parametrize("case", [*CASES, *MORE], ids=lambda case: case.rule or f"{case.path}={case.bad}")

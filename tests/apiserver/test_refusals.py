@@ -7,7 +7,6 @@ MODELDATA_REFUSAL_ROUNDS makes it a soak (``make soak-operator``).
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
 import json
 import os
@@ -21,7 +20,7 @@ from . import actors as people
 from . import proxy as proxies
 from . import server
 from .actors import Actors
-from .conftest import Start, healthy
+from .conftest import Start, behind_a_proxy
 from .proxy import Fault, Outcome, Proxy
 
 ROUNDS = int(os.environ.get("MODELDATA_REFUSAL_ROUNDS", "2"))
@@ -232,13 +231,7 @@ def draw(world: World, number: int, chance: random.Random) -> list[Fault]:
 
 @pytest.fixture
 def world(own_api: server.ApiServer, start_operator: Start, eventually: Eventually) -> typing.Iterator[World]:
-    people.webhook_replicas(own_api, 1)
-    with contextlib.closing(Proxy(own_api)) as proxy:
-        webhook = start_operator("webhook", own_api.kubeconfig)
-        people.lead_to_webhook(own_api, webhook.webhook_port)
-        controller = start_operator("controller", proxy.kubeconfig)
-        eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
-        eventually(lambda: people.trusted(own_api))
+    with behind_a_proxy(own_api, start_operator, eventually) as proxy:
         made = World(own_api, proxy, eventually)
         made.begin()
         yield made

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing
 
 import pytest
 
 from ..conftest import Eventually
-from . import actors as people
 from .actors import Actors
-from .conftest import Start, healthy
+from .conftest import Start, behind_a_proxy
 from .proxy import WRITES, Fault, Proxy
 from .server import ApiServer
 
@@ -65,13 +63,7 @@ class World:
 
 @pytest.fixture
 def world(own_api: ApiServer, start_operator: Start, eventually: Eventually) -> typing.Iterator[World]:
-    people.webhook_replicas(own_api, 1)
-    with contextlib.closing(Proxy(own_api)) as proxy:
-        webhook = start_operator("webhook", own_api.kubeconfig)
-        people.lead_to_webhook(own_api, webhook.webhook_port)
-        controller = start_operator("controller", proxy.kubeconfig)
-        eventually(lambda: healthy(webhook.health_port) and healthy(controller.health_port))
-        eventually(lambda: people.trusted(own_api))
+    with behind_a_proxy(own_api, start_operator, eventually) as proxy:
         made = World(own_api, proxy, eventually)
         made.begin()
         yield made

@@ -152,10 +152,9 @@ class Credentials:
         own, *others = (collection.key.namespace, *minted.status.namespaces)
         self._containers.keep(collection.key, {own, *others})
         finding, ready = self._judge_container(collection, minted.source, own, minted.finding)
-        failed = dict(minted.failed)
+        failed, looked_at = dict(minted.failed), self._dialled(collection, minted.source, own)
         for namespace in others:
-            shared = collection.storage.within(namespace).container == collection.storage.within(own).container
-            if shared and self._dialled(collection, minted.source, own) is not None:
+            if looked_at is not None and looked_at.container == collection.storage.within(namespace).container:
                 continue  # what was found of it is said already
             found, good = self._judge_container(collection, minted.source, namespace, minted.finding)
             if good is not True and namespace not in failed:

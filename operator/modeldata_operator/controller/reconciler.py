@@ -24,7 +24,7 @@ from ..decide.verification import Comparison, Concerned, Push, Verdict, Workload
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import breathing, events
+from ..kube import breathing, events, workqueue
 from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.events import Recorder
 from .comparing import Comparer
@@ -134,9 +134,9 @@ class Reconciler:
         else:
             again = await self._serve(collection, found, work)
         work.refusals.keep(work.wanted)
-        again = _sooner(again, work.refusals.next_due)
+        again = workqueue.sooner(again, work.refusals.next_due)
         if work.left:
-            again = _sooner(again, 0.0)
+            again = workqueue.sooner(again, 0.0)
         if not work.refusals.known:
             self._refusals.pop(key, None)
         for failure in work.failures:
@@ -180,7 +180,7 @@ class Reconciler:
             refusal=_refusal(work),
             by_choice=collection.rollout is Mode.MANUAL or not self._restarts,
         )
-        return _sooner(again, await self._reporter.report(collection, observed, compared.states))
+        return workqueue.sooner(again, await self._reporter.report(collection, observed, compared.states))
 
     async def _compare_and_push(
         self, collection: DataCollection, found: Concerned, credential: CredentialStatus, work: "_Work"
@@ -328,10 +328,6 @@ class _Work:
             untaken = ApiError(409, "the pod is gone, or somebody else changes it all the time")
             self.refusals.failed(key, result if isinstance(result, Exception) else untaken)
         return sum(result is True for result in results.values())
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _refusal(work: _Work) -> Finding | None:

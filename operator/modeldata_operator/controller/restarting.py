@@ -18,7 +18,7 @@ from ..decide.rollout import Circumstances, Setback
 from ..decide.verification import Verdict, WorkloadState
 from ..known import restarts
 from ..known.inventory import Inventory
-from ..kube import events
+from ..kube import events, workqueue
 from ..kube.cluster import FAILURES, ApiError, Cluster, said
 from ..kube.events import Recorder
 from ..observe import metrics
@@ -167,14 +167,14 @@ class Restarter:
         """
         waiting, self._about_to_restart[collection.key] = self._about_to_restart.get(collection.key, {}), {}
         waits = any(verdict.reason is Reason.WAITING_FOR_TURN for verdict in verdicts)
-        again = _sooner(self._setbacks.soonest(collection), ROOM_AGAIN if waits else None)
+        again = workqueue.sooner(self._setbacks.soonest(collection), ROOM_AGAIN if waits else None)
         learned = False
         for verdict in verdicts:
             if verdict.mark is None and verdict.evict is None:
                 continue
             state = next(state for state in states if state.workload == verdict.workload)
             step = await self._act_on(collection, verdict, state, waiting.get(verdict.workload.key.namespace))
-            again, learned = _sooner(again, step.again), learned or step.learned
+            again, learned = workqueue.sooner(again, step.again), learned or step.learned
         return Step(again, learned)
 
     async def _act_on(
@@ -356,7 +356,3 @@ def _same(one: Verdict, other: Verdict) -> bool:
         other.mark,
         other.evict and other.evict.uid,
     )
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((each for each in (one, other) if each is not None), default=None)

@@ -124,7 +124,7 @@ class PodInventory:
                 yield pod
 
     def _pod_changed(self, key: ObjectKey, before: Pod | None, after: Pod | None) -> None:
-        if before is not None and after is not None and _owner(before) == _owner(after):
+        if before is not None and after is not None and before.controlled_by == after.controlled_by:
             keys = self._keys(after)
             if keys == self._filed[key]:
                 # By far the most: a pod that starts, becomes ready, or took its settings.
@@ -235,7 +235,7 @@ class PodInventory:
 
     def _file(self, pod: Pod) -> None:
         keys = self._filed[pod.key] = self._keys(pod)
-        owner = _owner(pod)
+        owner = pod.controlled_by
         if owner is not None:
             self._by_owner.setdefault(owner, {})[pod.key] = None
         for key in keys:
@@ -246,7 +246,7 @@ class PodInventory:
 
     def _take_out(self, pod: Pod) -> None:
         """Take a pod out of all files; those it was in are marked, or nobody would count it out."""
-        owner = _owner(pod)
+        owner = pod.controlled_by
         if owner is not None:
             _remove(self._by_owner, owner, pod.key)
         for key in self._filed.pop(pod.key):
@@ -271,10 +271,6 @@ def concerned(matched: Matched) -> frozenset[ObjectKey]:
     if injection is not None:
         keys.add(injection.collection)
     return frozenset(key for key in keys if key is not None)
-
-
-def _owner(pod: Pod) -> WorkloadName | None:
-    return pod.controlled_by
 
 
 def _selects(collection: DataCollection | UnreadableCollection | None) -> tuple[object, LabelSelector | None]:

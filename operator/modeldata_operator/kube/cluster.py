@@ -187,6 +187,8 @@ class Cluster:
             body = {"metadata": {**metadata, "resourceVersion": resource_version}}
             if await self._merge(path, body, flow=flow, urgency=urgency, wanted=wanted):
                 return True
+        if not wanted():
+            return False  # thousands may be left of a push that was overtaken
         present = await self.get_pod(pod)
         if present is None or present["metadata"]["uid"] != uid:
             return False

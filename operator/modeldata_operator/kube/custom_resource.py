@@ -3,10 +3,8 @@
 import asyncio
 import logging
 
-import aiohttp
-
 from ..api import names
-from .cluster import ApiError, Cluster
+from .cluster import FAILURES, Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +17,7 @@ async def wait(cluster: Cluster, plural: str = names.PLURAL, *, every: float = 1
             if await cluster.has_custom_resource(plural):
                 return
             problem: object = "the CustomResourceDefinition is not installed"
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             problem = error
         if not said:
             logger.warning("waiting for %s.%s: %s", plural, names.GROUP, problem)

@@ -5,9 +5,7 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 
-import aiohttp
-
-from .cluster import ApiError, Cluster
+from .cluster import FAILURES, Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ async def _may_list(cluster: Cluster, namespace: str) -> bool:
     while True:
         try:
             return await cluster.may_list_collections(namespace)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             if not said:
                 logger.warning("waiting for the API server: %s", error)
                 said = True

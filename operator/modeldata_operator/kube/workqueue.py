@@ -84,3 +84,8 @@ class Workqueue(Generic[K]):
     def _fire(self, key: K) -> None:
         del self._timers[key]
         self.add(key)
+
+
+def sooner(one: float | None, other: float | None) -> float | None:
+    """Return the earlier of two wishes to be looked at again, in seconds; None is no wish."""
+    return min((each for each in (one, other) if each is not None), default=None)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
 from kubernetes.aio.client.api_client import ApiClient
 
@@ -22,7 +21,7 @@ from ..configuration import Configuration
 from ..decide import document, injection, patching, selection
 from ..known.inventory import Inventory
 from ..kube import cluster, custom_resource, watching
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import FAILURES, Cluster
 from ..kube.watching import Store
 from ..observe import metrics
 from ..trust import certificates
@@ -217,7 +216,7 @@ class Webhook:
         """Serve with the Secret's certificate; True if there is one that can be served with."""
         try:
             secret = await self._cluster.get_secret(self._configuration.certificate)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             logger.warning("Secret %s not read: %s", self._configuration.certificate.name, error)
             return False
         present = certificates.served(secret)
