@@ -16,7 +16,7 @@ from kubernetes.aio import config
 from modeldata_operator.api import restartables
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.workloads import Pod
-from modeldata_operator.kube import watching
+from modeldata_operator.kube import kinds, store, watching
 from modeldata_operator.kube.cluster import Cluster
 
 from ..conftest import Eventually
@@ -30,7 +30,7 @@ Seen = dict[ObjectKey, tuple[str, dict[str, str]]]
 class Watching:
     """A watch of pods that runs in a thread of its own, through a proxy."""
 
-    def __init__(self, api: ApiServer, proxy: proxies.Proxy, namespace: str, store: watching.Store[Pod]) -> None:
+    def __init__(self, api: ApiServer, proxy: proxies.Proxy, namespace: str, store: store.Store[Pod]) -> None:
         self.api, self.proxy, self.namespace, self.store = api, proxy, namespace, store
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -82,7 +82,7 @@ class Watching:
 
     async def _open(self) -> watching.Watch[Pod]:
         self._cluster = Cluster(await config.new_client_from_config(str(self.proxy.kubeconfig)))
-        return watching.Watch(self._cluster, watching.PODS, self.store, namespace=self.namespace)
+        return watching.Watch(self._cluster, kinds.PODS, self.store, namespace=self.namespace)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def proxy(api: ApiServer) -> typing.Iterator[proxies.Proxy]:
 @pytest.fixture
 def running(api: ApiServer, proxy: proxies.Proxy, namespace: str, eventually: Eventually) -> typing.Iterator[Watching]:
     """A watch that knows three pods."""
-    made = Watching(api, proxy, namespace, watching.Store())
+    made = Watching(api, proxy, namespace, store.Store())
     try:
         made.make("kept", "changed", "removed")
         eventually(lambda: made.equal() and len(made.seen()) == 3)
@@ -122,9 +122,9 @@ def test_however_many_watches_there_are_requests_go_through(api: ApiServer, name
             async with contextlib.AsyncExitStack() as watches:
                 # Three for each of forty namespaces.
                 for _ in range(120):
-                    stream = cluster.stream(watching.PODS.path(namespace), query, limits=limits)
+                    stream = cluster.stream(kinds.PODS.path(namespace), query, limits=limits)
                     await watches.enter_async_context(stream)
-                await cluster.get_list(watching.PODS.path(namespace), [("limit", "1")], seconds=30)
+                await cluster.get_list(kinds.PODS.path(namespace), [("limit", "1")], seconds=30)
         finally:
             await cluster.close()
 
@@ -274,7 +274,7 @@ def test_that_it_works_again_is_said_though_nothing_happens(
 def test_an_api_server_that_was_away_is_found_again(own_api: ApiServer, eventually: Eventually) -> None:
     own_api.namespace("models")
     proxy = proxies.Proxy(own_api)
-    running = Watching(own_api, proxy, "models", watching.Store())
+    running = Watching(own_api, proxy, "models", store.Store())
     try:
         running.make("kept", "changed", "removed")
         eventually(lambda: running.equal() and len(running.seen()) == 3)
@@ -339,13 +339,13 @@ async def test_a_kind_that_is_not_there_or_must_not_be_listed_keeps_nobody_waiti
 ) -> None:
     monkeypatch.setattr(watching, "ABSENT_SECONDS", 0.1)
     cluster = Cluster(await config.new_client_from_config(str(proxy.kubeconfig)))
-    sets: watching.Store[restartables.Restartable] = watching.Store()
+    sets: store.Store[restartables.Restartable] = store.Store()
     arrived = asyncio.Event()
     sets.subscribe(lambda *_: arrived.set())
     proxy.refuse(403, "/statefulsets")
     watches = [
-        watching.Watch(cluster, watching.OTHERS[restartables.ROLLOUT], watching.Store(), namespace=namespace),
-        watching.Watch(cluster, watching.OTHERS[restartables.STATEFUL_SET], sets, namespace=namespace),
+        watching.Watch(cluster, kinds.OTHERS[restartables.ROLLOUT], store.Store(), namespace=namespace),
+        watching.Watch(cluster, kinds.OTHERS[restartables.STATEFUL_SET], sets, namespace=namespace),
     ]
     tasks = [asyncio.create_task(watch.run()) for watch in watches]
     try:

@@ -11,7 +11,8 @@ import pytest
 from modeldata_operator.api import workloads
 from modeldata_operator.configuration import Configuration
 from modeldata_operator.known.inventory import Inventory
-from modeldata_operator.kube.watching import Store, Watches
+from modeldata_operator.kube.store import Store
+from modeldata_operator.kube.watching import Watches
 from modeldata_operator.webhook import review
 from modeldata_operator.webhook.server import NoReviewError
 

@@ -9,7 +9,7 @@ import pytest
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.kube import events
-from modeldata_operator.kube.cluster import ApiError
+from modeldata_operator.kube.failures import ApiError
 
 SUBJECT = events.about_deployment(ObjectKey("models", "scoring"), "uid")
 

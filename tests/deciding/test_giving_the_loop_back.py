@@ -12,7 +12,7 @@ from modeldata_operator.api.observed import CredentialStatus
 from modeldata_operator.controller import comparing
 from modeldata_operator.decide import injection, verification
 from modeldata_operator.known import inventory, pods
-from modeldata_operator.kube import breathing, watching, workqueue
+from modeldata_operator.kube import breathing, store, workqueue
 
 from .conftest import at_once
 
@@ -47,11 +47,11 @@ class Known:
 
     def __init__(self, build) -> None:
         self.build = build
-        self.collections, self.deployments, self.pods = watching.Store(), watching.Store(), watching.Store()
+        self.collections, self.deployments, self.pods = store.Store(), store.Store(), store.Store()
         self.inventory = inventory.Inventory(
             collections=self.collections,
             deployments=self.deployments,
-            namespaces=watching.Store(),
+            namespaces=store.Store(),
             operator_namespace="modeldata-system",
         )
         self.marked = set()

@@ -10,8 +10,8 @@ from modeldata_operator.configuration import Configuration
 from modeldata_operator.controller import loop, replica
 from modeldata_operator.controller.election import Election
 from modeldata_operator.known.inventory import Inventory
-from modeldata_operator.kube import watching
-from modeldata_operator.kube.watching import Store
+from modeldata_operator.kube import kinds, store, watching
+from modeldata_operator.kube.store import Store
 
 CONFIGURATION = Configuration("modeldata-system")
 AFTER = CONFIGURATION.sick_after
@@ -33,7 +33,7 @@ def clock():
 async def running(clock):
     made = replica.Controller(CONFIGURATION)
     made._watches = watching.Watches(cluster=None)
-    made._watches.add(watching.PODS, watching.Store())
+    made._watches.add(kinds.PODS, store.Store())
     made._election = Election(None, ObjectKey("modeldata-system", "lease"), me="me", clock=clock)
     made._standing = asyncio.create_task(asyncio.Event().wait(), name="election")
     yield made

@@ -13,7 +13,7 @@ from modeldata_operator.api.reasons import Reason
 from modeldata_operator.decide import commands, document, rollout
 from modeldata_operator.decide.selection import Collections, Matched, choose
 from modeldata_operator.known import inventory, pods
-from modeldata_operator.kube import watching
+from modeldata_operator.kube import kinds, store, watching
 
 from .conftest import compare
 
@@ -23,11 +23,11 @@ DEFAULT = ObjectKey("modeldata-system", "default")
 
 class World:
     def __init__(self):
-        self.collections, self.deployments, self.pods = watching.Store(), watching.Store(), watching.Store()
+        self.collections, self.deployments, self.pods = store.Store(), store.Store(), store.Store()
         self.inventory = inventory.Inventory(
             collections=self.collections,
             deployments=self.deployments,
-            namespaces=watching.Store(),
+            namespaces=store.Store(),
             operator_namespace=DEFAULT.namespace,
         )
         self.files = pods.PodInventory(self.inventory, self.pods, lambda _: None)
@@ -204,13 +204,13 @@ def test_a_deployment_without_pods_holds_up_its_own_namespace_alone(build):
     ],
 )
 def test_no_annotation_however_odd_ends_a_watch_or_fills_the_memory(build, annotation, text):
-    pods_seen, deployments_seen = watching.Store(), watching.Store()
+    pods_seen, deployments_seen = store.Store(), store.Store()
     pod = injected(build, labels={names.COLLECTION_LABEL: "churn"})
     manifest = build.pod_manifest(metadata={"annotations": {annotation: text}})
     manifest["spec"]["volumes"] = [{"name": names.SETTINGS_VOLUME}, {"name": names.SPOOL_VOLUME}]
     manifest["metadata"]["labels"][names.COLLECTION_LABEL] = "churn"
     manifest["metadata"]["annotations"].setdefault(names.INJECTED_ANNOTATION, "x")
-    watching.Watch(None, watching.PODS, pods_seen)._take(manifest)
+    watching.Watch(None, kinds.PODS, pods_seen)._take(manifest)
     (seen,) = pods_seen.of("models")
     assert seen.injection is not None
     assert len(seen.injection.hash) <= 300
@@ -219,7 +219,7 @@ def test_no_annotation_however_odd_ends_a_watch_or_fills_the_memory(build, annot
     metadata = {"name": "scoring", "namespace": "models", "uid": "u", "annotations": {annotation: text}}
     template = {"metadata": {"annotations": {annotation: text}}}
     body = {"metadata": metadata, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
-    watching.Watch(None, watching.DEPLOYMENTS, deployments_seen)._take(body)
+    watching.Watch(None, kinds.DEPLOYMENTS, deployments_seen)._take(body)
     assert len(list(deployments_seen.of("models"))) == 1
     assert pod.injection is not None
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob import UserDelegationKey
 
-from modeldata_operator.access import credentials, delegation, minting
+from modeldata_operator.access import credentials, delegation, secrets
 from modeldata_operator.access.credentials import Account, CredentialError, Delegation
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.api.resources import AccountSecret, FileKind
@@ -190,13 +190,13 @@ def test_what_was_not_made_here_is_no_key_of_hashes(text):
 
 def test_the_sas_secret_is_owned_by_its_collection_only_in_its_own_namespace(build, storage):
     collection = build.collection()
-    own = minting.sas_secret(collection, "models", token(storage), 4, hash_key=HASH_KEY)
+    own = secrets.sas_secret(collection, "models", token(storage), 4, hash_key=HASH_KEY)
     assert own["metadata"]["ownerReferences"][0]["uid"] == collection.uid
     assert own["metadata"]["annotations"]["modeldata.dev/rotation"] == "4"
     assert list(own["data"]) == ["sas", "hash-key"]
     assert base64.b64decode(own["data"]["hash-key"]).decode() == HASH_KEY
     default = build.collection(metadata={"name": "default", "namespace": "modeldata-system"})
-    foreign = minting.sas_secret(default, "models", token(storage), 1, hash_key=HASH_KEY)
+    foreign = secrets.sas_secret(default, "models", token(storage), 1, hash_key=HASH_KEY)
     assert "ownerReferences" not in foreign["metadata"]
     assert foreign["metadata"]["name"] == "modeldata-operator-default"
     assert foreign["metadata"]["labels"]["modeldata.dev/data-collection-namespace"] == "modeldata-system"
@@ -247,7 +247,7 @@ def test_what_is_left_of_a_sas_is_itself_until_it_ends(storage):
 
 
 def test_a_secret_without_a_sas_has_the_key_of_hashes_alone(build):
-    secret = minting.sas_secret(build.collection(), "models", "", 3, hash_key="k")
+    secret = secrets.sas_secret(build.collection(), "models", "", 3, hash_key="k")
     assert list(secret["data"]) == ["hash-key"]
     assert secret["metadata"]["annotations"]["modeldata.dev/expires-at"] == ""
 

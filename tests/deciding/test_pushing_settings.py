@@ -9,7 +9,7 @@ from modeldata_operator.api import workloads
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.controller import pushing
 from modeldata_operator.decide.verification import Push
-from modeldata_operator.kube.cluster import ApiError
+from modeldata_operator.kube.failures import ApiError
 from modeldata_operator.kube.pacing import Urgency
 
 CHURN = ObjectKey("models", "churn")

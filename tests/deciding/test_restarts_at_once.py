@@ -11,7 +11,7 @@ from modeldata_operator.decide import rollout
 from modeldata_operator.decide.selection import Choice, Matched
 from modeldata_operator.known import restarts
 from modeldata_operator.known.inventory import Inventory
-from modeldata_operator.kube.watching import Store
+from modeldata_operator.kube.store import Store
 
 from .conftest import DEPLOYMENT, compare, merged
 from .stage import COMPLETE, UNDER_WAY, Stage

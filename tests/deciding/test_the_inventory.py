@@ -9,7 +9,7 @@ import pytest
 from modeldata_operator.api import names, namespaces
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.known import inventory, pods
-from modeldata_operator.kube import watching
+from modeldata_operator.kube import store
 
 CHURN = ObjectKey("models", "churn")
 DEFAULT = ObjectKey("modeldata-system", "default")
@@ -19,8 +19,8 @@ OPTED_OUT = {"annotations": {names.COLLECT_ANNOTATION: "false"}}
 
 class World:
     def __init__(self) -> None:
-        self.collections, self.deployments, self.pods = watching.Store(), watching.Store(), watching.Store()
-        self.namespaces = watching.Store()
+        self.collections, self.deployments, self.pods = store.Store(), store.Store(), store.Store()
+        self.namespaces = store.Store()
         self.inventory = inventory.Inventory(
             collections=self.collections,
             deployments=self.deployments,
@@ -183,13 +183,13 @@ def test_a_status_of_a_collection_moves_no_pods(world, build):
 
 def test_what_is_known_and_the_same_is_told_to_nobody(build):
     told = []
-    store = watching.Store()
-    store.subscribe(lambda *change: told.append(change))
-    store.put(build.pod())
-    store.put(build.pod())
-    store.drop(ObjectKey("models", "unknown"))
+    records = store.Store()
+    records.subscribe(lambda *change: told.append(change))
+    records.put(build.pod())
+    records.put(build.pod())
+    records.drop(ObjectKey("models", "unknown"))
     assert len(told) == 1
-    assert len(store) == 1
+    assert len(records) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -5,7 +5,7 @@ import pytest
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.controller import reconciler
 from modeldata_operator.controller.refusals import LONGEST_WAIT, Refusals
-from modeldata_operator.kube.cluster import ApiError
+from modeldata_operator.kube.failures import ApiError
 
 
 @pytest.fixture

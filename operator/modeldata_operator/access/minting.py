@@ -1,13 +1,12 @@
 """The SAS Secrets in the pods' namespaces: minted, renewed, removed."""
 
 import asyncio
-import base64
 import functools
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from ..api import names
 from ..api.keys import ObjectKey
@@ -15,24 +14,15 @@ from ..api.observed import CredentialStatus
 from ..api.reasons import Reason
 from ..api.resources import AccountSecret, DataCollection, OperatorIdentity, WorkloadIdentity
 from ..decide.status import Finding
-from ..kube.cluster import FAILURES, ApiError, Cluster, said
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES, ApiError, said
 from ..observe import metrics
-from . import credentials, permission
+from . import credentials, permission, secrets, side_by_side
 from .credentials import CredentialError, GivenSas, HeldSas, Source
 from .delegation import Delegations
 from .permission import Permits
 
 logger = logging.getLogger(__name__)
-
-
-NAMESPACES_AT_ONCE = 8
-"""So that one namespace whose Secrets are answered for slowly keeps few others waiting."""
-
-LOOK_SECONDS = 20.0
-"""After so long no further namespace is begun with: where nobody answers, a call takes ten seconds, and the collection
-waits meanwhile. Those that were left out come first at the next look."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,7 @@ class Minter:
             ApiError, ClientError, TimeoutError: what the SAS is made from can't be read.
 
         """
-        now, until = datetime.now(UTC), asyncio.get_running_loop().time() + LOOK_SECONDS
+        now, until = datetime.now(UTC), asyncio.get_running_loop().time() + side_by_side.LOOK_SECONDS
         source: Source | WorkloadIdentity | Finding
         withheld: Mapping[str, Finding] = {}
         try:
@@ -123,7 +113,7 @@ class Minter:
         # Its own namespace first, where its key of hashes is kept.
         order = [own, *sorted(set(namespaces) - {own}, key=lambda each: (each in failed_before, each))]
         looks = {each: functools.partial(self._look, collection, each) for each in order}
-        seen = await _in_each(looks, until=until, late=_Seen(failure=_LATE))
+        seen = await side_by_side.in_each(looks, until=until, late=_Seen(failure=_LATE))
         keys = {namespace: self._hash_key(collection, namespace, found) for namespace, found in seen.items()}
         before = {namespace: _rotation(remembered, namespace, found) for namespace, found in seen.items()}
 
@@ -140,7 +130,7 @@ class Minter:
             )
 
         calls = {namespace: functools.partial(bring_into_line, namespace, found) for namespace, found in seen.items()}
-        outcomes = await _in_each(calls, until=until, late=_Outcome(failure=_LATE))
+        outcomes = await side_by_side.in_each(calls, until=until, late=_Outcome(failure=_LATE))
         failed = {namespace: outcome.failure for namespace, outcome in outcomes.items() if outcome.failure is not None}
         # The operator's own default has no pods where it stands, so nobody misses a SAS there.
         failed = {each: withheld[each] for each in withheld if each != own or len(order) == 1} | failed
@@ -237,10 +227,12 @@ class Minter:
 
     async def _look(self, collection: DataCollection, namespace: str) -> _Seen:
         try:
-            secret = await self._cluster.get_secret(secret_key(collection.key, namespace))
+            secret = await self._cluster.get_secret(secrets.secret_key(collection.key, namespace))
         except FAILURES as error:
             return _Seen(failure=_failure(error))
-        return _Seen(None if secret is None else credentials.held(secret, labels=labels(collection.key, namespace)))
+        return _Seen(
+            None if secret is None else credentials.held(secret, labels=secrets.labels(collection.key, namespace))
+        )
 
     async def _bring_into_line(
         self,
@@ -258,14 +250,14 @@ class Minter:
         if seen.failure is not None:
             return _Outcome(failure=seen.failure)
         if held is not None and not held.ours:
-            secret_name = secret_key(collection.key, namespace)
+            secret_name = secrets.secret_key(collection.key, namespace)
             message = f"Secret {secret_name} exists and is not this operator's: it is left alone, rename it"
             return _Outcome(failure=Finding(Reason.SECRET_NOT_OURS, message), left_out=True)
         present = held.token if held is not None else ""
         if held is not None and held.hash_key == hash_key and not _due(held, collection, namespace, source, now):
             return _Outcome(present)
         token = self._token(source, collection, namespace, now)
-        secret = sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
+        secret = secrets.sas_secret(collection, namespace, token, rotation, hash_key=hash_key)
         owner = collection.uid if namespace == collection.key.namespace else ""
         try:
             await self._write(secret, held, owner=owner)
@@ -293,63 +285,6 @@ class Minter:
             # Null takes a key away. Applied without it, the Secret would keep it: its creation owns it too.
             secret["data"] = {names.SAS_KEY: None, **secret["data"]}
             await self._cluster.merge_secret(secret)
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Why a Secret could not be taken back."""
-
-    error: Exception
-    seen: bool
-    """Whether it is known to be there."""
-
-    @property
-    def nothing_written(self) -> bool:
-        """Tell whether it can't be there: where the operator may not read Secrets, it has written none."""
-        return not self.seen and isinstance(self.error, ApiError) and self.error.status == 403
-
-
-async def withdraw(cluster: Cluster, collection: ObjectKey, namespaces: Iterable[str]) -> dict[str, Left]:
-    """Delete a collection's SAS Secrets in these namespaces; what is not the operator's stays.
-
-    Returns:
-        Where that did not succeed, and what was said: one namespace's refusal keeps nobody's SAS alive but its own.
-
-    """
-
-    async def withdraw_from(namespace: str) -> Left | None:
-        key, seen = secret_key(collection, namespace), False
-        try:
-            secret = await cluster.get_secret(key)
-            if secret is None:
-                return None
-            held = credentials.held(secret, labels=labels(collection, namespace))
-            if held.ours:
-                seen = True
-                await cluster.delete_secret(key, held.resource_version)
-                logger.info("withdrawn collection=%s namespace=%s", collection, namespace)
-        except FAILURES as error:
-            logger.warning("not withdrawn collection=%s namespace=%s error=%s", collection, namespace, said(error))
-            return Left(error, seen)
-        return None
-
-    calls = {namespace: functools.partial(withdraw_from, namespace) for namespace in sorted(namespaces)}
-    until = asyncio.get_running_loop().time() + LOOK_SECONDS
-    late: Left | None = Left(TimeoutError(), seen=False)
-    found = await _in_each(calls, until=until, late=late)
-    return {namespace: left for namespace, left in found.items() if left is not None}
-
-
-async def _in_each(calls: Mapping[str, Callable[[], Coroutine[Any, Any, T]]], *, until: float, late: T) -> dict[str, T]:
-    """Make a call in each namespace, some side by side; what is not begun in time counts as late."""
-    slots, clock = asyncio.Semaphore(NAMESPACES_AT_ONCE), asyncio.get_running_loop().time
-
-    async def one(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        async with slots:
-            return late if clock() > until else await call()
-
-    results = await asyncio.gather(*map(one, calls.values()))
-    return dict(zip(calls, results, strict=True))
 
 
 _LATE = Finding(Reason.CREDENTIALS_UNKNOWN, "the API server takes too long to answer: it is looked at later")
@@ -411,58 +346,3 @@ def _finding(source: Source, collection: DataCollection) -> Finding:
 
 def _key(secret: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(secret["metadata"]["namespace"], secret["metadata"]["name"])
-
-
-def secret_key(collection: ObjectKey, namespace: str) -> ObjectKey:
-    """Name the SAS Secret of a collection in a namespace."""
-    name = names.credential_secret(
-        collection_namespace=collection.namespace, collection_name=collection.name, pod_namespace=namespace
-    )
-    return ObjectKey(namespace, name)
-
-
-def labels(collection: ObjectKey, namespace: str) -> Mapping[str, str]:
-    """Label a SAS Secret, so that it is known to be ours and whose."""
-    own = {names.MANAGED_BY_LABEL: names.FIELD_MANAGER, names.COLLECTION_LABEL: collection.name}
-    if namespace != collection.namespace:
-        own[names.COLLECTION_NAMESPACE_LABEL] = collection.namespace
-    return own
-
-
-def sas_secret(
-    collection: DataCollection, namespace: str, token: str, rotation: int, *, hash_key: str
-) -> dict[str, Any]:
-    """Write a SAS Secret, without a SAS if the token is empty. Only in its own namespace it can have an owner."""
-    key = secret_key(collection.key, namespace)
-    moment = credentials.expiry(token)
-    metadata: dict[str, Any] = {
-        "name": key.name,
-        "namespace": namespace,
-        "labels": dict(labels(collection.key, namespace)),
-        "annotations": {
-            names.HASH_KEY_OF_ANNOTATION: collection.uid,
-            names.ROTATION_ANNOTATION: str(rotation),
-            names.EXPIRES_ANNOTATION: credentials.written(moment) if moment else "",
-        },
-    }
-    if namespace == collection.key.namespace:
-        metadata["ownerReferences"] = [
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": collection.key.name,
-                "uid": collection.uid,
-                "controller": True,
-            }
-        ]
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": metadata,
-        "data": {
-            key: base64.b64encode(value.encode()).decode()
-            for key, value in ((names.SAS_KEY, token), (names.HASH_KEY, hash_key))
-            if value
-        },
-    }

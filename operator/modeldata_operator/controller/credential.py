@@ -4,10 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from ..access import minting
+from ..access import withdrawing
 from ..access.credentials import Delegation, Source
-from ..access.minting import Left, Minted, Minter
+from ..access.minting import Minted, Minter
 from ..access.probe import ContainerWatch
+from ..access.withdrawing import Left
 from ..api import endpoints
 from ..api.endpoints import AllowedHost
 from ..api.keys import ObjectKey
@@ -17,7 +18,8 @@ from ..api.resources import DataCollection, Storage, WorkloadIdentity
 from ..decide import hosts
 from ..decide.status import Finding
 from ..known.grants import Grants
-from ..kube.cluster import FAILURES, Cluster, said
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES, said
 from ..observe import metrics
 
 logger = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ class Credentials:
             )
             gone = set(remembered.namespaces) - namespaces
             if gone:
-                left = await minting.withdraw(self._cluster, collection.key, gone)
+                left = await withdrawing.withdraw(self._cluster, collection.key, gone)
                 minted = _with_left(_without(minted, gone), left)
         except FAILURES as error:
             logger.warning("credential collection=%s error=%s", collection.key, said(error))
@@ -198,7 +200,7 @@ class Credentials:
         self._containers.forget(key)
         self._minter.forget(key)
         served = namespaces | set(known.minted.status.namespaces if known else ())
-        for left in (await minting.withdraw(self._cluster, key, served - {key.namespace})).values():
+        for left in (await withdrawing.withdraw(self._cluster, key, served - {key.namespace})).values():
             # Only then it is forgotten where to look: the next try must know the namespaces still.
             raise left.error
         self._credentials.pop(key, None)

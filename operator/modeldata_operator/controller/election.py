@@ -14,7 +14,8 @@ from ..api.keys import ObjectKey
 from ..api.lease import Lease
 from ..decide import leadership
 from ..kube import fencing
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import Cluster
+from ..kube.failures import ApiError
 from ..kube.fencing import Fence
 
 logger = logging.getLogger(__name__)

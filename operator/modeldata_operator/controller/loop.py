@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from .. import ending
-from ..access import minting
+from ..access import minting, withdrawing
 from ..access.delegation import AzureKeys, Delegations
 from ..access.probe import ContainerWatch
 from ..api.keys import ObjectKey
@@ -19,7 +19,8 @@ from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube import breathing, events
-from ..kube.cluster import FAILURES, Cluster, said
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES, said
 from ..kube.fencing import LeaseOver
 from ..kube.workqueue import Workqueue
 from ..observe import metrics
@@ -296,7 +297,7 @@ class Loop:
         if self._taken_back or self._inventory.collection(default) is not None:
             self._taken_back = True
             return
-        refused = await minting.withdraw(self._cluster, default, self._pods.namespaces() - {default.namespace})
+        refused = await withdrawing.withdraw(self._cluster, default, self._pods.namespaces() - {default.namespace})
         self._taken_back = all(each.nothing_written for each in refused.values())
 
 

@@ -12,7 +12,8 @@ from ..api.restartables import DEPLOYMENT, ROLLOUT, Restartable
 from ..api.workloads import Pod
 from ..decide import rehearsal
 from ..decide.rollout import Setback
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import Cluster
+from ..kube.failures import ApiError
 
 logger = logging.getLogger(__name__)
 

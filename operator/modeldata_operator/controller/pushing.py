@@ -11,7 +11,8 @@ from ..api.keys import ObjectKey
 from ..api.workloads import Pod
 from ..decide import document
 from ..decide.verification import Push
-from ..kube.cluster import FAILURES, Cluster, said
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES, said
 from ..kube.pacing import Urgency
 from ..observe import metrics
 

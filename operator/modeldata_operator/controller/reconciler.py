@@ -25,8 +25,9 @@ from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
 from ..kube import breathing, events, workqueue
-from ..kube.cluster import FAILURES, ApiError, Cluster, said
+from ..kube.cluster import Cluster
 from ..kube.events import Recorder
+from ..kube.failures import FAILURES, ApiError, said
 from .comparing import Comparer
 from .credential import Credentials, Judgement
 from .pushing import Pusher

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..kube.cluster import ApiError, said
+from ..kube.failures import ApiError, said
 
 K = TypeVar("K", bound=Hashable)
 

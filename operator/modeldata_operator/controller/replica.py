@@ -23,10 +23,10 @@ from ..configuration import Configuration
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import cluster, custom_resource, watching
+from ..kube import connection, custom_resource, kinds, watching
 from ..kube.cluster import Cluster
 from ..kube.fencing import Fence
-from ..kube.watching import Store
+from ..kube.store import Store
 from ..observe import metrics
 from . import election
 from .election import Election
@@ -71,7 +71,7 @@ class Controller:
 
     async def start(self) -> None:
         """Watch, and stand for the Lease."""
-        await cluster.load_configuration()
+        await connection.load_configuration()
         self._cluster = Cluster(ApiClient())
         await custom_resource.wait(self._cluster)
         self._watch(self._cluster)
@@ -87,7 +87,7 @@ class Controller:
         collections: Store[DataCollection | UnreadableCollection] = Store()
         deployments: Store[Deployment] = Store()
         namespaces: Store[Namespace] = Store()
-        others: dict[str, Store[Restartable]] = {kind: Store() for kind in watching.OTHERS}
+        others: dict[str, Store[Restartable]] = {kind: Store() for kind in kinds.OTHERS}
         pods: Store[Pod] = Store()
         self._inventory = Inventory(
             collections=collections,
@@ -113,20 +113,20 @@ class Controller:
         self._watches = watching.Watches(api, namespaces=self._namespaces)
         if not self._namespaces:
             # First: they decide which collections serve. Where some are given, there is no right to see any.
-            self._watches.add(watching.NAMESPACES, namespaces)
-        self._watches.add(watching.collections(self._configuration.cluster_name), collections)
-        self._watches.add(watching.DEPLOYMENTS, deployments)
+            self._watches.add(kinds.NAMESPACES, namespaces)
+        self._watches.add(kinds.collections(self._configuration.cluster_name), collections)
+        self._watches.add(kinds.DEPLOYMENTS, deployments)
         # Beside the given namespaces, only the operator's Deployment and its default collection are of any concern.
         own = self._configuration.namespace
         for kind, store in others.items():
-            self._watches.add(watching.OTHERS[kind], store, but="" if self._configuration.serves(own) else own)
-        self._watches.add(watching.PODS, pods)
+            self._watches.add(kinds.OTHERS[kind], store, but="" if self._configuration.serves(own) else own)
+        self._watches.add(kinds.PODS, pods)
         metrics.WATCH_SILENCE.set_function(lambda: self._silent)
 
     async def _watch_grants(self, api: Cluster) -> None:
         """Watch StorageGrants. Not with the others: where their CRD is missing, only the operator's identity waits."""
         await custom_resource.wait(api, names.GRANT_PLURAL, every=self._configuration.resync)
-        self._grants_watch = watching.Watch(api, watching.GRANTS, self._granted)
+        self._grants_watch = watching.Watch(api, kinds.GRANTS, self._granted)
         async with asyncio.TaskGroup() as running:
             running.create_task(self._grants_watch.run())
             await self._grants_watch.synced.wait()

@@ -13,8 +13,9 @@ from ..decide import rollout, status
 from ..decide.status import Observation
 from ..decide.verification import WorkloadState
 from ..kube import breathing, events
-from ..kube.cluster import FAILURES, ApiError, Cluster
+from ..kube.cluster import Cluster
 from ..kube.events import Recorder
+from ..kube.failures import FAILURES, ApiError
 from ..observe import metrics
 from .refusals import Refusals
 

@@ -19,8 +19,9 @@ from ..decide.verification import Verdict, WorkloadState
 from ..known import restarts
 from ..known.inventory import Inventory
 from ..kube import events, workqueue
-from ..kube.cluster import FAILURES, ApiError, Cluster, said
+from ..kube.cluster import Cluster
 from ..kube.events import Recorder
+from ..kube.failures import FAILURES, ApiError, said
 from ..observe import metrics
 from .proving import Prover
 from .replacing import Replacements

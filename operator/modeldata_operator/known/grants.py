@@ -6,7 +6,7 @@ from ..api.endpoints import Endpoint
 from ..api.grants import StorageGrant
 from ..api.resources import Storage
 from ..decide import granting
-from ..kube.watching import Store
+from ..kube.store import Store
 
 
 class Grants:

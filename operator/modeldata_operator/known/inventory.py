@@ -12,7 +12,7 @@ from ..api.restartables import DEPLOYMENT, ROLLOUT, Deployment, Restartable
 from ..api.workloads import Pod
 from ..decide import selection
 from ..decide.selection import Choice, Collections, Matched
-from ..kube.watching import Store
+from ..kube.store import Store
 from .marked import Marked
 
 

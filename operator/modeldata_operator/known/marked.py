@@ -7,7 +7,7 @@ from ..api.keys import ObjectKey
 from ..api.owners import WorkloadName
 from ..api.restartables import Restartable
 from ..decide import rollout
-from ..kube.watching import Store
+from ..kube.store import Store
 
 
 class Marked:

@@ -16,7 +16,7 @@ from ..api.selectors import LabelSelector
 from ..api.workloads import Pod
 from ..decide.selection import Matched
 from ..kube import breathing
-from ..kube.watching import Store
+from ..kube.store import Store
 from .inventory import Inventory
 
 K = TypeVar("K")

@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from ..api import names
-from .cluster import FAILURES, Cluster
+from .cluster import Cluster
+from .failures import FAILURES
 
 logger = logging.getLogger(__name__)
 

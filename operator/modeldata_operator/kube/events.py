@@ -16,7 +16,8 @@ from ..api import names, observed
 from ..api.keys import ObjectKey
 from ..api.owners import Workload
 from ..api.reasons import Reason
-from .cluster import FAILURES, ApiError, Cluster, said
+from .cluster import Cluster
+from .failures import FAILURES, ApiError, said
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 
-from .cluster import FAILURES, Cluster
+from .cluster import Cluster
+from .failures import FAILURES
 
 logger = logging.getLogger(__name__)
 

@@ -6,28 +6,23 @@ when a watch is refused for a while, as during a change of roles. Without a webh
 
 import asyncio
 import contextlib
-import functools
 import gc
 import itertools
 import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Generic
 
 import aiohttp
 
-from ..api import grants, names, namespaces, resources, restartables, workloads
-from ..api.grants import StorageGrant
 from ..api.keys import ObjectKey
-from ..api.namespaces import Namespace
-from ..api.resources import DataCollection, UnreadableCollection
-from ..api.restartables import Deployment, Restartable
-from ..api.workloads import Pod
 from . import breathing
-from .cluster import ApiError, Cluster
+from .cluster import Cluster
+from .failures import ApiError
+from .kinds import Kind
+from .store import R, Store
 
 logger = logging.getLogger(__name__)
 
@@ -62,111 +57,6 @@ It does so by itself each time as much as a quarter was added, and everything wa
 to 0.16 s, each ten to twenty seconds while many change. What is known is in no circles and goes when it is replaced;
 what else was there (connections, tasks) is looked for this often.
 """
-
-
-class Keyed(Protocol):
-    """A record that knows where its object lives."""
-
-    @property
-    def key(self) -> ObjectKey:
-        """Say where."""
-
-
-R = TypeVar("R", bound=Keyed)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
-    """What is watched, and what is kept of it. ``parse`` raises ValueError for an object that makes no sense."""
-
-    name: str
-    root: str
-    parse: Callable[[Mapping[str, Any]], R]
-    field_selector: str = ""
-    namespaced: bool = True
-    optional: bool = False
-    """The operator works without it: where the kind does not exist, or must not be listed, there is none of it."""
-
-    def path(self, namespace: str) -> str:
-        """Say where the objects are listed; an empty namespace means all."""
-        return f"{self.root}/namespaces/{namespace}/{self.name}" if namespace else f"{self.root}/{self.name}"
-
-
-def collections(cluster: str = resources.DEFAULT_CLUSTER) -> Kind[DataCollection | UnreadableCollection]:
-    """Watch DataCollections of a cluster of this name."""
-    parse = functools.partial(resources.collection, cluster=cluster)
-    return Kind(names.PLURAL, f"/apis/{names.API_VERSION}", parse)
-
-
-DEPLOYMENTS: Kind[Deployment] = Kind("deployments", "/apis/apps/v1", restartables.deployment)
-# What else can be restarted. Argo Rollouts are there where their CRD is; the rights on all of them, but where
-# Roles are of an older version.
-OTHERS: Mapping[str, Kind[Restartable]] = {
-    restartables.STATEFUL_SET: Kind("statefulsets", "/apis/apps/v1", restartables.stateful_set, optional=True),
-    restartables.DAEMON_SET: Kind("daemonsets", "/apis/apps/v1", restartables.daemon_set, optional=True),
-    restartables.ROLLOUT: Kind("rollouts", "/apis/argoproj.io/v1alpha1", restartables.rollout, optional=True),
-}
-# A finished pod collects nothing; clusters keep thousands of them.
-PODS: Kind[Pod] = Kind("pods", "/api/v1", workloads.pod, "status.phase!=Succeeded,status.phase!=Failed")
-
-
-NAMESPACES: Kind[Namespace] = Kind("namespaces", "/api/v1", namespaces.namespace, namespaced=False)
-GRANTS: Kind[StorageGrant] = Kind(names.GRANT_PLURAL, f"/apis/{names.API_VERSION}", grants.grant, namespaced=False)
-
-
-class Store(Generic[R]):
-    """Records by namespace and name. Subscribers hear of every change that the records show, and of no other."""
-
-    def __init__(self) -> None:
-        self._namespaces: dict[str, dict[str, R]] = {}
-        self._subscribers: list[Callable[[ObjectKey, R | None, R | None], None]] = []
-
-    def __len__(self) -> int:
-        return sum(len(records) for records in self._namespaces.values())
-
-    def subscribe(self, changed: Callable[[ObjectKey, R | None, R | None], None]) -> None:
-        """Call with the key, the record before (None: new) and after (None: deleted), in the order of subscription."""
-        self._subscribers.append(changed)
-
-    def get(self, key: ObjectKey) -> R | None:
-        """Find a record."""
-        return self._namespaces.get(key.namespace, {}).get(key.name)
-
-    def of(self, namespace: str) -> Collection[R]:
-        """List the records of a namespace."""
-        return self._namespaces.get(namespace, {}).values()
-
-    def namespaces(self) -> Iterable[str]:
-        """List the namespaces that have a record."""
-        return self._namespaces
-
-    def keys(self, namespace: str = "") -> Iterator[ObjectKey]:
-        """List keys, of one namespace or of all."""
-        for each in [namespace] if namespace else self._namespaces:
-            for record in self.of(each):
-                yield record.key
-
-    def put(self, record: R) -> None:
-        """Take a record in the place of the one before."""
-        key = record.key
-        before = self.get(key)
-        self._namespaces.setdefault(key.namespace, {})[key.name] = record
-        if before != record:
-            self._tell(key, before, record)
-
-    def drop(self, key: ObjectKey) -> None:
-        """Forget a record, if it is there."""
-        records = self._namespaces.get(key.namespace, {})
-        before = records.pop(key.name, None)
-        if before is None:
-            return
-        if not records:
-            del self._namespaces[key.namespace]
-        self._tell(key, before, None)
-
-    def _tell(self, key: ObjectKey, before: R | None, after: R | None) -> None:
-        for changed in self._subscribers:
-            changed(key, before, after)
 
 
 class Watch(Generic[R]):

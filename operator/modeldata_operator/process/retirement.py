@@ -11,16 +11,17 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from kubernetes.aio.client.api_client import ApiClient
 
-from ..access import minting
+from ..access import withdrawing
 from ..api import names
 from ..api.keys import ObjectKey
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Pod
 from ..configuration import Configuration
 from ..controller.pushing import Pusher
-from ..kube import cluster, watching
-from ..kube.cluster import FAILURES, ApiError, Cluster, said
-from ..kube.watching import Store
+from ..kube import connection, kinds, store, watching
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES, ApiError, said
+from ..kube.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def retire(config: Configuration) -> list[str]:
         controller's end: it would switch on again what is switched off.
 
     """
-    await cluster.load_configuration()
+    await connection.load_configuration()
     api, refused = Cluster(ApiClient()), list[str]()
     try:
         # First what would inject new pods, then what would switch them on again.
@@ -103,7 +104,7 @@ async def _withdraw(
         namespaces.update(collection.status.credential.namespaces)
 
     async def withdraw() -> None:
-        left = await minting.withdraw(api, collection.key, namespaces)
+        left = await withdrawing.withdraw(api, collection.key, namespaces)
         namespaces.clear()
         namespaces.update(namespace for namespace, each in left.items() if not each.nothing_written)
         for namespace in sorted(namespaces):
@@ -119,8 +120,8 @@ async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollectio
     pods: Store[Pod] = Store()
     namespaces = {*config.namespaces, config.namespace} if config.namespaces else ()
     watches = watching.Watches(api, namespaces=sorted(namespaces))
-    watches.add(watching.collections(), collections)
-    watches.add(watching.PODS, pods)
+    watches.add(kinds.collections(), collections)
+    watches.add(kinds.PODS, pods)
     task = watches.start()
     try:
         await watches.wait()
@@ -141,7 +142,7 @@ async def _delete_certificate(api: Cluster, config: Configuration) -> None:
         await api.delete_secret(config.certificate, metadata["resourceVersion"])
 
 
-def _records(store: Store[watching.R]) -> Iterable[watching.R]:
+def _records(store: Store[store.R]) -> Iterable[store.R]:
     for namespace in list(store.namespaces()):
         yield from store.of(namespace)
 

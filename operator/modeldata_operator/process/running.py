@@ -8,7 +8,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from ..configuration import Configuration
 from ..controller.replica import Controller
-from ..kube import cluster, namespaces
+from ..kube import cluster, connection, namespaces
 from ..webhook.review import Webhook
 from . import framework
 from .health import HealthServer
@@ -37,7 +37,7 @@ async def _namespaces(config: Configuration) -> AsyncIterator[tuple[tuple[str, .
     if not config.namespaces:
         yield (), stop
         return
-    await cluster.load_configuration()
+    await connection.load_configuration()
     api = cluster.Cluster(ApiClient())
     # Its own goes without asking: nothing works without it.
     found = {*await namespaces.watchable(api, config.namespaces), config.namespace}

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from ..api import names
 from ..configuration import Configuration
-from ..kube.cluster import ApiError, Cluster
+from ..kube.cluster import Cluster
+from ..kube.failures import ApiError
 from . import certificates
 
 logger = logging.getLogger(__name__)

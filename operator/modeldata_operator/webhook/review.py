@@ -20,9 +20,10 @@ from ..api.restartables import Deployment
 from ..configuration import Configuration
 from ..decide import document, injection, patching, selection
 from ..known.inventory import Inventory
-from ..kube import cluster, custom_resource, watching
-from ..kube.cluster import FAILURES, Cluster
-from ..kube.watching import Store
+from ..kube import connection, custom_resource, kinds, watching
+from ..kube.cluster import Cluster
+from ..kube.failures import FAILURES
+from ..kube.store import Store
 from ..observe import metrics
 from ..trust import certificates
 from . import server
@@ -65,7 +66,7 @@ class Webhook:
 
     async def start(self) -> None:
         """Watch, and serve once there is a certificate. Raises OSError for a port that is taken."""
-        await cluster.load_configuration()
+        await connection.load_configuration()
         self._cluster = Cluster(ApiClient())
         await custom_resource.wait(self._cluster)
         self._watch()
@@ -88,9 +89,9 @@ class Webhook:
         self._watches = watching.Watches(self._cluster, namespaces=self._namespaces)
         if not self._namespaces:
             # First: they decide which collections serve. Where some are given, there is no right to see any.
-            self._watches.add(watching.NAMESPACES, namespaces)
-        self._watches.add(watching.collections(self._configuration.cluster_name), collections)
-        self._watches.add(watching.DEPLOYMENTS, deployments)
+            self._watches.add(kinds.NAMESPACES, namespaces)
+        self._watches.add(kinds.collections(self._configuration.cluster_name), collections)
+        self._watches.add(kinds.DEPLOYMENTS, deployments)
         self._tasks.append(self._watches.start())
         metrics.WATCH_SILENCE.set_function(lambda: self._watches.silent[1])
 
