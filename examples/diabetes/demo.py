@@ -71,7 +71,7 @@ def main() -> None:
   eval "$(python3 localcluster env)"                       kubectl and helm for this cluster
   kubectl get mdc -A                                       what is collected, and whether it works
   kubectl -n models describe mdc diabetes                  why, if it doesn't
-  kubectl -n modeldata-system logs deploy/modeldata-operator-controller
+  kubectl -n modeldata-system logs -l app.kubernetes.io/component=controller --tail=-1
   kubectl -n models patch mdc diabetes --type merge -p '{"spec":{"enabled":false}}'
   make demo-down                                           removes the cluster and all that is in it"""
     )

@@ -45,9 +45,10 @@ def test_the_key_is_nowhere_but_in_its_secret(collected):
     assert key not in base64.b64decode(secrets[0]["data"]["sas"]).decode()
     seen = [collected.get(kind) for kind in ("pods", "deployments", "events", "mdc")]
     logs = [
-        collected.kubectl("logs", f"deployment/{name}", namespace=SYSTEM)
-        for name in ("modeldata-operator-controller", "modeldata-operator-webhook")
+        collected.kubectl("logs", "-l", f"app.kubernetes.io/component={each}", "--tail=-1", namespace=SYSTEM)
+        for each in ("controller", "webhook")
     ]
+    assert all(logs)
     for text in (json.dumps(seen), *logs, json.dumps(secrets)):
         assert not any(needle in text for needle in needles[:3])
     for text in (json.dumps(seen), *logs):
