@@ -121,9 +121,10 @@ def collected(models: Actors, shell: Shell, eventually: Eventually) -> Actors:
 
 
 def test_the_runbooks_ask_the_collection_itself(collected: Actors, shell: Shell) -> None:
-    describe, workloads = blocks("sh", "cluster", page="docs/runbooks.md")
+    describe, workloads, lease = blocks("sh", "cluster", page="docs/runbooks.md")
     assert "Collecting" in shell.run(describe)
     shell.run(workloads)
+    assert "holderIdentity" in shell.run(lease)
 
 
 def test_switch_on_and_off(collected: Actors, shell: Shell, eventually: Eventually) -> None:
