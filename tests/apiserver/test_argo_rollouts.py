@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from datetime import datetime
 
@@ -19,8 +20,10 @@ HASH = "77f4d"
 class Team(Actors):
     """A namespace with an Argo Rollout, whose controller is played by hand."""
 
-    def rollout(self, name: str, *, app: str = "churn", **status: typing.Any) -> None:
-        """Create a Rollout of two pods that all are there."""
+    def rollout(
+        self, name: str, *, app: str = "churn", pods: str = "old", follows: str | None = None, **status: typing.Any
+    ) -> None:
+        """Create a Rollout of two pods that all are there, with a template of its own or that of a Deployment."""
         labels = {"app": app}
         body = {
             "apiVersion": "argoproj.io/v1alpha1",
@@ -33,9 +36,13 @@ class Team(Actors):
                 "template": {"metadata": {"labels": labels}, "spec": {"containers": [CONTAINER]}},
             },
         }
+        if follows is not None:
+            spec = typing.cast("dict[str, typing.Any]", body["spec"])
+            spec["workloadRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": follows}
+            del spec["template"]
         self.api.create(self._rollouts(), body)
         self.say(name, stableRS=HASH, currentPodHash=HASH, availableReplicas=2, **status)
-        self.start_pods(name, "old", app=app)
+        self.start_pods(name, pods, app=app)
 
     def start_pods(self, name: str, prefix: str, *, app: str = "churn") -> None:
         """Make its pods, as its ReplicaSet does."""
@@ -135,3 +142,20 @@ def test_one_that_waits_at_a_step_is_left_alone(team: Team, eventually: Eventual
     assert team.restart_at("a") is None
     team.say("a", pauseConditions=None)
     eventually(lambda: team.restart_at("a"))
+
+
+@pytest.mark.usefixtures("installed", "team")
+def test_one_that_follows_a_deployment_elsewhere_learns_nothing_of_it(team: Team, eventually: Eventually) -> None:
+    team.api.namespace("others")
+    other = Actors(team.api, "others")
+    other.deployment("scoring", pods=0)
+    # The API server would name the class: nobody has made it.
+    other.patch_deployment("scoring", {"spec": {"template": {"spec": {"priorityClassName": "treasure"}}}})
+    team.rollout("a", follows="../../others/deployments/scoring")
+    team.rollout("b", app="later", pods="older", follows="../../../../../api/v1/namespaces/others/secrets/account?")
+    both = [{"key": "app", "operator": "In", "values": ["churn", "later"]}]
+    team.collection(selector={"matchExpressions": both})
+    for name in ("a", "b"):
+        eventually(lambda name=name: team.told(name)[0] == "RestartNotProven", seconds=60)
+        assert "neither in it nor in a Deployment" in team.told(name)[1]
+    assert "treasure" not in json.dumps([team.status(), team.events("Rollout", "a")])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing
 
 import pytest
 
 from ..conftest import Eventually
 from . import server
-from .actors import CRASHING, Actors, lead_to_webhook, trusted, webhook_replicas
+from .actors import CRASHING, MARK, Actors, lead_to_webhook, trusted, webhook_replicas
 from .conftest import Running, Start, healthy, operators
 
 ONE = {"MODELDATA_RESTARTS_AT_ONCE": "1"}
@@ -74,6 +75,27 @@ def test_one_waits_for_anothers_though_they_have_nothing_to_do_with_each_other(
     stopped.roll_out("a", state=CRASHING, keep_old=True)
     eventually(lambda: stopped.told("a")[0] == "RolloutStopped")
     eventually(lambda: other.mark("a"))
+
+
+def test_who_forges_restarts_in_a_namespace_does_not_take_up_the_whole_budget(
+    cluster: Cluster, eventually: Eventually
+) -> None:
+    cluster.replace_controller(MODELDATA_RESTARTS_AT_ONCE="3")
+    first, second = cluster.team("first"), cluster.team("second")
+    first.collection(selector={"matchLabels": {"app": "another"}})
+    for number in range(9):
+        name = f"forged-{number}"
+        first.deployment(name, pods=0)
+        # As often as it likes, and as if each had just been restarted.
+        mark = f"first/churn/0123456789abcdef/1/{int(time.time())}"
+        annotations = {MARK: mark}
+        first.patch_deployment(name, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        first.set_status(name, replicas=1, ready=0, complete=False)
+    second.collection()
+    assert eventually(lambda: second.mark("a"))
+    # What is left of the budget is for others.
+    first.patch_collection("churn", {"selector": {"matchLabels": {"app": "churn"}}})
+    eventually(lambda: first.told("a")[0] == "WaitingForTurn")
 
 
 def test_with_a_budget_of_none_nothing_is_restarted_and_nobody_is_at_fault(

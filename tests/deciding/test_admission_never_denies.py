@@ -68,6 +68,14 @@ async def test_the_second_time_there_is_nothing_to_patch(admission, build):
             "metadata": {"ownerReferences": [{}], "labels": {"app": "churn"}},
             "spec": {"containers": [{"name": "a", "env": "x"}]},
         },
+        {
+            # Numbers of a million digits, each of which would be a minute's work.
+            "metadata": {"labels": {"app": "churn"}},
+            "spec": {
+                "containers": [{"name": "a", "resources": {"limits": {"ephemeral-storage": "1e999999"}}}] * 9,
+                "volumes": [{"name": "modeldata-spool", "emptyDir": {"sizeLimit": "9" * 100_000}}],
+            },
+        },
     ],
 )
 async def test_no_pod_however_odd_raises(admission, nonsense):

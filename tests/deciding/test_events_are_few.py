@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import itertools
 from datetime import UTC, datetime
@@ -68,6 +69,43 @@ async def test_trouble_of_a_thousand_is_told_little_by_little():
         some = sum(recorder.due(subject, Reason.CONFLICT, "x") for subject in subjects)
         assert 0 < some <= 10.0 * events.A_SECOND
         told += some
+
+
+async def test_a_namespace_in_trouble_without_end_keeps_no_other_from_being_told_of_its_own():
+    now = [0.0]
+    recorder = events.Recorder(Cluster(), clock=lambda: now[0])
+    other, number = events.about_deployment(ObjectKey("others", "scoring"), "other"), itertools.count()
+    for look in range(100):
+        now[0] += 1.0
+        for _ in range(100):
+            recorder.due(dataclasses.replace(SUBJECT, uid=str(next(number))), Reason.CONFLICT, "x")
+        assert recorder.due(other, Reason.CONFLICT, "x" * look)
+
+
+async def test_a_namespace_whose_events_are_not_answered_for_keeps_no_other_from_being_told_of_its_own():
+    class Hanging(Cluster):
+        async def create_event(self, event):
+            if event["metadata"]["namespace"] == "models":
+                await asyncio.Event().wait()
+            await super().create_event(event)
+
+    cluster, now = Hanging(), itertools.count()
+    recorder = events.Recorder(cluster, clock=lambda: 100.0 * next(now))
+    telling = [
+        recorder.record(dataclasses.replace(SUBJECT, uid=str(number)), Reason.CONFLICT, "x") for number in range(200)
+    ]
+    await asyncio.gather(*telling)
+    await recorder.record(events.about_deployment(ObjectKey("others", "scoring"), "other"), Reason.CONFLICT, "x")
+    await asyncio.sleep(0)
+    assert [event["metadata"]["namespace"] for event in cluster.events] == ["others"]
+    await recorder.close()
+
+
+async def test_of_what_was_said_no_more_is_remembered_than_was_told():
+    recorder = events.Recorder(Cluster(), clock=lambda: 0.0)
+    containers = ", ".join(["c" * 63] * 10_000)
+    assert recorder.due(SUBJECT, Reason.CONTAINER_NOT_FOUND, f"no container is named model; the pod has {containers}")
+    assert sum(len(message) for _, _, message in recorder._said) <= events.LONGEST
 
 
 async def test_what_was_said_does_not_fill_the_memory():

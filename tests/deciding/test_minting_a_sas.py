@@ -262,3 +262,19 @@ def test_a_secret_without_a_sas_has_the_key_of_hashes_alone(build):
 )
 def test_the_endpoint_names_the_account(endpoint, name):
     assert delegation.account_name(endpoint) == name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"connectionString": "AccountName=account;AccountKey=eA==;" + "a=b;" * 200_000},
+        {"accountName": "a" * 9000, "accountKey": "eA=="},
+        {"accountName": "account", "accountKey": "eA==" * 9000},
+    ],
+    ids=["string", "name", "key"],
+)
+def test_of_a_users_secret_only_so_much_is_read_that_nobody_waits_for_it(storage, values):
+    with pytest.raises(CredentialError) as failure:
+        credentials.account(secret(**values), REFERENCE, storage)
+    assert failure.value.reason is Reason.SECRET_INVALID
+    assert "longer than the 8192 characters that are read" in str(failure.value)

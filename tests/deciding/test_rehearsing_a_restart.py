@@ -95,6 +95,14 @@ def test_an_argo_rollout_that_follows_a_deployment_has_that_ones_template(build)
     assert rehearsal.template_source({"metadata": NAMED, "spec": SPEC}) is None
 
 
+@pytest.mark.parametrize(
+    "name", ["../../others/deployments/scoring", "scoring?", "scoring/status", "%2e%2e", "..", "", None, ["scoring"]]
+)
+def test_an_argo_rollout_that_follows_what_no_deployment_is_called_follows_none(name):
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    assert rehearsal.template_source({"metadata": NAMED, "spec": {"workloadRef": reference}}) is None
+
+
 def test_a_pod_to_be_evicted_has_a_successor_without_a_new_mark(build):
     body = merged(DEPLOYMENT, {"metadata": NAMED, "spec": SPEC})
     pod = rehearsed(body, restartables.deployment, example(build, "ReplicaSet"), mark=None)

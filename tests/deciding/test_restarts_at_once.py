@@ -6,6 +6,7 @@ import pytest
 
 from modeldata_operator.api import resources, restartables
 from modeldata_operator.api.keys import ObjectKey
+from modeldata_operator.api.owners import WorkloadName
 from modeldata_operator.api.reasons import Reason
 from modeldata_operator.decide import rollout
 from modeldata_operator.decide.selection import Choice, Matched
@@ -118,6 +119,26 @@ def test_a_status_makes_nobody_wait_for_a_workload_of_another_namespace(cluster,
     cluster.restarted("a", "", "models")
     cluster.restarted("b", "", "elsewhere")
     assert cluster.under_way() == ({f"{namespace}/{name}"} if counts else set())
+
+
+@pytest.mark.parametrize(
+    ("at_once", "taken", "here", "elsewhere"),
+    [
+        (3, ["here"], True, True),
+        (3, ["here", "here"], False, True),
+        # However many it makes look so, others have their room.
+        (3, ["here"] * 9, False, True),
+        (3, ["here", "here", "there"], False, False),
+        (3, ["here"] * 9 + ["there"], False, False),
+        (1, ["here"], False, False),
+        (1, [], True, True),
+        (0, [], False, False),
+    ],
+)
+def test_one_namespace_never_has_all_of_the_budget(at_once, taken, here, elsewhere):
+    names = [WorkloadName("Deployment", ObjectKey(each, str(number))) for number, each in enumerate(taken)]
+    assert rollout.room_for("here", names, at_once=at_once) is here
+    assert rollout.room_for("elsewhere", names, at_once=at_once) is elsewhere
 
 
 def test_without_room_nothing_is_restarted_and_nobody_is_blamed(stage):

@@ -23,6 +23,8 @@ RENEWED_WITH_LEFT = 0.55
 # Whoever renews a SAS in time does so before its last quarter; one that does not say when it began is given this long.
 SOON_SHARE = 4
 SOON = timedelta(hours=1)
+LONGEST_VALUE = 8192
+"""Characters of a value in a user's Secret. A connection string and a SAS have some hundreds."""
 
 
 class CredentialError(Exception):
@@ -251,6 +253,10 @@ def _value(secret: Mapping[str, Any], name: str, key: str) -> str | None:
     value = _decoded(encoded)
     if value is None:
         raise CredentialError(Reason.SECRET_INVALID, f"Secret {name}: {key} is not text")
+    if len(value) > LONGEST_VALUE:
+        raise CredentialError(
+            Reason.SECRET_INVALID, f"Secret {name}: {key} is longer than the {LONGEST_VALUE} characters that are read"
+        )
     return value.strip()
 
 

@@ -11,7 +11,9 @@ NEEDED = {FileKind.SHARED: "rac", FileKind.PER_POD: "ac"}
 """Shared files are appended to and read back after a conflict. A pod's own file is only created and appended to: its
 SAS can neither read, list, overwrite nor delete. `w` would let a retry truncate a file."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9%._~:/+*=&,-]+")
+# Five times what any has. Whoever may write a Secret could make it a megabyte of fields, over which everybody would
+# wait for a second or two, at each look.
+_TOKEN = re.compile(r"[A-Za-z0-9%._~:/+*=&,-]{1,4096}")
 
 
 @dataclass(frozen=True, slots=True)

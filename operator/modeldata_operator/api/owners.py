@@ -9,11 +9,14 @@ from typing import Any
 from . import bounds
 from .keys import ObjectKey
 
+OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""What an object may be called. A name with a slash in it would lead elsewhere, where it becomes part of a path."""
+
 # As the API server takes them; the kinds of what it does not know itself too.
 _OWNER = {
     "apiVersion": re.compile(r"[-A-Za-z0-9./]{0,317}"),
     "kind": re.compile(r"[A-Za-z0-9]{0,63}"),
-    "name": re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
+    "name": OBJECT_NAME,
     "uid": re.compile(r"[-A-Za-z0-9]{0,63}"),
 }
 

@@ -10,9 +10,20 @@ _SUFFIXES = {
     "n": Decimal("0.000000001"),
 }
 
+MOST = 2**63 - 1
+"""What Kubernetes, too, makes of anything more."""
+
+LONGEST = 64
+"""Characters; the API server writes a quantity with some twenty."""
+
 
 def to_bytes(quantity: str) -> int:
-    """Convert a quantity to whole bytes, rounded down. What can't be read counts as no room at all."""
+    """Convert a quantity to whole bytes, rounded down. What can't be read counts as no room at all.
+
+    "1e999999" is a number of a million digits, over which Python would be busy for a minute, and everybody would wait.
+    """
+    if len(quantity) > LONGEST:
+        return 0
     text = quantity.strip()
     factor = Decimal(1)
     for suffix, value in _SUFFIXES.items():
@@ -21,6 +32,9 @@ def to_bytes(quantity: str) -> int:
             text, factor = text.removesuffix(suffix), value
             break
     try:
-        return int(Decimal(text) * factor)
+        number = Decimal(text)
+        if number.adjusted() > len(str(MOST)):
+            return MOST if number > 0 else 0
+        return min(int(number * factor), MOST)
     except (InvalidOperation, ValueError, OverflowError):
         return 0

@@ -143,7 +143,7 @@ class Restarter:
             webhook_ready=self._inventory.webhook_ready,
             now=self._now(),
             restarts=self._at_once > 0,
-            room=not lacking or self._room(None),
+            room=not lacking or self._room({name.key.namespace for name in lacking}),
             setbacks=self._setbacks.current(collection),
             replacing=replacing,
         )
@@ -191,7 +191,7 @@ class Restarter:
             if now - waiting.since < RESTART_AFTER:
                 self._about_to_restart[key][namespace] = waiting
                 return Step(RESTART_AFTER)
-        if not self._room(name):
+        if not self._room({namespace}, but=name):
             return Step(ROOM_AGAIN)
         self._acting[key] = name
         try:
@@ -305,8 +305,8 @@ class Restarter:
         await self._recorder.record(events.about_workload(verdict.workload), Reason.POD_EVICTED, message)
         return Outcome.DONE
 
-    def _room(self, name: WorkloadName | None) -> bool:
-        """Tell whether the cluster's budget leaves room for one more."""
+    def _room(self, namespaces: Iterable[str], *, but: WorkloadName | None = None) -> bool:
+        """Tell whether the cluster's budget leaves room for one more in any of these namespaces."""
         taken = (
             restarts.under_way(self._inventory, now=self._now())
             | set(self._acting.values())
@@ -315,7 +315,7 @@ class Restarter:
         for made in self._restarted.values():
             # The watch has brought back all but the latest; those are over, or among what is under way.
             taken |= {last.verdict.workload.name for last in made.values() if self._clock() - last.since < SEEN_AFTER}
-        return len(taken - {name}) < self._at_once
+        return any(rollout.room_for(each, taken - {but}, at_once=self._at_once) for each in namespaces)
 
     async def _look_at_the_webhook(self, collection: ObjectKey) -> None:
         """Have what was in vain tried again at once where the webhook, or who is led to it, has changed."""

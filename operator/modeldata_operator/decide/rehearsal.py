@@ -12,10 +12,10 @@ from typing import Any
 from ..api import names, selectors, workloads
 from ..api.keys import ObjectKey
 from ..api.namespaces import NAME_LABEL
-from ..api.owners import RestartMark
+from ..api.owners import OBJECT_NAME, RestartMark
 from ..api.reasons import Reason
 from ..api.resources import DataCollection
-from ..api.restartables import DAEMON_SET, ROLLOUT, STATEFUL_SET, Restartable
+from ..api.restartables import DAEMON_SET, DEPLOYMENT, ROLLOUT, STATEFUL_SET, Restartable
 from ..api.selectors import LabelSelector
 from ..api.workloads import Pod
 from . import injection
@@ -44,11 +44,15 @@ def scope(configuration: Mapping[str, Any]) -> Scope | None:
 
 
 def template_source(body: Mapping[str, Any]) -> ObjectKey | None:
-    """Name the Deployment whose template an Argo Rollout follows, if it has none of its own."""
+    """Name the Deployment whose template an Argo Rollout follows, if it has none of its own.
+
+    Argo's definition takes any text for its name, and whoever wrote it must not have us read elsewhere.
+    """
     reference = (body.get("spec") or {}).get("workloadRef") or {}
-    if reference.get("kind") != "Deployment":
+    name = reference.get("name")
+    if reference.get("kind") != DEPLOYMENT or not isinstance(name, str) or not OBJECT_NAME.fullmatch(name):
         return None
-    return ObjectKey(body["metadata"]["namespace"], reference.get("name") or "")
+    return ObjectKey(body["metadata"]["namespace"], name)
 
 
 def pod(

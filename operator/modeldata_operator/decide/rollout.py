@@ -9,6 +9,7 @@ often something was tried in vain.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -130,6 +131,16 @@ def holds_room(collection: DataCollection, restartable: Restartable, *, now: flo
     done = restartable.restarted_for
     lasts = done is not None and 0 <= now - done.at <= ROOM_SECONDS
     return lasts and _restarting(collection, restartable, now, 0)
+
+
+def room_for(namespace: str, taken: Iterable[WorkloadName], *, at_once: int) -> bool:
+    """Tell whether the cluster's budget leaves room for one more workload of a namespace.
+
+    None has all of it to itself: whoever may write workloads there can make it look as if many were being restarted.
+    """
+    most = max(at_once - 1, 1)
+    counts = Counter(name.key.namespace for name in taken)
+    return counts[namespace] < most and sum(min(count, most) for count in counts.values()) < at_once
 
 
 def blocked(

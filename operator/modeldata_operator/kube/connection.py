@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,10 @@ async def load_configuration() -> None:
         config.load_incluster_config()  # type: ignore[no-untyped-call]
     except config.ConfigException:
         await config.load_kube_config()  # type: ignore[no-untyped-call]
+
+
+# A name may have come from an object that somebody else wrote: it must not lead to another object than was meant.
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[-A-Za-z0-9._:]+)+")
 
 
 class Connection:
@@ -196,6 +201,8 @@ class Connection:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> aiohttp.ClientResponse:
+        if not _PATH.fullmatch(path):
+            raise ApiError(400, "no object can be called so")
         try:
             request = await self._client.param_serialize(
                 method=method,

@@ -32,9 +32,16 @@ WAITED_FOR, PATIENCE = 4, 0.5
 
 MEMORY = 10_000
 
+LONGEST = 1024
+"""Characters of a message."""
+
 BURST, A_SECOND = 50, 5.0
-"""Events at once, and afterwards: trouble of a thousand workloads is told within minutes, and floods nobody. What is
-not told now is told at a later look."""
+"""Events in a namespace at once, and afterwards: trouble of a thousand workloads is told within minutes, and floods
+nobody. What is not told now is told at a later look."""
+
+NAMESPACES = 10
+"""As many have all their room at a time. One alone has a tenth of what there is: whoever makes trouble there without
+end must not keep others from being told of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,24 @@ def about_workload(workload: Workload) -> Subject:
     return Subject(known.api_version, known.kind, ObjectKey(workload.key.namespace, known.name), known.uid)
 
 
+class _Room:
+    """So many at once, and so many a second afterwards."""
+
+    def __init__(self, burst: float, a_second: float, now: float) -> None:
+        self._burst, self._a_second = burst, a_second
+        self._left, self._counted = burst, now
+
+    def left(self, now: float) -> bool:
+        """Tell whether there is room for one."""
+        self._left = min(self._burst, self._left + (now - self._counted) * self._a_second)
+        self._counted = now
+        return self._left >= 1
+
+    def take(self) -> None:
+        """Take the room for one."""
+        self._left -= 1
+
+
 class Recorder:
     """Posts Events and remembers what was said."""
 
@@ -70,16 +95,18 @@ class Recorder:
         self._cluster = cluster
         self._clock = clock
         self._said: OrderedDict[tuple[str, Reason, str], float] = OrderedDict()
-        self._room, self._counted = float(BURST), clock()
-        self._posting: set[asyncio.Task[None]] = set()
+        self._room = _Room(BURST * NAMESPACES, A_SECOND * NAMESPACES, clock())
+        self._rooms: OrderedDict[str, _Room] = OrderedDict()
+        # Each with its namespace.
+        self._posting: dict[asyncio.Task[None], str] = {}
 
     async def record(self, subject: Subject, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Post an Event unless the same was said lately. An Event that can't be posted is a log line, no failure."""
         if not self.due(subject, reason, message):
             return
         task = asyncio.create_task(self._post(subject, reason, message, warning=warning))
-        self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
+        self._posting[task] = subject.key.namespace
+        task.add_done_callback(self._posting.pop)
         if len(self._posting) <= WAITED_FOR:
             # In their order, as a rule; but nobody stands still for what an API server does not answer to.
             await asyncio.wait([task], timeout=PATIENCE)
@@ -108,20 +135,29 @@ class Recorder:
         if before is not None and now - before < REPEAT_SECONDS:
             self._said[said] = before
             return False
-        self._room = min(BURST, self._room + (now - self._counted) * A_SECOND)
-        self._counted = now
-        if self._room < 1 or len(self._posting) >= BURST:
+        namespace = subject.key.namespace
+        room = self._rooms.pop(namespace, None) or _Room(BURST, A_SECOND, now)
+        self._rooms[namespace] = room
+        while len(self._rooms) > MEMORY:
+            self._rooms.popitem(last=False)
+        if not (room.left(now) and self._room.left(now)) or self._crowded(namespace):
             return False
-        self._room -= 1
+        room.take()
+        self._room.take()
         self._said[said] = now
         while len(self._said) > MEMORY:
             self._said.popitem(last=False)
         return True
 
+    def _crowded(self, namespace: str) -> bool:
+        """Tell whether too many are on their way."""
+        there = list(self._posting.values()).count(namespace)
+        return there >= BURST or len(self._posting) >= BURST * NAMESPACES
+
 
 def _said(subject: Subject, reason: Reason, message: str) -> tuple[str, Reason, str]:
-    # "3 pods" after "2 pods" is no news.
-    return subject.uid, reason, re.sub(r"\d+", "#", message)
+    # "3 pods" after "2 pods" is no news. And a pod's containers alone may have names for half a megabyte.
+    return subject.uid, reason, re.sub(r"\d+", "#", message[:LONGEST])
 
 
 def event(subject: Subject, reason: Reason, message: str, *, warning: bool, now: datetime) -> dict[str, Any]:
@@ -139,7 +175,7 @@ def event(subject: Subject, reason: Reason, message: str, *, warning: bool, now:
             "uid": subject.uid,
         },
         "reason": reason.value,
-        "message": message[:1024],
+        "message": message[:LONGEST],
         "type": "Warning" if warning else "Normal",
         "source": {"component": names.FIELD_MANAGER},
         "reportingComponent": names.FIELD_MANAGER,
