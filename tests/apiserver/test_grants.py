@@ -237,6 +237,21 @@ def test_a_grant_that_is_withdrawn_takes_the_sas_along_and_its_return_brings_ano
     eventually(lambda: tenant.sas() == "")
 
 
+def test_a_granted_sas_does_not_outlive_its_grant_under_another_credential(
+    api: ApiServer, azure: Azure, controller: Running, tenant: Tenant, eventually: Eventually
+) -> None:
+    path = grant(api, azure.endpoint, "rows", to={NAME: tenant.namespace})
+    tenant.collect(azure.endpoint)
+    tenant.reaches("True", "CredentialsValid")
+    eventually(tenant.sas)
+    tenant.change({"credential": {"operatorIdentity": None, "secretRef": {"name": "missing"}}})
+    tenant.reaches("False", "SecretNotFound")
+    assert tenant.sas()  # pods go on with it while the new credential can't be had
+    api.delete(path)
+    eventually(lambda: tenant.sas() == "")
+    tenant.reaches("False", "SecretNotFound")
+
+
 def test_a_namespace_that_loses_its_label_loses_its_sas(
     api: ApiServer, azure: Azure, controller: Running, tenant: Tenant, eventually: Eventually
 ) -> None:

@@ -81,6 +81,8 @@ class HeldSas:
     expires_annotation: str
     hash_key_of: str
     """The uid of the collection that the key was made for, in this namespace. Before there was one in each, none."""
+    granted: bool
+    """Whether the operator's identity signed it, under a grant. Whoever writes the same by hand only loses by it."""
     ours: bool
     owner_uid: str
     resource_version: str
@@ -222,6 +224,7 @@ def held(secret: Mapping[str, Any], *, labels: Mapping[str, str]) -> HeldSas:
         rotation=observed.rotation(annotations.get(names.ROTATION_ANNOTATION)),
         expires_annotation=annotations.get(names.EXPIRES_ANNOTATION, ""),
         hash_key_of=annotations.get(names.HASH_KEY_OF_ANNOTATION, ""),
+        granted=bool(annotations.get(names.SIGNED_BY_ANNOTATION)),
         ours=all(present.get(name) == value for name, value in labels.items()),
         owner_uid=next((owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()), ""),
         resource_version=metadata.get("resourceVersion", ""),

@@ -106,7 +106,7 @@ class Minter:
             source = await self._source(collection, now, withheld, namespaces)
         except CredentialError as error:
             source = Finding(error.reason, str(error))
-            if not withheld:
+            if permission.asked_for(collection) and not withheld:
                 # What was handed out before goes on working until it expires.
                 return Minted(None, remembered, source, ready=False)
         own, failed_before = collection.key.namespace, self._failed.get(collection.key, frozenset())
@@ -122,9 +122,14 @@ class Minter:
             if namespace in withheld or not permission.permitted(self._permits, collection, namespace):
                 given: Source = GivenSas("")
             elif isinstance(source, Finding):
-                return _Outcome(found.held.token if found.held is not None else None)
+                if not permission.outlived(self._permits, collection, namespace, found.held):
+                    return _Outcome(found.held.token if found.held is not None else None)
+                given = GivenSas("")
             else:
-                given = _given(source, found.held if namespace in without_token else None, now)
+                kept = namespace in without_token and not permission.outlived(
+                    self._permits, collection, namespace, found.held
+                )
+                given = _given(source, found.held if kept else None, now)
             return await self._bring_into_line(
                 collection, namespace, found, given, hash_key=keys[namespace], rotation=before[namespace] + 1, now=now
             )

@@ -7,7 +7,7 @@ from ..api.endpoints import Endpoint
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, OperatorIdentity, Storage
 from ..decide.status import Finding
-from .credentials import CredentialError
+from .credentials import CredentialError, HeldSas
 
 
 class Permits(Protocol):
@@ -24,11 +24,24 @@ class Permits(Protocol):
         """Say what is not granted, for the administrator."""
 
 
+def asked_for(collection: DataCollection) -> bool:
+    """Tell whether a collection asks for the operator's own identity."""
+    return isinstance(collection.storage.credential, OperatorIdentity)
+
+
 def permitted(permits: Permits, collection: DataCollection, namespace: str) -> bool:
     """Tell whether a namespace may have a collection's SAS. Other credentials than the operator's own need no leave."""
-    storage = collection.storage
-    own = isinstance(storage.credential, OperatorIdentity)
-    return not own or permits.granted(namespace, storage.within(namespace)) is not None
+    return not asked_for(collection) or permits.granted(namespace, collection.storage.within(namespace)) is not None
+
+
+def outlived(permits: Permits, collection: DataCollection, namespace: str, held: HeldSas | None) -> bool:
+    """Tell whether a SAS was signed under a grant that is gone, for a collection that asks for something else by now.
+
+    It may be kept meanwhile, as where the new credential can't be had, but no longer than it is granted.
+    """
+    if held is None or not held.granted or asked_for(collection) or not permits.known:
+        return False
+    return permits.granted(namespace, collection.storage.within(namespace)) is None
 
 
 def withheld(permits: Permits, collection: DataCollection, namespaces: Iterable[str]) -> dict[str, Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 from ..api import names
 from ..api.keys import ObjectKey
 from ..api.resources import DataCollection
-from . import credentials
+from . import credentials, permission
 
 
 def secret_key(collection: ObjectKey, namespace: str) -> ObjectKey:
@@ -40,6 +40,7 @@ def sas_secret(
             names.HASH_KEY_OF_ANNOTATION: collection.uid,
             names.ROTATION_ANNOTATION: str(rotation),
             names.EXPIRES_ANNOTATION: credentials.written(moment) if moment else "",
+            names.SIGNED_BY_ANNOTATION: "operatorIdentity" if token and permission.asked_for(collection) else "",
         },
     }
     if namespace == collection.key.namespace:

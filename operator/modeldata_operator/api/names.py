@@ -38,6 +38,7 @@ RESTARTED_FOR_ANNOTATION = f"{GROUP}/restarted-for"
 ROTATION_ANNOTATION = f"{GROUP}/rotation"
 EXPIRES_ANNOTATION = f"{GROUP}/expires-at"
 HASH_KEY_OF_ANNOTATION = f"{GROUP}/hash-key-of"
+SIGNED_BY_ANNOTATION = f"{GROUP}/signed-by"
 """The uid of the collection for whose pods in this namespace alone the key of hashes was made."""
 
 DIRECTORY = "/var/run/modeldata"
