@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from . import doctor
+from .doctor import examination
 
 USAGE = """usage: python -m modeldata doctor
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         for logger in ("modeldata", "azure"):
             logging.getLogger(logger).addHandler(logging.NullHandler())  # what they would say, the report does
-        return doctor.report(sys.stdout.write)
+        return examination.report(sys.stdout.write)
     asked = not arguments or arguments in (["-h"], ["--help"])
     (sys.stdout if asked else sys.stderr).write(USAGE)
     return 0 if asked else 2

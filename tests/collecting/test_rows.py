@@ -21,7 +21,7 @@ import polars
 import pytest
 import scipy.sparse
 
-from modeldata import cells, rows
+from modeldata.tables import cells, rows
 
 
 def test_a_list_of_lists_is_its_rows(table: typing.Any) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pathlib
 
-from modeldata import record, rows, waiting
+from modeldata.spool import records, waiting
+from modeldata.tables import rows
 
-STREAM = record.Stream("m", "inputs", ("n",))
+STREAM = records.Stream("m", "inputs", ("n",))
 
 
 def line(seconds: float, encoding: rows.Encoding = rows.Encoding.JSON) -> bytes:
     payload, dtype = (b"[[1]]", "") if encoding is rows.Encoding.JSON else (bytes(8), "<f8")
     table = rows.Table(("n",), 1, encoding, payload, dtype, 1 if dtype else 0)
-    return record.Record(STREAM, int(seconds * 1e6), "r", "", record.SINGLE, table).to_line()
+    return records.Record(STREAM, int(seconds * 1e6), "r", "", records.SINGLE, table).to_line()
 
 
 def segment(spool: pathlib.Path, key: str, *content: bytes) -> int:

@@ -11,9 +11,8 @@ import pandas
 import pytest
 from hypothesis import strategies
 
-from modeldata import correlation
-
-from . import readers, tables
+from modeldata import readers, tables
+from modeldata.tables import correlation
 
 pytestmark = pytest.mark.java
 
