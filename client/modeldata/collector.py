@@ -15,7 +15,7 @@ from .observe import counters
 from .process import lifecycle, pipeline, running, signals
 from .requests import context, flask, sampling
 from .spool import records
-from .tables import cells, correlation, rows
+from .tables import cells, pieces, rows
 
 logger = logging.getLogger("modeldata")
 
@@ -23,7 +23,7 @@ DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
 
 # What collect() uses in each call, by a name that is found at once.
-_PLAIN_CELLS = rows.PLAIN_CELLS
+_PLAIN_CELLS = pieces.PLAIN_CELLS
 _SINGLE = records.SINGLE
 _enter = context.enter
 _now = time.time_ns
@@ -98,7 +98,7 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
-        self._plain_rows = 0 if self._debug else rows.PLAIN_ROWS
+        self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"
         self._obeyed = self._obey(settings.OFF)
@@ -182,7 +182,7 @@ class ModelDataCollector:
             if not correlations:
                 return input_data
             known = context.input_rows()
-            return correlation.add(input_data, correlations, names=self.feature_names, input_rows=known)
+            return rows.joined(input_data, correlations, names=self.feature_names, input_rows=known)
         except Exception as error:  # as in collect()
             ours = running.existing()
             if ours is not None:

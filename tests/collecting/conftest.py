@@ -14,13 +14,13 @@ from modeldata.encoding import csvtext
 from modeldata.process import pipeline, running
 from modeldata.requests import context
 from modeldata.spool import records, segments
-from modeldata.tables import rows
+from modeldata.tables import pieces, rows
 
 Table = typing.Callable[..., list[list[str]]]
 Spooled = typing.Callable[[], list[records.Record]]
 
 
-def as_csv(tables: list[rows.Table], *, request: str = "r", batch: bool = False) -> bytes:
+def as_csv(tables: list[pieces.Table], *, request: str = "r", batch: bool = False) -> bytes:
     """Return the text of a file with these tables."""
     content, first = b"", 0
     for table in tables:

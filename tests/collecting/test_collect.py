@@ -19,7 +19,7 @@ from modeldata import ModelDataCollector, settings
 from modeldata.encoding import csvtext, layout
 from modeldata.process import ending, running, signals
 from modeldata.spool import records
-from modeldata.tables import rows
+from modeldata.tables import pieces, rows
 
 from .conftest import Spooled
 
@@ -121,7 +121,7 @@ def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(monkeypatch:
         assert said.read() == "1 0"
 
 
-@pytest.mark.parametrize("count", [1, rows.PLAIN_ROWS, rows.PLAIN_ROWS + 1, 5000])
+@pytest.mark.parametrize("count", [1, pieces.PLAIN_ROWS, pieces.PLAIN_ROWS + 1, 5000])
 def test_rows_are_all_there_and_numbered_however_many(spooled: Spooled, count: int) -> None:
     ModelDataCollector("m", "inputs").collect([[number, 0.5] for number in range(count)])
     records = spooled()
@@ -208,7 +208,7 @@ def test_a_table_is_redacted_as_asked_for_when_its_call_began(
     dropped = settings.Redaction("secret", settings.Action.DROP)
     live.latest = live.latest._replace(redactions=(dropped,))
 
-    def take_slowly(data: object, **more: typing.Any) -> list[rows.Table]:
+    def take_slowly(data: object, **more: typing.Any) -> list[pieces.Table]:
         live.latest = live.latest._replace(enabled=False, redactions=())
         other = threading.Thread(target=collector.collect, args=([[2]],))
         other.start()

@@ -11,13 +11,13 @@ import pytest
 
 import modeldata
 from modeldata.requests import context
-from modeldata.tables import correlation
+from modeldata.tables import rows
 
 HEADERS: dict[str, object] = {"$a": "x", "$b": 1}
 
 
 def added(data: object, names: tuple[str, ...] = (), input_rows: int = 0) -> typing.Any:
-    return correlation.add(data, HEADERS, names=names, input_rows=input_rows)
+    return rows.joined(data, HEADERS, names=names, input_rows=input_rows)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from modeldata.delivery import elected, journal
 from modeldata.delivery.azure import answers, blobs, credentials
 from modeldata.observe import counters
 from modeldata.spool import records
-from modeldata.tables import rows
+from modeldata.tables import pieces
 
 from .blobs import Killed, Service
 
@@ -43,7 +43,7 @@ def spool_with_rows(directory: pathlib.Path) -> pathlib.Path:
     lines = []
     for number, designation in enumerate(("good", "refused", "better", "refused")):
         stream = records.Stream("m", designation, ("n",))
-        table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
+        table = pieces.Table(("n",), 1, pieces.Encoding.JSON, b"[[%d]]" % number)
         lines += [stream.to_line(), records.Record(stream, 0, f"r{number}", "", records.SINGLE, table).to_line()]
     segment.write_bytes(b"".join(lines))
     return directory / "spool"

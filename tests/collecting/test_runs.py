@@ -14,7 +14,7 @@ from modeldata import settings
 from modeldata.delivery import building
 from modeldata.encoding import csvtext, redaction
 from modeldata.spool import records, segments
-from modeldata.tables import rows
+from modeldata.tables import pieces
 
 from .conftest import one_by_one
 
@@ -57,7 +57,7 @@ def drawn(seed: int) -> list[records.Record]:
         row = [cell(chance) if is_odd else number(chance) for _ in range(width)]
         count = chance.choice([1, 2]) if is_odd else 1
         stream = STREAMS[chance.choice([0, 0, 0, 1, 2])]
-        table = rows.Table(stream.names, count, rows.Encoding.JSON, orjson.dumps([row] * count))
+        table = pieces.Table(stream.names, count, pieces.Encoding.JSON, orjson.dumps([row] * count))
         ids = identity(chance) if is_odd else f"{chance.getrandbits(128):032x}"
         correlation = identity(chance) if chance.random() < odd else ""
         first_row = records.SINGLE if count == 1 else 0
@@ -120,7 +120,7 @@ def test_a_run_makes_the_files_of_its_records(seed: int, changes: dict[str, obje
 
 
 def usual(count: int, stream: records.Stream = STREAMS[0]) -> list[records.Record]:
-    table = rows.Table(stream.names, 1, rows.Encoding.JSON, b"[[41.5,3]]")
+    table = pieces.Table(stream.names, 1, pieces.Encoding.JSON, b"[[41.5,3]]")
     return [records.Record(stream, NOON + each, f"id-{each}", "", records.SINGLE, table) for each in range(count)]
 
 

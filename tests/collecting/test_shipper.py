@@ -14,7 +14,7 @@ from modeldata import ModelDataCollector
 from modeldata.delivery import loop
 from modeldata.process import pipeline, running
 from modeldata.spool import records
-from modeldata.tables import rows
+from modeldata.tables import pieces
 from modeldata.threads import names
 
 
@@ -70,7 +70,7 @@ def test_what_other_processes_left_counts_against_the_bound(
     ours: pipeline.Pipeline, eventually: typing.Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = records.Stream("m", "inputs")
-    table = rows.Table((), 1, rows.Encoding.JSON, b'[["%s"]]' % (b"x" * 900))
+    table = pieces.Table((), 1, pieces.Encoding.JSON, b'[["%s"]]' % (b"x" * 900))
     line = stream.to_line() + records.Record(stream, 1, "r", "", records.SINGLE, table).to_line()
     segment = tmp_path / "spool/pod-1-dead/000000001.seg"
     segment.parent.mkdir(parents=True)

@@ -17,7 +17,7 @@ import pytest
 from modeldata.observe import counters
 from modeldata.process import pipeline
 from modeldata.spool import records, segments, writer
-from modeldata.tables import rows
+from modeldata.tables import pieces
 
 from .conftest import one_by_one
 
@@ -25,7 +25,7 @@ BEGIN = 1_700_000_000_000_000
 
 
 def row(number: int, designation: str = "inputs", payload: bytes = b"[[1]]") -> records.Record:
-    table = rows.Table(("a",), 1, rows.Encoding.JSON, payload)
+    table = pieces.Table(("a",), 1, pieces.Encoding.JSON, payload)
     return records.Record(stream(designation), BEGIN + number, f"r{number}", "", records.SINGLE, table)
 
 
@@ -65,14 +65,14 @@ def process(tmp_path: pathlib.Path) -> writer.Writer:
 @pytest.mark.parametrize(
     "table",
     [
-        rows.Table(("a", "ü"), 2, rows.Encoding.ARRAY, b"1234567\n" * 2, "<f4", 2),
-        rows.Table(("a", "ü"), 2, rows.Encoding.JSON, b'[[1,"\\n"],[2,null]]'),
+        pieces.Table(("a", "ü"), 2, pieces.Encoding.ARRAY, b"1234567\n" * 2, "<f4", 2),
+        pieces.Table(("a", "ü"), 2, pieces.Encoding.JSON, b'[[1,"\\n"],[2,null]]'),
     ],
     ids=["array", "json"],
 )
 @pytest.mark.parametrize(("request_id", "correlation"), [("request", ""), ('a"],[\\', "ü\n")], ids=["plain", "odd"])
 def test_a_record_reads_as_it_was_written(
-    process: writer.Writer, tmp_path: pathlib.Path, table: rows.Table, request_id: str, correlation: str
+    process: writer.Writer, tmp_path: pathlib.Path, table: pieces.Table, request_id: str, correlation: str
 ) -> None:
     to = records.Stream("m", "d", ("a", "ü"), version="v", workspace="s/g/w", webservice="svc")
     written = records.Record(to, 2**50, request_id, correlation, 2000, table)
@@ -110,7 +110,7 @@ def test_a_record_with_zeros_in_it_costs_only_itself(process: writer.Writer, tmp
 
 def test_a_damaged_array_costs_only_itself(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1))
-    table = rows.Table(("a",), 2, rows.Encoding.ARRAY, b"1234567\n" * 2, "<f8", 1)
+    table = pieces.Table(("a",), 2, pieces.Encoding.ARRAY, b"1234567\n" * 2, "<f8", 1)
     put(process, records.Record(stream("inputs"), 2, "r2", "", 0, table))
     end = end_of(process)
     put(process, row(3))
@@ -182,9 +182,9 @@ WRITER = """
 import sys, pathlib
 from modeldata.observe import counters
 from modeldata.spool import records, writer
-from modeldata.tables import rows
+from modeldata.tables import pieces, rows
 process = writer.Writer(pathlib.Path(sys.argv[1]), name=lambda: sys.argv[2], full_at=2**40, tally=counters.Counters())
-table = rows.Table(("a",), 1, rows.Encoding.JSON, b"[[1]]")
+table = pieces.Table(("a",), 1, pieces.Encoding.JSON, b"[[1]]")
 row = records.Record(records.Stream("m", "d"), 1, "r", "", -1, table)
 process.write(row.stream, row.to_line(), 1)
 print("ready", flush=True)

@@ -11,7 +11,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from modeldata.spool import records
-from modeldata.tables import rows
+from modeldata.tables import pieces
 
 pytestmark = pytest.mark.azurite
 
@@ -118,7 +118,7 @@ def test_midnight_divides_rows_between_two_files(pod: typing.Any, model: typing.
     stream = records.Stream("m", "inputs", ("n",))
     lines = [stream.to_line()]
     for number, microseconds in enumerate((midnight - 1, midnight)):
-        table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
+        table = pieces.Table(("n",), 1, pieces.Encoding.JSON, b"[[%d]]" % number)
         lines.append(records.Record(stream, microseconds, f"r{number}", "", records.SINGLE, table).to_line())
     (dead / "000000001.seg").write_bytes(b"".join(lines))
     model(pod)

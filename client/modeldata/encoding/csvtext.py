@@ -18,7 +18,7 @@ import typing
 import orjson
 
 from ..spool import records
-from ..tables import cells, rows
+from ..tables import cells, pieces
 from ..threads import turns
 from . import layout, redaction
 
@@ -185,9 +185,9 @@ def _joined(cells: list[bytes], around: _Around, number: int) -> bytes:
     return b"".join(pieces)
 
 
-def _features(table: rows.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], typing.Iterable[list[bytes]]]:
+def _features(table: pieces.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], typing.Iterable[list[bytes]]]:
     """Return the names of the columns, and each row's cells as they stand in the file."""
-    if table.encoding is rows.Encoding.ARRAY:
+    if table.encoding is pieces.Encoding.ARRAY:
         columns, parts = layout.names(table.names, table.width), _array_rows(table)
         if missing := len(columns) - table.width:
             parts = ([row + b"," * missing for row in part] for part in parts)
@@ -207,7 +207,7 @@ def _features(table: rows.Table, wanted: layout.Layout) -> tuple[tuple[str, ...]
     return columns, [cells]
 
 
-def _mixed(table: rows.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], list[list[bytes]]]:
+def _mixed(table: pieces.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], list[list[bytes]]]:
     texts: redaction.Rows = []
     for row in orjson.loads(table.payload):
         # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
@@ -244,7 +244,7 @@ class _Plain(typing.NamedTuple):
     """How many cells they have."""
 
 
-def _even_rows(table: rows.Table) -> _Plain | None:
+def _even_rows(table: pieces.Table) -> _Plain | None:
     """Return the rows, if they are plain and all of one width: seen at once, by what is left without the cells."""
     payload = table.payload
     if b"n" in payload:
@@ -260,7 +260,7 @@ def _skeleton(count: int, commas: int) -> bytes:
     return b"[[%b]]" % b"],[".join([b"," * commas] * count)
 
 
-def _plain_rows(table: rows.Table) -> _Plain | None:
+def _plain_rows(table: pieces.Table) -> _Plain | None:
     """Return the rows, if they are lists of numbers, booleans and gaps."""
     payload = table.payload
     if (
@@ -299,7 +299,7 @@ def _quoted(text: str | None) -> str:
     return "" if text is None else layout.quote(text)
 
 
-def _array_rows(table: rows.Table) -> typing.Iterator[list[bytes]]:
+def _array_rows(table: pieces.Table) -> typing.Iterator[list[bytes]]:
     payload = memoryview(table.payload)
     row_bytes = len(payload) // table.rows
     step = max(1, SLICE_CELLS // table.width)

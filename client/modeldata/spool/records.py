@@ -22,7 +22,7 @@ import zlib
 import orjson
 
 from .. import settings
-from ..tables import cells, rows
+from ..tables import adapter, pieces
 
 SINGLE = -1
 
@@ -35,10 +35,10 @@ stream, microseconds, request, correlation and cells."""
 _SINGLE_LINE = re.compile(_SINGLE)
 _RUN = re.compile(b"(?:%b){1,16}" % _SINGLE.replace(b"(", b"(?:"))
 """So few that all that is done with them (0.15 ms) fits between two looks at ``turns``."""
-_ROWS_OPTIONS = rows.JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
+_ROWS_OPTIONS = pieces.JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
 _LETTER_N = ord("n")
 # What each call of collect() uses, by a name that is found at once.
-_cell, _dumps = cells.cell, orjson.dumps
+_cell, _dumps = adapter.cell, orjson.dumps
 
 _numbers = itertools.count(1)
 
@@ -117,7 +117,7 @@ class Record(typing.NamedTuple):
     correlation: str
     """Empty where it is the request's id."""
     first_row: int
-    table: rows.Table
+    table: pieces.Table
 
     def to_line(self) -> bytes:
         """Return its line, with the array behind it where it is one."""
@@ -127,7 +127,7 @@ class Record(typing.NamedTuple):
         """Return its line, and the array that comes behind it, empty where it is none: a copy less of an array."""
         table = self.table
         head: list[object] = [self.stream.number, *self[1:5], table.rows]
-        if table.encoding is rows.Encoding.JSON:
+        if table.encoding is pieces.Encoding.JSON:
             return orjson.dumps([*head, orjson.Fragment(table.payload)], option=orjson.OPT_APPEND_NEWLINE), b""
         head += (table.dtype, table.width, len(table.payload), zlib.crc32(table.payload))
         return b"A" + orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE), table.payload
@@ -175,7 +175,7 @@ class Singles(typing.NamedTuple):
     def records(self) -> typing.Iterator[Record]:
         """Yield them one by one."""
         for microseconds, request, correlation, row in zip(*self[1:]):
-            table = rows.Table(self.stream.names, 1, rows.Encoding.JSON, b"[[%b]]" % row)
+            table = pieces.Table(self.stream.names, 1, pieces.Encoding.JSON, b"[[%b]]" % row)
             yield Record(self.stream, int(microseconds), request.decode(), correlation.decode(), SINGLE, table)
 
 
@@ -247,13 +247,13 @@ class Reader:
         try:
             if found is None:  # ids with quotes in them
                 *head, cells = orjson.loads(content[offset:end])
-                return self._record(head, rows.Encoding.JSON, orjson.dumps(cells))
+                return self._record(head, pieces.Encoding.JSON, orjson.dumps(cells))
             number, microseconds, request, correlation, first_row, count = found.groups()
             payload = content[found.end() : end - 2]
             if content[end - 2] != ord("]") or 0 in payload:
                 return None
             fields = int(number), int(microseconds), request.decode(), correlation.decode(), int(first_row), int(count)
-            return self._record(fields, rows.Encoding.JSON, payload)
+            return self._record(fields, pieces.Encoding.JSON, payload)
         except (ValueError, TypeError, LookupError):
             return None
 
@@ -265,19 +265,19 @@ class Reader:
                 return None, end + size
             if zlib.crc32(payload) != checksum:
                 return None, end + size
-            return self._record(head, rows.Encoding.ARRAY, payload, dtype, width), end + size
+            return self._record(head, pieces.Encoding.ARRAY, payload, dtype, width), end + size
         except (ValueError, TypeError, LookupError):
             return None, end
 
     def _record(
         self,
         head: typing.Sequence[typing.Any],
-        encoding: rows.Encoding,
+        encoding: pieces.Encoding,
         payload: bytes,
         dtype: str = "",
         width: int = 0,
     ) -> Record:
         number, microseconds, request, correlation, first_row, count = head
         stream = self._streams[number]
-        table = rows.Table(stream.names, count, encoding, payload, dtype, width)
+        table = pieces.Table(stream.names, count, encoding, payload, dtype, width)
         return Record(stream, microseconds, request, correlation, first_row, table)
