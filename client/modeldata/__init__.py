@@ -1,7 +1,8 @@
 """Records what a model sees and says: ``ModelDataCollector(...).collect(data)``.
 
 Rows go to a spool on the pod's disk and from there, exactly once, to CSV files in Azure Blob Storage. Importing this
-package loads none of azure, pandas and numpy.
+package loads none of azure, pandas and numpy, and changes nothing in a process: no signal handler, no hook, no thread.
+All that comes with the first collector that is configured.
 
 The way of a row, room by room, each of which knows only those below it:
 
@@ -26,9 +27,10 @@ from . import metrics
 from .collector import ModelDataCollector
 from .observe.statistics import Statistics
 from .process import ending, running
+from .process.lifecycle import install
 from .requests.context import request_id
 
-__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "metrics", "request_id", "stats"]
+__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "install", "metrics", "request_id", "stats"]
 
 
 def flush(timeout: float = ending.EXIT_SECONDS) -> bool:

@@ -12,10 +12,13 @@ import typing
 from . import settings
 from .encoding import csvtext, layout, paths
 from .observe import counters
-from .process import lifecycle, pipeline, running, signals
-from .requests import context, flask, sampling
+from .process import lifecycle, running, signals
+from .requests import context, sampling
 from .spool import records
 from .tables import cells, pieces, rows
+
+if typing.TYPE_CHECKING:
+    from .process import pipeline
 
 logger = logging.getLogger("modeldata")
 
@@ -79,14 +82,14 @@ class ModelDataCollector:
         identifier: str | None = None,
         model_id: str = "default",
     ) -> None:
-        self.model_name = cells.name_text(model_name)
-        self.designation = cells.name_text(identifier if identifier is not None else designation)
+        self.model_name = _name(model_name)
+        self.designation = _name(identifier if identifier is not None else designation)
         self.feature_names = _names(feature_names)
-        self.workspace = cells.name_text(workspace or paths.DEFAULT_WORKSPACE)
-        self.webservice_name = cells.name_text(webservice_name or "default")
-        self.model_version = cells.name_text(model_version or "default")
-        self.collection_name = cells.name_text(collection_name or "default")
-        self.model_id = cells.name_text(model_id or "default")
+        self.workspace = _name(workspace, paths.DEFAULT_WORKSPACE)
+        self.webservice_name = _name(webservice_name, "default")
+        self.model_version = _name(model_version, "default")
+        self.collection_name = _name(collection_name, "default")
+        self.model_id = _name(model_id, "default")
         self._debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
         self._stream = records.Stream(
             model=self.model_name,
@@ -104,12 +107,14 @@ class ModelDataCollector:
         self._obeyed = self._obey(settings.OFF)
         self._second = 0, 0, ""
         """The last row's, in microseconds: its begin, its end, and its text."""
-        # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
-        if running.current() is None:
-            logger.info("modeldata: %s is not set: nothing is collected", running.DIRECTORY_VARIABLE)
-        else:
-            signals.chain_sigterm()
-            flask.follow()
+        try:
+            # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
+            if lifecycle.begin() is not None:
+                lifecycle.install()
+            else:
+                logger.info("modeldata: nothing is collected: %s", lifecycle.why_idle())
+        except Exception as error:  # as in collect(), which tries again
+            logger.warning("modeldata: a collector can't begin yet: %s", type(error).__name__)
 
     def collect(self, input_data: object, user_correlation_id: str = "") -> dict[str, object] | None:
         """Collect rows. Never raises, never waits for storage, keeps no reference to the data.
@@ -127,7 +132,7 @@ class ModelDataCollector:
         """
         try:
             # What follows runs within a request of the model: each line of it is felt.
-            ours = running.mine or running.current()
+            ours = running.mine or lifecycle.begin()
             if ours is None:
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             microseconds = _now() // 1000
@@ -286,12 +291,28 @@ def _correlation(given: object) -> str:
     return cells.name_text(given)[: context.MOST_ID_CHARACTERS]
 
 
+def _name(given: object, instead: str | None = None) -> str:
+    """Return a name of a model, or of a part of its path.
+
+    Args:
+        given: what the script said.
+        instead: what takes the place of an empty one; None: nothing does.
+
+    """
+    try:
+        return cells.name_text(given if instead is None else given or instead)
+    except Exception as error:  # of the script's own class
+        logger.warning("modeldata: a name has no text: %s", type(error).__name__)
+        return "default"
+
+
 def _names(given: object) -> tuple[str, ...]:
     if given is None:
         return ()
-    if isinstance(given, str) or not isinstance(given, typing.Iterable):
-        return (cells.name_text(given),)
-    return tuple(cells.name_text(name) for name in given)
-
-
-lifecycle.install()
+    try:
+        if isinstance(given, str) or not isinstance(given, typing.Iterable):
+            return (cells.name_text(given),)
+        return tuple(cells.name_text(name) for name in given)
+    except Exception as error:  # as above
+        logger.warning("modeldata: feature_names can't be read: %s", type(error).__name__)
+        return ()

@@ -12,7 +12,7 @@ import pytest
 
 from modeldata import ModelDataCollector
 from modeldata.delivery import loop
-from modeldata.process import pipeline, running
+from modeldata.process import lifecycle, pipeline, running
 from modeldata.spool import records
 from modeldata.tables import pieces
 from modeldata.threads import names
@@ -135,14 +135,14 @@ def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
             super().__init__(directory)
             if not made:
                 made.append(None)
-                made.append(running.current())
+                made.append(lifecycle.begin())
 
     def make() -> None:
-        made.append(running.current())
+        made.append(lifecycle.begin())
 
-    monkeypatch.setenv(running.DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(lifecycle.DIRECTORY_VARIABLE, str(tmp_path))
     monkeypatch.setattr(running, "mine", None)
-    monkeypatch.setattr(running, "_making", type(running._making)())
+    monkeypatch.setattr(running, "making", type(running.making)())
     monkeypatch.setattr(pipeline, "Pipeline", Interrupted)
     thread = threading.Thread(target=make, daemon=True)
     thread.start()

@@ -20,7 +20,7 @@ from .. import settings
 from ..delivery.azure import answers, tokens
 from ..delivery.files import pacing
 from ..encoding import paths, redaction
-from ..process import running
+from ..process import lifecycle
 from ..spool import records
 from . import backlog, credential, findings, memory, probe
 
@@ -45,9 +45,9 @@ def examine() -> typing.Iterator[findings.Finding]:
     """Yield the findings on this pod."""
     installed = ", ".join(f"{name} {_version(name)}" for name in ("modeldata", "azure-storage-blob"))
     yield findings.ok("client", f"{installed}, Python {platform.python_version()}, user {os.geteuid()}")
-    named = os.environ.get(running.DIRECTORY_VARIABLE)
+    named = os.environ.get(lifecycle.DIRECTORY_VARIABLE)
     if not named:
-        text = f"{running.DIRECTORY_VARIABLE} is not set: nothing is collected here"
+        text = f"{lifecycle.DIRECTORY_VARIABLE} is not set: nothing is collected here"
         way_out = (
             "in a cluster it is set when a pod starts that a DataCollection selects: see kubectl get mdc; elsewhere set"
             " it to a directory with settings/settings.json, credential/sas and spool/"
@@ -56,7 +56,7 @@ def examine() -> typing.Iterator[findings.Finding]:
         return
     directory = pathlib.Path(named)
     if not directory.is_dir():
-        text = f"{directory} ({running.DIRECTORY_VARIABLE}) is no directory: nothing is collected here"
+        text = f"{directory} ({lifecycle.DIRECTORY_VARIABLE}) is no directory: nothing is collected here"
         yield findings.wrong("directory", text, "are the volumes modeldata-* mounted there? a new pod gets them")
         return
     yield findings.ok("directory", str(directory))

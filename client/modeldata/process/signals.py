@@ -72,7 +72,7 @@ def chain_sigterm() -> None:
         return
     with contextlib.suppress(ValueError):  # a subinterpreter has no signals
         _set_handler(signal.SIGTERM, _Chained(previous))
-        if getattr(previous, "__module__", "").partition(".")[0] in _RESTARTING:
+        if str(getattr(previous, "__module__", None)).partition(".")[0] in _RESTARTING:
             signal.siginterrupt(signal.SIGTERM, False)  # setting a handler has switched it on
 
 

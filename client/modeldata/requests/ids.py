@@ -29,7 +29,7 @@ def new_id(microseconds: int) -> str:
     """
     global _prefix, _time, _until
     if not _time <= microseconds < _until:
-        if next(_count) > _MOST_COUNT:
+        if not _process or next(_count) > _MOST_COUNT:
             draw()
         milliseconds = microseconds // 1000
         _prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-{_process}"
@@ -46,6 +46,3 @@ def draw() -> None:
     _process = f"7{noise & 0xFFF:03x}-{0x8000 | (noise >> 12) & 0x3FFF:04x}-{(noise >> 26) & 0xFFFF:04x}"
     _count = itertools.count(_FIRST_COUNT + (noise >> 42) % (_MOST_COUNT - _FIRST_COUNT))
     _time = _until = 0
-
-
-draw()
