@@ -14,6 +14,7 @@ import yaml
 
 import modeldata
 import modeldata.metrics
+import modeldata.observe.metrics
 import modeldata.web
 import modeldata_operator.observe.metrics
 
@@ -88,7 +89,7 @@ def metrics() -> str:
     for name, kind, labels, text in sorted(found):
         shown_name = f"`{name}{'_total' if kind == 'counter' else ''}`"
         operator.append([shown_name, str(kind), ", ".join(f"`{label}`" for label in labels), str(text)])
-    seen = modeldata.metrics.numbers(modeldata.Statistics(), enabled=False, generation=0)
+    seen = modeldata.observe.metrics.numbers(modeldata.Statistics(), enabled=False, generation=0)
     collected = [
         [f"`{each.name}`", "counter" if each.grows else "gauge", f"`{each.label}`" if each.label else "", each.text]
         for each in seen
@@ -97,7 +98,7 @@ def metrics() -> str:
     return page(
         [
             heading(
-                "the objects in operator/modeldata_operator/observe/metrics.py and client/modeldata/metrics.py",
+                "the objects in operator/modeldata_operator/observe/metrics.py and client/modeldata/observe/metrics.py",
                 "Metrics",
                 "",
             ),

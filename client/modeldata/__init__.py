@@ -1,47 +1,51 @@
 """Records what a model sees and says: ``ModelDataCollector(...).collect(data)``.
 
 Rows go to a spool on the pod's disk and from there, exactly once, to CSV files in Azure Blob Storage. Importing this
-package loads none of azure, pandas and numpy.
+package loads none of azure, pandas and numpy, and changes nothing in a process: no signal handler, no hook, no thread.
+All that comes with the first collector that is configured.
 
-The way of a row, module by module:
+The way of a row, room by room, each of which knows only those below it:
 
-- on the model's thread: ``collector``, ``correlation``; ``rows``, ``cells``, ``frames``; ``record``; ``writer``
-- the pod's disk: ``spool``, ``sharing``
-- in the background: ``shipper``, ``delivery``, ``taking``; text and place: ``batch``, ``text``, ``redaction``,
-  ``target``
-- once, and no more: ``journal``, ``aside``; ``appender``, ``sharedfile``, ``podfile``, ``firstline``, ``pacing``;
-  ``storage``
+- ``collector``: the class that a script writes to
+- ``process``: the pipeline of this process; its forks, signals and exit
+- ``delivery``: in the background, from the spool into Blob Storage, once
+- ``encoding``: CSV text, and the paths of its files
+- ``spool``: rows on the pod's disk
+- ``requests``: which rows belong together
+- ``tables``: what a call's data is
+- ``observe``: what a person sees of it all
+- ``settings``: what is asked for; ``threads``: how the background shares the process with the model
 
-Beside it: ``settings``, ``request`` and ``web`` (ids), ``pipeline``, ``lifecycle`` and ``forking`` (processes),
-``turns``.
-What a person sees: ``counters``, ``statistics``, ``waiting``, ``metrics``; ``doctor`` with ``finding``, ``credential``,
-``reach``, ``backlog`` and ``memory``.
+Beside it: ``doctor``; ``metrics`` and ``web``, for scripts.
 """
 
 from __future__ import annotations
 
 import time
 
-from . import lifecycle, metrics, pipeline, statistics
+from . import metrics
 from .collector import ModelDataCollector
-from .request import request_id
-from .statistics import Statistics
+from .observe.statistics import Statistics
+from .process import ending, running
+from .process.lifecycle import install
+from .requests.context import request_id
 
-__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "metrics", "request_id", "stats"]
+__all__ = ["ModelDataCollector", "Statistics", "close", "flush", "install", "metrics", "request_id", "stats"]
 
 
-def flush(timeout: float = lifecycle.EXIT_SECONDS) -> bool:
+def flush(timeout: float = ending.EXIT_SECONDS) -> bool:
     """Wait, at most ``timeout`` seconds, until what this process collected is in Blob Storage; return whether it is."""
-    ours = pipeline.existing()
+    ours = running.existing()
     return ours.flush(timeout) if ours is not None else True
 
 
-def close(timeout: float = lifecycle.EXIT_SECONDS) -> bool:
+def close(timeout: float = ending.EXIT_SECONDS) -> bool:
     """Send what is left and stop; for a server's shutdown hook. Return whether all is in Blob Storage."""
-    ours = pipeline.existing()
+    ours = running.existing()
     return ours.close(timeout) if ours is not None else True
 
 
 def stats() -> Statistics:
     """Return what this process has collected, delivered and dropped, and what waits in the pod's spool."""
-    return statistics.take(pipeline.existing(), time.time())
+    ours = running.existing()
+    return ours.statistics(time.time()) if ours is not None else Statistics()

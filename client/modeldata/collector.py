@@ -9,21 +9,16 @@ import threading
 import time
 import typing
 
-from . import (
-    cells,
-    correlation,
-    counters,
-    lifecycle,
-    pipeline,
-    record,
-    redaction,
-    request,
-    rows,
-    settings,
-    target,
-    text,
-    web,
-)
+from . import settings
+from .encoding import csvtext, layout, paths
+from .observe import counters
+from .process import lifecycle, running, signals
+from .requests import context, sampling
+from .spool import records
+from .tables import cells, pieces, rows
+
+if typing.TYPE_CHECKING:
+    from .process import pipeline
 
 logger = logging.getLogger("modeldata")
 
@@ -31,21 +26,21 @@ DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
 
 # What collect() uses in each call, by a name that is found at once.
-_PLAIN_CELLS = rows.PLAIN_CELLS
-_SINGLE = record.SINGLE
-_enter = request.enter
+_PLAIN_CELLS = pieces.PLAIN_CELLS
+_SINGLE = records.SINGLE
+_enter = context.enter
 _now = time.time_ns
-_plain = record.plain
+_plain = records.plain
 
 
 class _Obeyed:
     """What a collector makes of the settings that it obeys.
 
-    Not to be changed once it is made. A plain class, as ``record.Stream`` is.
+    Not to be changed once it is made. A plain class, as ``records.Stream`` is.
     """
 
     def __init__(
-        self, *, settings: settings.Settings, percent: int, stream: record.Stream, headers: dict[str, object]
+        self, *, settings: settings.Settings, percent: int, stream: records.Stream, headers: dict[str, object]
     ) -> None:
         self.settings = settings
         self.percent = percent
@@ -79,7 +74,7 @@ class ModelDataCollector:
         model_name: str,
         designation: str = "default",
         feature_names: typing.Sequence[str] | None = None,
-        workspace: str = target.DEFAULT_WORKSPACE,
+        workspace: str = paths.DEFAULT_WORKSPACE,
         webservice_name: str = "default",
         model_version: str = "default",
         collection_name: str = "default",
@@ -87,37 +82,39 @@ class ModelDataCollector:
         identifier: str | None = None,
         model_id: str = "default",
     ) -> None:
-        self.model_name = cells.name_text(model_name)
-        self.designation = cells.name_text(identifier if identifier is not None else designation)
+        self.model_name = _name(model_name)
+        self.designation = _name(identifier if identifier is not None else designation)
         self.feature_names = _names(feature_names)
-        self.workspace = cells.name_text(workspace or target.DEFAULT_WORKSPACE)
-        self.webservice_name = cells.name_text(webservice_name or "default")
-        self.model_version = cells.name_text(model_version or "default")
-        self.collection_name = cells.name_text(collection_name or "default")
-        self.model_id = cells.name_text(model_id or "default")
+        self.workspace = _name(workspace, paths.DEFAULT_WORKSPACE)
+        self.webservice_name = _name(webservice_name, "default")
+        self.model_version = _name(model_version, "default")
+        self.collection_name = _name(collection_name, "default")
+        self.model_id = _name(model_id, "default")
         self._debug = os.environ.get(DEBUG_VARIABLE, "").lower() == "true"
-        self._stream = record.Stream(
+        self._stream = records.Stream(
             model=self.model_name,
             designation=self.designation,
             names=self.feature_names,
             version="" if self.model_version == "default" else self.model_version,
-            workspace="" if self.workspace == target.DEFAULT_WORKSPACE else self.workspace,
+            workspace="" if self.workspace == paths.DEFAULT_WORKSPACE else self.workspace,
             webservice="" if self.webservice_name == "default" else self.webservice_name,
         )
-        self._streams: dict[tuple[object, ...], record.Stream] = {}
+        self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
-        self._plain_rows = 0 if self._debug else rows.PLAIN_ROWS
+        self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"
         self._obeyed = self._obey(settings.OFF)
         self._second = 0, 0, ""
         """The last row's, in microseconds: its begin, its end, and its text."""
-        # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
-        if pipeline.current() is None:
-            logger.info("modeldata: %s is not set: nothing is collected", pipeline.DIRECTORY_VARIABLE)
-        else:
-            lifecycle.chain_sigterm()
-            web.follow_flask()
+        try:
+            # The shipper starts here and not at the first row: rows of a process that was killed may wait in the spool.
+            if lifecycle.begin() is not None:
+                lifecycle.install()
+            else:
+                logger.info("modeldata: nothing is collected: %s", lifecycle.why_idle())
+        except Exception as error:  # as in collect(), which tries again
+            logger.warning("modeldata: a collector can't begin yet: %s", type(error).__name__)
 
     def collect(self, input_data: object, user_correlation_id: str = "") -> dict[str, object] | None:
         """Collect rows. Never raises, never waits for storage, keeps no reference to the data.
@@ -135,7 +132,7 @@ class ModelDataCollector:
         """
         try:
             # What follows runs within a request of the model: each line of it is felt.
-            ours = pipeline.mine or pipeline.current()
+            ours = running.mine or lifecycle.begin()
             if ours is None:
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             microseconds = _now() // 1000
@@ -149,11 +146,11 @@ class ModelDataCollector:
                 obeyed = self._obeyed = self._obey(live.latest)
             percent = obeyed.percent
             if not percent:
-                request.leave()  # what comes after it is switched on again is no part of the request before
+                context.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
             given = _correlation(user_correlation_id) if user_correlation_id else ""
             current = _enter(self.designation, given, microseconds)
-            if percent < 100 and not request.is_sampled(current.id, percent):
+            if percent < 100 and not sampling.is_sampled(current.id, percent):
                 return self._leave_out(current, microseconds, ours)
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
@@ -168,8 +165,8 @@ class ModelDataCollector:
                 count = self._collect_tables(input_data, current, microseconds, obeyed, ours)
             else:
                 ours.writer.write(stream, line, count)
-            if lifecycle.wants_collect and threading.get_ident() not in lifecycle.others:
-                lifecycle.chain_at_collect()
+            if signals.wants_collect and threading.get_ident() not in signals.others:
+                signals.chain_at_collect()
             if not self._is_inputs:
                 return None
             current.input_rows = count
@@ -189,10 +186,10 @@ class ModelDataCollector:
         try:
             if not correlations:
                 return input_data
-            known = request.input_rows()
-            return correlation.add(input_data, correlations, names=self.feature_names, input_rows=known)
+            known = context.input_rows()
+            return rows.joined(input_data, correlations, names=self.feature_names, input_rows=known)
         except Exception as error:  # as in collect()
-            ours = pipeline.existing()
+            ours = running.existing()
             if ours is not None:
                 ours.counters.complain("correlations", "no correlations added: %s", type(error).__name__)
             return input_data
@@ -200,16 +197,16 @@ class ModelDataCollector:
     def _collect_nothing(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
         microseconds = time.time_ns() // 1000
         given = _correlation(user_correlation_id) if user_correlation_id else ""
-        current = request.enter(self.designation, given, microseconds)
+        current = context.enter(self.designation, given, microseconds)
         current.input_rows = self._collect_tables(data, current, microseconds, self._obeyed, None)
         return self._correlations(current, microseconds) if self._is_inputs else None
 
     def _obey(self, latest: settings.Settings) -> _Obeyed:
-        known = target.identity(self._stream, latest.identity)
+        known = paths.origin(self._stream, latest.origin)
         fixed = (
             "",
             "",
-            text.BOUNDARY,
+            layout.BOUNDARY,
             known.whole_workspace,
             known.webservice,
             self.model_name,
@@ -220,21 +217,21 @@ class ModelDataCollector:
             settings=latest,
             percent=latest.percent if latest.enabled else 0,
             stream=self._stream_of(self.feature_names, latest.redactions),
-            headers=dict(zip(text.AZUREML, fixed)),
+            headers=dict(zip(layout.AZUREML, fixed)),
         )
 
     def _leave_out(
-        self, current: request.Request, microseconds: int, ours: pipeline.Pipeline
+        self, current: context.Request, microseconds: int, ours: pipeline.Pipeline
     ) -> dict[str, object] | None:
         if len(current.designations) == 1:
             ours.counters.sampled_out += 1
         return self._correlations(current, microseconds) if self._is_inputs else None
 
-    def _correlations(self, current: request.Request, microseconds: int) -> dict[str, object]:
+    def _correlations(self, current: context.Request, microseconds: int) -> dict[str, object]:
         begin, end, prefix = self._second
         if not begin <= microseconds < end:
             second = microseconds // 1_000_000
-            prefix = text.second(second)
+            prefix = layout.second(second)
             self._second = second * 1_000_000, (second + 1) * 1_000_000, prefix
         found = self._obeyed.headers.copy()
         found["$aml_dc_correlation_id"] = current.correlation or current.id
@@ -246,7 +243,7 @@ class ModelDataCollector:
         refused = isinstance(error, cells.Refused)
         # The text of other errors stays out of the log: it may hold what was collected.
         detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
-        ours = pipeline.existing()
+        ours = running.existing()
         if ours is not None:
             ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
         else:
@@ -255,7 +252,7 @@ class ModelDataCollector:
     def _collect_tables(
         self,
         data: object,
-        current: request.Request,
+        current: context.Request,
         microseconds: int,
         obeyed: _Obeyed,
         ours: pipeline.Pipeline | None,
@@ -264,12 +261,12 @@ class ModelDataCollector:
         count = sum(table.rows for table in tables)
         first = 0
         for table in tables:
-            each = record.Record(
+            each = records.Record(
                 self._stream_of(table.names, obeyed.settings.redactions),
                 microseconds,
                 current.id,
                 current.correlation,
-                first if count > 1 else record.SINGLE,
+                first if count > 1 else records.SINGLE,
                 table,
             )
             first += table.rows
@@ -277,11 +274,11 @@ class ModelDataCollector:
                 line, array = each.to_parts()
                 ours.writer.write(each.stream, line, table.rows, array)
             if self._debug:
-                csv = text.to_csv(each)
+                csv = csvtext.to_csv(each)
                 print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
         return count
 
-    def _stream_of(self, names: tuple[str, ...], redactions: tuple[redaction.Redaction, ...]) -> record.Stream:
+    def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
         if stream is None:
             if len(self._streams) >= _MOST_STREAMS:  # columns that change with each call
@@ -291,15 +288,31 @@ class ModelDataCollector:
 
 
 def _correlation(given: object) -> str:
-    return cells.name_text(given)[: request.MOST_ID_CHARACTERS]
+    return cells.name_text(given)[: context.MOST_ID_CHARACTERS]
+
+
+def _name(given: object, instead: str | None = None) -> str:
+    """Return a name of a model, or of a part of its path.
+
+    Args:
+        given: what the script said.
+        instead: what takes the place of an empty one; None: nothing does.
+
+    """
+    try:
+        return cells.name_text(given if instead is None else given or instead)
+    except Exception as error:  # of the script's own class
+        logger.warning("modeldata: a name has no text: %s", type(error).__name__)
+        return "default"
 
 
 def _names(given: object) -> tuple[str, ...]:
     if given is None:
         return ()
-    if isinstance(given, str) or not isinstance(given, typing.Iterable):
-        return (cells.name_text(given),)
-    return tuple(cells.name_text(name) for name in given)
-
-
-lifecycle.install()
+    try:
+        if isinstance(given, str) or not isinstance(given, typing.Iterable):
+            return (cells.name_text(given),)
+        return tuple(cells.name_text(name) for name in given)
+    except Exception as error:  # as above
+        logger.warning("modeldata: feature_names can't be read: %s", type(error).__name__)
+        return ()

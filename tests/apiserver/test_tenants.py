@@ -10,7 +10,9 @@ import urllib.parse
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from modeldata import record, settings, target
+from modeldata import settings
+from modeldata.encoding import paths
+from modeldata.spool import records
 
 from ..conftest import Eventually
 from . import installation, server
@@ -262,8 +264,8 @@ def test_the_same_deployment_in_two_namespaces_writes_two_files(
         told = world.settings(world.injected_pod("scoring", namespace), namespace)
         read = settings.parse(json.dumps(told).encode())
         assert read.storage is not None
-        stream = record.Stream(model="churn", designation="inputs")
-        files.add((read.storage.container, target.directory(stream, MIDNIGHT, read, read.storage.path)))
+        stream = records.Stream(model="churn", designation="inputs")
+        files.add((read.storage.container, paths.directory(stream, MIDNIGHT, read, read.storage.path)))
     assert files == {
         ("modeldata", f"default/west/{namespace}/scoring/churn/default/inputs/2026/11/21/{{file}}")
         for namespace in ("staging", "production")

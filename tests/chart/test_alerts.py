@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import modeldata
-import modeldata.metrics
+import modeldata.observe.metrics
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.observed import CredentialStatus, Status
 from modeldata_operator.observe import metrics
@@ -43,7 +43,7 @@ def shown() -> dict[str, set[str]]:
             found.update(dict.fromkeys((family.name, *(sample.name for sample in family.samples)), labels))
     finally:
         metrics.COLLECTIONS.forget(key)
-    for each in modeldata.metrics.numbers(modeldata.Statistics(), enabled=False, generation=0):
+    for each in modeldata.observe.metrics.numbers(modeldata.Statistics(), enabled=False, generation=0):
         found[each.name] = {each.label} if each.label else set()
     return found
 

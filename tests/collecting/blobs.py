@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typing
 
-from modeldata import storage
+from modeldata.delivery.azure import answers
 
-Answer, Reply = storage.Answer, storage.Reply
+Answer, Reply = answers.Answer, answers.Reply
 
 
 class Killed(BaseException):
@@ -25,38 +25,38 @@ class Service:
         """A SAS that may create but not write answers 403 where the blob exists."""
         self.without_read = False
         """A SAS ``ac`` answers 403 to whoever wants to know what or how much is there."""
-        self.refused: dict[str, storage.Answer] = {}
+        self.refused: dict[str, answers.Answer] = {}
         """What every append to a blob is answered."""
 
-    def append(self, name: str, data: bytes, position: int) -> storage.Reply:
+    def append(self, name: str, data: bytes, position: int) -> answers.Reply:
         if name in self.refused:
             return Reply(self.refused[name])
         if name in self.block_blobs:
-            return Reply(Answer.CLOSED)
+            return Reply(Answer.SEALED)
         if name not in self.blobs:
             return Reply(Answer.NO_BLOB)
         if len(self.blobs[name]) != position:
             return Reply(Answer.POSITION)
         if self.blocks[name] >= self.most_blocks:
-            return Reply(Answer.CLOSED)
+            return Reply(Answer.SEALED)
         self.blobs[name] += data
         self.blocks[name] += 1
         return Reply(Answer.DONE, blocks=self.blocks[name])
 
-    def create(self, name: str) -> storage.Reply:
+    def create(self, name: str) -> answers.Reply:
         if name in self.blobs:
             return Reply(Answer.DENIED if self.without_write else Answer.EXISTS)
         self.blobs[name], self.blocks[name] = b"", 0
         return Reply(Answer.DONE)
 
-    def size(self, name: str) -> tuple[storage.Reply, int]:
+    def size(self, name: str) -> tuple[answers.Reply, int]:
         if self.without_read:
             return Reply(Answer.DENIED), 0
         if name not in self.blobs:
             return Reply(Answer.NO_BLOB), 0
         return Reply(Answer.DONE), len(self.blobs[name])
 
-    def read(self, name: str, start: int, length: int) -> tuple[storage.Reply, bytes]:
+    def read(self, name: str, start: int, length: int) -> tuple[answers.Reply, bytes]:
         if self.without_read:
             return Reply(Answer.DENIED), b""
         if name not in self.blobs:
@@ -75,16 +75,16 @@ class Connection:
         self._fate = fate
         self.requests = 0
 
-    def append(self, name: str, data: bytes, position: int) -> storage.Reply:
+    def append(self, name: str, data: bytes, position: int) -> answers.Reply:
         return self._send("append", lambda: self._service.append(name, data, position), Reply(Answer.AMBIGUOUS))
 
-    def create(self, name: str) -> storage.Reply:
+    def create(self, name: str) -> answers.Reply:
         return self._send("create", lambda: self._service.create(name), Reply(Answer.AMBIGUOUS))
 
-    def size(self, name: str) -> tuple[storage.Reply, int]:
+    def size(self, name: str) -> tuple[answers.Reply, int]:
         return self._send("size", lambda: self._service.size(name), (Reply(Answer.AMBIGUOUS), 0))
 
-    def read(self, name: str, start: int, length: int) -> tuple[storage.Reply, bytes]:
+    def read(self, name: str, start: int, length: int) -> tuple[answers.Reply, bytes]:
         return self._send("read", lambda: self._service.read(name, start, length), (Reply(Answer.AMBIGUOUS), b""))
 
     def _send(self, request: str, apply: typing.Callable[[], typing.Any], lost: typing.Any) -> typing.Any:

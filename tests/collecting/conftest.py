@@ -10,19 +10,23 @@ import typing
 
 import pytest
 
-from modeldata import pipeline, record, request, rows, spool, text
+from modeldata.encoding import csvtext
+from modeldata.process import pipeline, running
+from modeldata.requests import context
+from modeldata.spool import records, segments
+from modeldata.tables import pieces, rows
 
 Table = typing.Callable[..., list[list[str]]]
-Spooled = typing.Callable[[], list[record.Record]]
+Spooled = typing.Callable[[], list[records.Record]]
 
 
-def as_csv(tables: list[rows.Table], *, request: str = "r", batch: bool = False) -> bytes:
+def as_csv(tables: list[pieces.Table], *, request: str = "r", batch: bool = False) -> bytes:
     """Return the text of a file with these tables."""
     content, first = b"", 0
     for table in tables:
-        stream = record.Stream("m", "inputs", names=table.names)
-        first_row = first if batch else record.SINGLE
-        out = text.to_csv(record.Record(stream, 0, request, "", first_row, table))
+        stream = records.Stream("m", "inputs", names=table.names)
+        first_row = first if batch else records.SINGLE
+        out = csvtext.to_csv(records.Record(stream, 0, request, "", first_row, table))
         first += table.rows
         lines = out.text
         content += lines if content else out.header + lines
@@ -55,9 +59,9 @@ def collected(tmp_path: pathlib.Path) -> typing.Callable[..., pipeline.Pipeline]
     return make
 
 
-def one_by_one(found: typing.Iterable[tuple[record.Record | record.Run | None, int]]) -> list[record.Record | None]:
+def one_by_one(found: typing.Iterable[tuple[records.Record | records.Run | None, int]]) -> list[records.Record | None]:
     """Return all that was read, each record by itself."""
-    lists = [each.records() if isinstance(each, record.Run) else [each] for each, _ in found]
+    lists = [each.records() if isinstance(each, records.Run) else [each] for each, _ in found]
     return [each for one in lists for each in one]
 
 
@@ -68,14 +72,14 @@ def collecting(
     """Collectors collect under these settings; the result returns what is in the spool."""
 
     def make(**changes: object) -> Spooled:
-        monkeypatch.setattr(pipeline, "mine", collected(**changes))
-        request.leave()
+        monkeypatch.setattr(running, "mine", collected(**changes))
+        context.leave()
 
-        def spooled() -> list[record.Record]:
+        def spooled() -> list[records.Record]:
             paths = sorted((tmp_path / "spool").glob("*/*.seg"))
-            found = [each for path in paths for each in one_by_one(spool.Segment("s", path).read(0))]
+            found = [each for path in paths for each in one_by_one(segments.Segment("s", path).read(0))]
             assert None not in found
-            return typing.cast("list[record.Record]", found)
+            return typing.cast("list[records.Record]", found)
 
         return spooled
 

@@ -16,7 +16,7 @@ import scipy.sparse
 from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 
-from modeldata import cells, rows
+from modeldata.tables import cells, rows
 
 from .conftest import as_csv
 

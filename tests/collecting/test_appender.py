@@ -14,7 +14,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from modeldata import appender, journal, podfile, storage
+from modeldata.delivery import batches, journal
+from modeldata.delivery.azure import answers
+from modeldata.delivery.files import append, own
 
 from .blobs import Connection, Killed, Service
 
@@ -22,12 +24,12 @@ HEADER = b"a,b\r\n"
 FATES = ["lost before", "lost after", "killed before", "killed after"]
 
 
-def block(data: bytes, header: bytes = HEADER, path: str = "d/{file}", owner: str = "") -> journal.Block:
-    return journal.Block("http://x", "c", path, header, data, 1, owner)
+def block(data: bytes, header: bytes = HEADER, path: str = "d/{file}", owner: str = "") -> batches.Block:
+    return batches.Block("http://x", "c", path, header, data, 1, owner)
 
 
-def batch(*data: bytes, header: bytes = HEADER, name: str = "b", owner: str = "") -> journal.Batch:
-    return journal.Batch(name, tuple(block(each, header, owner=owner) for each in data), {name: 1})
+def batch(*data: bytes, header: bytes = HEADER, name: str = "b", owner: str = "") -> batches.Batch:
+    return batches.Batch(name, tuple(block(each, header, owner=owner) for each in data), {name: 1})
 
 
 def own_service() -> Service:
@@ -39,13 +41,13 @@ def own_service() -> Service:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appender.time, "sleep", lambda _: None)
+    monkeypatch.setattr(append.time, "sleep", lambda _: None)
 
 
 class Process:
     """A shipper's delivery of one batch, which may be killed and started again."""
 
-    def __init__(self, directory: pathlib.Path, service: Service, work: journal.Batch) -> None:
+    def __init__(self, directory: pathlib.Path, service: Service, work: batches.Batch) -> None:
         self._directory = directory
         self._service = service
         self._work = work
@@ -63,14 +65,14 @@ class Process:
             if self._work.id in log.consumed:
                 return
             log.begin(self._work)
-        blobs = appender.Appender(connection, log)
+        blobs = append.Appender(connection, log)
         assert log.batch is not None
         index = log.intent.block if log.intent is not None else 0
         for _ in range(tries):
             try:
                 blobs.deliver(log.batch, index)
                 index += 1
-            except storage.Later:
+            except answers.NotDone:
                 pass
             if index == len(log.batch.blocks):
                 log.finish({*log.consumed, log.batch.id})
@@ -80,7 +82,7 @@ class Process:
 
 
 def deliver(
-    directory: pathlib.Path, service: Service, work: journal.Batch, fate: typing.Callable[[int, str], str]
+    directory: pathlib.Path, service: Service, work: batches.Batch, fate: typing.Callable[[int, str], str]
 ) -> int:
     """Deliver a batch, starting again whenever killed; return how many requests the first process made."""
     connection = Connection(service, fate)
@@ -144,7 +146,7 @@ def test_killed_at_any_write_of_the_journal(
         Process(tmp_path, service, second).run()
     assert next(written) > number, "a test of nothing"
     monkeypatch.undo()
-    monkeypatch.setattr(appender.time, "sleep", lambda _: None)
+    monkeypatch.setattr(append.time, "sleep", lambda _: None)
     for work in (first, second):
         Process(tmp_path, service, work).run()
     (content,) = service.blobs.values()
@@ -224,17 +226,17 @@ def test_a_file_that_is_deleted_in_between_is_made_anew(tmp_path: pathlib.Path) 
     assert service.blobs == {"d/data.csv": HEADER + b"2"}
 
 
-@pytest.mark.parametrize("answer", [storage.Answer.DENIED, storage.Answer.NO_CONTAINER, storage.Answer.REFUSED])
-def test_what_is_refused_waits(tmp_path: pathlib.Path, answer: storage.Answer) -> None:
+@pytest.mark.parametrize("answer", [answers.Answer.DENIED, answers.Answer.NO_CONTAINER, answers.Answer.REFUSED])
+def test_what_is_refused_waits(tmp_path: pathlib.Path, answer: answers.Answer) -> None:
     class Refusing(Service):
-        def append(self, name: str, data: bytes, position: int) -> storage.Reply:
-            return storage.Reply(answer)
+        def append(self, name: str, data: bytes, position: int) -> answers.Reply:
+            return answers.Reply(answer)
 
     log = journal.Journal(tmp_path)
     work = batch(b"1")
     log.begin(work)
-    with pytest.raises(storage.Later):
-        appender.Appender(Refusing(), log).deliver(work, 0)
+    with pytest.raises(answers.NotDone):
+        append.Appender(Refusing(), log).deliver(work, 0)
 
 
 def test_the_next_process_goes_on_where_an_own_file_ends(tmp_path: pathlib.Path) -> None:
@@ -283,7 +285,7 @@ def test_another_header_gets_an_own_file_of_its_own(tmp_path: pathlib.Path) -> N
 def test_an_own_file_that_is_nearly_full_is_followed_by_the_next(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(podfile, "MOST_BLOCKS", 3)
+    monkeypatch.setattr(own, "MOST_BLOCKS", 3)
     service = own_service()
     for data in "1234":
         Process(tmp_path, service, batch(data.encode(), name=data, owner="pod")).run(at(2, fate="lost after"))
@@ -339,18 +341,18 @@ def test_a_block_in_doubt_that_was_set_aside_is_there_once(tmp_path: pathlib.Pat
     log = journal.Journal(tmp_path)
     work = batch(b"doubt", b"next", owner=owner)
     log.begin(work)
-    blobs = appender.Appender(Connection(service, lambda number, _: fate if number == 3 else ""), log)
-    with pytest.raises(storage.Later):
+    blobs = append.Appender(Connection(service, lambda number, _: fate if number == 3 else ""), log)
+    with pytest.raises(answers.NotDone):
         blobs.deliver(work, 0)
-    service.refused[name] = storage.Answer.REFUSED
-    with pytest.raises(storage.Later):
+    service.refused[name] = answers.Answer.REFUSED
+    with pytest.raises(answers.NotDone):
         blobs.deliver(work, 0)
     intent = blobs.set_aside(work, 0)
     assert intent is not None
     del service.refused[name]
     blobs.deliver(work, 1)
     log.finish(())
-    again = journal.Batch("again", (work.blocks[0],), {})
+    again = batches.Batch("again", (work.blocks[0],), {})
     log.begin(again, dataclasses.replace(intent, batch="again", block=0))
     blobs.deliver(again, 0)
     contents = b"".join(service.blobs.values())
@@ -419,9 +421,9 @@ def test_several_writers_of_one_file_under_any_schedule(seed: int) -> None:
         (404, "BlobNotFound", "NO_BLOB"),
         (404, "ContainerNotFound", "NO_CONTAINER"),
         (409, "BlobAlreadyExists", "EXISTS"),
-        (409, "BlockCountExceedsLimit", "CLOSED"),
-        (409, "InvalidBlobType", "CLOSED"),
-        (409, "BlobIsSealed", "CLOSED"),
+        (409, "BlockCountExceedsLimit", "FULL"),
+        (409, "InvalidBlobType", "NO_APPEND_BLOB"),
+        (409, "BlobIsSealed", "SEALED"),
         (409, "BlobModifiedWhileReading", "AMBIGUOUS"),
         (409, "ContainerBeingDeleted", "AMBIGUOUS"),
         (401, "", "DENIED"),
@@ -438,4 +440,4 @@ def test_several_writers_of_one_file_under_any_schedule(seed: int) -> None:
     ],
 )
 def test_what_an_answer_means(status: int | None, code: str, answer: str) -> None:
-    assert storage.classify(status, code).name == answer
+    assert answers.classify(status, code).name == answer

@@ -7,15 +7,16 @@ import resource
 
 import pytest
 
-from modeldata import aside, journal, waiting
+from modeldata.delivery import aside, batches, journal
+from modeldata.spool import waiting
 
-BLOCK = journal.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2, "pod")
+BLOCK = batches.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2, "pod")
 INTENT = journal.Intent("b1", 3, "a/data.csv", 77)
 
 
 def test_a_block_comes_back_as_it_was(tmp_path: pathlib.Path) -> None:
     aside.Aside(tmp_path / "aside").put("b1-3", BLOCK, None)
-    assert aside.Aside(tmp_path / "aside").get("b1-3") == (journal.Batch("b1-3", (BLOCK,), {}, "b1-3"), None)
+    assert aside.Aside(tmp_path / "aside").get("b1-3") == (batches.Batch("b1-3", (BLOCK,), {}, "b1-3"), None)
 
 
 def test_an_append_in_doubt_comes_back_as_that_of_the_one_block(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,10 @@ import numpy
 import pandas
 import pytest
 
-from modeldata import ModelDataCollector, batch, record, rows, settings
+from modeldata import ModelDataCollector, settings
+from modeldata.delivery import building
+from modeldata.spool import records
+from modeldata.tables import rows
 
 EIGHT = [
     "$aml_dc_correlation_id",
@@ -27,13 +30,13 @@ CORRELATIONS = dict(
 )
 
 
-def read(data: typing.Any, columns: settings.Columns, first_row: int = record.SINGLE) -> list[list[str]]:
+def read(data: typing.Any, columns: settings.Columns, first_row: int = records.SINGLE) -> list[list[str]]:
     storage = settings.Storage("http://x", "c", "{file}")
-    identity = settings.Identity("Sub", "Group", "Space", "churn", "10")
-    now = settings.Settings(enabled=True, storage=storage, identity=identity, columns=columns)
-    builder = batch.Builder(now)
+    origin = settings.Origin("Sub", "Group", "Space", "churn", "10")
+    now = settings.Settings(enabled=True, storage=storage, origin=origin, columns=columns)
+    builder = building.Builder(now)
     for table in rows.take(data, names=("a", "b"), input_rows=0):
-        builder.add(record.Record(record.Stream("m", "inputs", table.names), 1, "r,1", "", first_row, table))
+        builder.add(records.Record(records.Stream("m", "inputs", table.names), 1, "r,1", "", first_row, table))
     (block,) = builder.blocks()
     return list(csv.reader(io.StringIO((block.header + block.data).decode(), newline=""), strict=True))
 

@@ -15,7 +15,11 @@ import typing
 import pytest
 
 import modeldata
-from modeldata import ModelDataCollector, lifecycle, pipeline, record, redaction, rows, text
+from modeldata import ModelDataCollector, settings
+from modeldata.encoding import csvtext, layout
+from modeldata.process import ending, running, signals
+from modeldata.spool import records
+from modeldata.tables import pieces, rows
 
 from .conftest import Spooled
 
@@ -25,9 +29,9 @@ def spooled(collecting: typing.Callable[..., Spooled]) -> Spooled:
     return collecting()
 
 
-def cells(records: typing.Iterable[record.Record]) -> list[str]:
+def cells(records: typing.Iterable[records.Record]) -> list[str]:
     """Return what follows the leading columns in each row."""
-    return [line.split(",", 3)[3] for each in records for line in text.to_csv(each).text.decode().splitlines()]
+    return [line.split(",", 3)[3] for each in records for line in csvtext.to_csv(each).text.decode().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +65,8 @@ def test_multiprocessing_that_another_thread_is_still_importing_is_no_error(
 ) -> None:
     for name in ("multiprocessing.process", "multiprocessing.util"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setattr(lifecycle, "_child_hooked", False)
-    monkeypatch.setattr(lifecycle, "wants_collect", True)
+    monkeypatch.setattr(ending, "_child_hooked", False)
+    monkeypatch.setattr(signals, "wants_collect", True)
     assert ModelDataCollector("m", "inputs").collect([[1]])
     assert cells(spooled()) == ["1"]
     assert caplog.text == ""
@@ -75,10 +79,10 @@ def test_a_thread_is_asked_once_whether_it_is_the_main_one(spooled: Spooled, mon
         asked.append(threading.current_thread())
         chain_at_collect()
 
-    chain_at_collect = lifecycle.chain_at_collect
-    monkeypatch.setattr(lifecycle, "chain_at_collect", chain)
-    monkeypatch.setattr(lifecycle, "wants_collect", True)
-    monkeypatch.setattr(lifecycle, "others", set())
+    chain_at_collect = signals.chain_at_collect
+    monkeypatch.setattr(signals, "chain_at_collect", chain)
+    monkeypatch.setattr(signals, "wants_collect", True)
+    monkeypatch.setattr(signals, "others", set())
     collector = ModelDataCollector("m", "predictions")
 
     def collect_thrice() -> None:
@@ -89,23 +93,23 @@ def test_a_thread_is_asked_once_whether_it_is_the_main_one(spooled: Spooled, mon
     other.start()
     other.join()
     assert asked == [other]
-    assert lifecycle.wants_collect
+    assert signals.wants_collect
     collect_thrice()
     assert asked == [other, threading.main_thread()]
-    assert not lifecycle.wants_collect
+    assert not signals.wants_collect
     assert len(spooled()) == 6
 
 
 def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "others", set())
+    monkeypatch.setattr(signals, "others", set())
     reader, writer = os.pipe()
 
     def fork() -> None:
-        lifecycle.chain_at_collect()
-        known = len(lifecycle.others)
+        signals.chain_at_collect()
+        known = len(signals.others)
         child = os.fork()
         if child == 0:
-            os.write(writer, f"{known} {len(lifecycle.others)}".encode())
+            os.write(writer, f"{known} {len(signals.others)}".encode())
             os._exit(0)
         os.waitpid(child, 0)
 
@@ -117,12 +121,12 @@ def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(monkeypatch:
         assert said.read() == "1 0"
 
 
-@pytest.mark.parametrize("count", [1, rows.PLAIN_ROWS, rows.PLAIN_ROWS + 1, 5000])
+@pytest.mark.parametrize("count", [1, pieces.PLAIN_ROWS, pieces.PLAIN_ROWS + 1, 5000])
 def test_rows_are_all_there_and_numbered_however_many(spooled: Spooled, count: int) -> None:
     ModelDataCollector("m", "inputs").collect([[number, 0.5] for number in range(count)])
     records = spooled()
     assert cells(records) == [f"{number},0.5" for number in range(count)]
-    ids = [line.split(",")[2] for each in records for line in text.to_csv(each).text.decode().splitlines()]
+    ids = [line.split(",")[2] for each in records for line in csvtext.to_csv(each).text.decode().splitlines()]
     (given,) = {each.request for each in records}
     assert ids == ([f"{given}-{number}" for number in range(count)] if count > 1 else [given])
 
@@ -143,10 +147,10 @@ def test_correlation_headers_name_the_request(spooled: Spooled) -> None:
     ids = [each.request for each in spooled()]
     assert [first["$aml_request_id"], second["$aml_request_id"]] == ids
     assert [first["$aml_dc_correlation_id"], second["$aml_dc_correlation_id"]] == [ids[0], "mine"]
-    times = [text.timestamp(each.microseconds)[:-1] for each in spooled()]
+    times = [layout.timestamp(each.microseconds)[:-1] for each in spooled()]
     assert [first["$aml_dc_scoring_timestamp"], second["$aml_dc_scoring_timestamp"]] == times
-    assert list(first) == list(text.AZUREML)
-    assert list(first.values())[2:7] == [text.BOUNDARY, "s/g/w", "svc", "m", "3"]
+    assert list(first) == list(layout.AZUREML)
+    assert list(first.values())[2:7] == [layout.BOUNDARY, "s/g/w", "svc", "m", "3"]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +164,8 @@ def test_what_is_refused_is_counted_and_said_without_its_content(
     with caplog.at_level(logging.WARNING):
         ModelDataCollector("m", "predictions").collect(data)
     assert spooled() == []
-    assert pipeline.mine is not None
-    assert pipeline.mine.counters.dropped == {"refused": 1}
+    assert running.mine is not None
+    assert running.mine.counters.dropped == {"refused": 1}
     assert "m/predictions" in caplog.text
     assert "secret" not in caplog.text
 
@@ -177,14 +181,14 @@ def test_many_sets_of_columns_need_no_more_memory_than_some(spooled: Spooled) ->
 def test_settings_that_change_while_a_row_is_on_its_way_do_not_cost_it(
     spooled: Spooled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collector, make = ModelDataCollector("m", "predictions"), record.plain
+    collector, make = ModelDataCollector("m", "predictions"), records.plain
 
     def make_slowly(head: list[object]) -> bytes | None:
         line = make(head)
         monkeypatch.setattr("modeldata.collector._plain", make)
-        assert pipeline.mine is not None
-        live = pipeline.mine.live
-        live.latest = live.latest._replace(redactions=(redaction.Redaction("b", redaction.Action.DROP),))
+        assert running.mine is not None
+        live = running.mine.live
+        live.latest = live.latest._replace(redactions=(settings.Redaction("b", settings.Action.DROP),))
         other = threading.Thread(target=collector.collect, args=([[3, 4]],))
         other.start()
         other.join()
@@ -199,12 +203,12 @@ def test_a_table_is_redacted_as_asked_for_when_its_call_began(
     spooled: Spooled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collector, take = ModelDataCollector("m", "predictions"), rows.take
-    assert pipeline.mine is not None
-    live = pipeline.mine.live
-    dropped = redaction.Redaction("secret", redaction.Action.DROP)
+    assert running.mine is not None
+    live = running.mine.live
+    dropped = settings.Redaction("secret", settings.Action.DROP)
     live.latest = live.latest._replace(redactions=(dropped,))
 
-    def take_slowly(data: object, **more: typing.Any) -> list[rows.Table]:
+    def take_slowly(data: object, **more: typing.Any) -> list[pieces.Table]:
         live.latest = live.latest._replace(enabled=False, redactions=())
         other = threading.Thread(target=collector.collect, args=([[2]],))
         other.start()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from modeldata import counters
+from modeldata.observe import counters
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -10,13 +10,14 @@ import polars
 import pytest
 
 import modeldata
-from modeldata import correlation, request
+from modeldata.requests import context
+from modeldata.tables import rows
 
 HEADERS: dict[str, object] = {"$a": "x", "$b": 1}
 
 
 def added(data: object, names: tuple[str, ...] = (), input_rows: int = 0) -> typing.Any:
-    return correlation.add(data, HEADERS, names=names, input_rows=input_rows)
+    return rows.joined(data, HEADERS, names=names, input_rows=input_rows)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_data_that_can_take_none_is_returned_as_it_is() -> None:
 def _debug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MODELDATA_DIR", raising=False)
     monkeypatch.setenv("AML_MODEL_DC_DEBUG", "true")
-    request.leave()
+    context.leave()
 
 
 @pytest.mark.usefixtures("_debug")

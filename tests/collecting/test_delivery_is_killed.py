@@ -8,7 +8,12 @@ import typing
 
 import pytest
 
-from modeldata import counters, delivery, journal, record, rows, settings, storage
+from modeldata import settings
+from modeldata.delivery import elected, journal
+from modeldata.delivery.azure import answers, blobs, credentials
+from modeldata.observe import counters
+from modeldata.spool import records
+from modeldata.tables import pieces
 
 from .blobs import Killed, Service
 
@@ -16,11 +21,11 @@ CURRENT = settings.Settings(enabled=True, storage=settings.Storage("http://x", "
 
 
 class Account:
-    """What takes the place of ``storage.Blobs``: a service in memory, and an account that may be asked for."""
+    """What takes the place of ``blobs.Blobs``: a service in memory, and an account that may be asked for."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.account = storage.Account("http://x", "c", pathlib.Path("sas"))
+        self.account = credentials.Account("http://x", "c", pathlib.Path("sas"))
 
     def __getattr__(self, name: str) -> typing.Any:
         return getattr(self._service, name)
@@ -37,16 +42,16 @@ def spool_with_rows(directory: pathlib.Path) -> pathlib.Path:
     segment.parent.mkdir(parents=True)
     lines = []
     for number, designation in enumerate(("good", "refused", "better", "refused")):
-        stream = record.Stream("m", designation, ("n",))
-        table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
-        lines += [stream.to_line(), record.Record(stream, 0, f"r{number}", "", record.SINGLE, table).to_line()]
+        stream = records.Stream("m", designation, ("n",))
+        table = pieces.Table(("n",), 1, pieces.Encoding.JSON, b"[[%d]]" % number)
+        lines += [stream.to_line(), records.Record(stream, 0, f"r{number}", "", records.SINGLE, table).to_line()]
     segment.write_bytes(b"".join(lines))
     return directory / "spool"
 
 
-def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: int = 6) -> delivery.Delivery:
+def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: int = 6) -> elected.Delivery:
     """Deliver what there is, as one process does until it ends."""
-    ours = delivery.Delivery(
+    ours = elected.Delivery(
         spool, own=str, sas_file=pathlib.Path("sas"), pod="pod", spool_bytes=2**28, tally=counters.Counters()
     )
     for _ in range(ticks):
@@ -55,7 +60,7 @@ def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: in
                 pass
             while ours.ship_aside(current):
                 pass
-        except storage.Later:
+        except answers.NotDone:
             pass
     return ours
 
@@ -63,8 +68,8 @@ def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: in
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     made = Service()
-    monkeypatch.setattr(delivery, "REFUSED_SECONDS", 0)
-    monkeypatch.setattr(storage, "Blobs", lambda account: Account(made))
+    monkeypatch.setattr(elected, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(blobs, "Blobs", lambda account, _credential: Account(made))
     return made
 
 
@@ -74,7 +79,7 @@ def test_each_row_is_there_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, service: Service, step: int, heals: bool
 ) -> None:
     spool = spool_with_rows(tmp_path)
-    service.refused["refused/data.csv"] = storage.Answer.REFUSED
+    service.refused["refused/data.csv"] = answers.Answer.REFUSED
     steps = 0
 
     def counted(original: typing.Callable[..., typing.Any]) -> typing.Callable[..., typing.Any]:
@@ -94,7 +99,7 @@ def test_each_row_is_there_once(
     with monkeypatch.context() as killing:
         killing.setattr(journal.Journal, "_write", counted(journal.Journal._write))
         for name in ("put", "remove"):
-            killing.setattr(delivery.aside.Aside, name, counted(getattr(delivery.aside.Aside, name)))
+            killing.setattr(elected.aside.Aside, name, counted(getattr(elected.aside.Aside, name)))
         with contextlib.suppress(Killed):
             life(spool)
     if heals:
@@ -111,10 +116,10 @@ def test_what_is_delivered_does_not_move_with_the_rest(
 ) -> None:
     spool, new = spool_with_rows(tmp_path), Service()
     places = {"http://x": service, "http://y": new}
-    monkeypatch.setattr(storage, "Blobs", lambda account: Account(places[account.endpoint]))
-    service.refused = dict.fromkeys(("refused/data.csv", "better/data.csv"), storage.Answer.AMBIGUOUS)
+    monkeypatch.setattr(blobs, "Blobs", lambda account, _credential: Account(places[account.endpoint]))
+    service.refused = dict.fromkeys(("refused/data.csv", "better/data.csv"), answers.Answer.AMBIGUOUS)
     life(spool)  # the first of three files gets its row
-    service.refused = dict.fromkeys(("good/data.csv", *service.refused), storage.Answer.DENIED)
+    service.refused = dict.fromkeys(("good/data.csv", *service.refused), answers.Answer.DENIED)
     life(spool, CURRENT._replace(storage=settings.Storage("http://y", "c", "{designation}/{file}")))
     assert rows_in(service) == ["0"]
     assert rows_in(new) == ["1", "2", "3"]

@@ -11,7 +11,8 @@ import typing
 
 import pytest
 
-from modeldata import ModelDataCollector, counters, metrics, statistics
+from modeldata import ModelDataCollector
+from modeldata.observe import counters, metrics, statistics
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docs/client.md").read_text()

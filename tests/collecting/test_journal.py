@@ -11,10 +11,11 @@ import typing
 
 import pytest
 
-from modeldata import counters, delivery, journal
+from modeldata.delivery import batches, elected, journal
+from modeldata.observe import counters
 
-BLOCK = journal.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2)
-BATCH = journal.Batch("b1", (BLOCK, dataclasses.replace(BLOCK, owner="pod")), {"p/1.seg": 10})
+BLOCK = batches.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2)
+BATCH = batches.Batch("b1", (BLOCK, dataclasses.replace(BLOCK, owner="pod")), {"p/1.seg": 10})
 INTENT = journal.Intent("b1", 1, "a/data.csv", 77)
 
 
@@ -60,7 +61,7 @@ def test_an_open_batch_stays_until_the_first_intent_of_the_one_in_its_place(tmp_
     one = journal.Journal(tmp_path)
     one.begin(BATCH)
     one.intend(INTENT)
-    other = journal.Batch("b2", (BLOCK,), {})
+    other = batches.Batch("b2", (BLOCK,), {})
     one.begin(other)
     assert saved(tmp_path) == ({}, BATCH, INTENT)
     intent = journal.Intent("b2", 0, "a/data.csv", 99)
@@ -94,7 +95,7 @@ def test_a_journal_that_needs_more_room_gets_it(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
     many = {f"some-pod-1234-abcdef/{number:09d}.seg": number for number in range(5000)}
     for name in ("b1", "b2", "b3"):
-        one.begin(journal.Batch(name, (BLOCK,), many))
+        one.begin(batches.Batch(name, (BLOCK,), many))
         one.intend(journal.Intent(name, 0, "a/data.csv", 77))
         one.finish(many)
         assert saved(tmp_path) == (many, None, None)
@@ -102,7 +103,7 @@ def test_a_journal_that_needs_more_room_gets_it(tmp_path: pathlib.Path) -> None:
 
 def test_a_batch_larger_than_its_room_leaves_no_larger_file_behind(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
-    large = journal.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * (journal.BATCH_BYTES + 1)),), {})
+    large = batches.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * (journal.BATCH_BYTES + 1)),), {})
     for number, batch in enumerate((large, BATCH, BATCH)):
         name = f"b{number}"
         one.begin(dataclasses.replace(batch, id=name))
@@ -220,7 +221,7 @@ def test_where_the_spool_is_small_the_journal_is_too(tmp_path: pathlib.Path) -> 
     for spool_bytes in (256 * 1024, 4 * 1024 * 1024, 256 * 1024 * 1024):
         directory = tmp_path / str(spool_bytes)
         directory.mkdir()
-        delivery.Delivery(
+        elected.Delivery(
             directory, own=str, sas_file=tmp_path / "sas", pod="p", spool_bytes=spool_bytes, tally=counters.Counters()
         )
         sizes[spool_bytes] = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
@@ -230,7 +231,7 @@ def test_where_the_spool_is_small_the_journal_is_too(tmp_path: pathlib.Path) -> 
 
 def test_a_small_journal_takes_a_large_batch(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path, batch_bytes=1000)
-    large = journal.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * 10_000),), {})
+    large = batches.Batch("large", (dataclasses.replace(BLOCK, data=b"x" * 10_000),), {})
     one.begin(large)
     one.intend(journal.Intent("large", 0, "data.csv", 5))
     assert journal.Journal(tmp_path, batch_bytes=1000).batch == large

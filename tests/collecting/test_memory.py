@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from modeldata import memory
+from modeldata.doctor import memory
 
 
 def write(directory: pathlib.Path, **files: str) -> pathlib.Path:

@@ -15,7 +15,8 @@ from prometheus_client import parser
 MODEL = """
 import os, sys, time, urllib.request
 import modeldata
-from modeldata import ModelDataCollector, pipeline
+from modeldata import ModelDataCollector
+from modeldata.process import running
 
 def collect(*numbers):
     model = ModelDataCollector("m", "inputs", ["n"])
@@ -29,7 +30,7 @@ def eventually(look):
         time.sleep(0.01)
 
 def ticks(count=2):
-    shipper = pipeline.existing().shipper
+    shipper = running.existing().shipper
     first = shipper.ticks
     eventually(lambda: shipper.ticks >= first + count)
 
@@ -170,9 +171,9 @@ def test_forking_while_metrics_are_copied_leaves_the_child_its_locks(run: Run, t
 import prometheus_client
 own = prometheus_client.Counter("models_own", "")
 collect(1)
-ours = pipeline.existing()
+ours = running.existing()
 import threading
-threading.Thread(target=lambda: [modeldata.metrics.follow(ours) for _ in iter(int, 1)], daemon=True).start()
+threading.Thread(target=lambda: [modeldata.observe.metrics.follow(ours) for _ in iter(int, 1)], daemon=True).start()
 for _ in range(100):
     child = os.fork()
     if child == 0:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from modeldata import pacing
+from modeldata.delivery.files import pacing
 
 NOON = 1_795_219_200.0 + 43_200
 

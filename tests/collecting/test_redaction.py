@@ -13,17 +13,21 @@ import numpy
 import pandas
 import pytest
 
-from modeldata import batch, record, redaction, rows, settings, text
+from modeldata import settings
+from modeldata.delivery import building
+from modeldata.encoding import csvtext, layout, redaction
+from modeldata.spool import records
+from modeldata.tables import rows
 
 KEY = b"a key"
-DROP, HASH = redaction.Action.DROP, redaction.Action.HASH
+DROP, HASH = settings.Action.DROP, settings.Action.HASH
 
 
-def read(data: typing.Any, *redactions: redaction.Redaction, key: bytes = KEY) -> list[list[str]]:
+def read(data: typing.Any, *redactions: settings.Redaction, key: bytes = KEY) -> list[list[str]]:
     content = ""
     for table in rows.take(data, names=("ssn", "age", "email"), input_rows=0):
-        of = record.Record(record.Stream("m", "inputs", table.names), 0, "r", "", 0, table)
-        out = text.to_csv(of, text.Layout(redactions, key))
+        of = records.Record(records.Stream("m", "inputs", table.names), 0, "r", "", 0, table)
+        out = csvtext.to_csv(of, layout.Layout(redactions, key))
         content += (out.text if content else out.header + out.text).decode()
     return [line[3:] for line in csv.reader(io.StringIO(content, newline=""), strict=True)]
 
@@ -44,14 +48,14 @@ MIXED = [["1-2", 2.5, "a,b@c"], ["3", True, None]]
 def test_a_dropped_feature_has_no_column(data: typing.Any) -> None:
     plain = read(data)
     assert plain[0] == ["ssn", "age", "email"]
-    assert read(data, redaction.Redaction("ssn", DROP)) == [line[1:] for line in plain]
-    every = [redaction.Redaction(name, DROP) for name in plain[0]]
+    assert read(data, settings.Redaction("ssn", DROP)) == [line[1:] for line in plain]
+    every = [settings.Redaction(name, DROP) for name in plain[0]]
     assert read(data, *every) == [[] for _ in plain]
 
 
 @pytest.mark.parametrize("data", [MIXED, NUMBERS, numpy.array(NUMBERS, float)], ids=["mixed", "numbers", "array"])
 def test_a_hashed_feature_keeps_what_is_equal_and_what_is_empty(data: typing.Any) -> None:
-    plain, out = read(data), read(data, redaction.Redaction("email", HASH), redaction.Redaction("ssn", HASH))
+    plain, out = read(data), read(data, settings.Redaction("email", HASH), settings.Redaction("ssn", HASH))
     assert out[0] == plain[0]
     for before, after in zip(plain[1:], out[1:], strict=True):
         assert after[0] == hashed(before[0])
@@ -60,12 +64,12 @@ def test_a_hashed_feature_keeps_what_is_equal_and_what_is_empty(data: typing.Any
 
 
 def test_a_text_and_a_number_that_read_alike_hash_alike() -> None:
-    out = read([["12", 0, 0], [12, 0, 0]], redaction.Redaction("ssn", HASH))
+    out = read([["12", 0, 0], [12, 0, 0]], settings.Redaction("ssn", HASH))
     assert out[1][0] == out[2][0] == hashed("12")
 
 
 def test_columns_without_a_name_of_their_own_are_redacted_by_the_name_in_the_header() -> None:
-    assert read([[1, 2, 3, 4, 5]], redaction.Redaction("feature_3", DROP)) == [
+    assert read([[1, 2, 3, 4, 5]], settings.Redaction("feature_3", DROP)) == [
         ["ssn", "age", "email", "feature_4"],
         ["1", "2", "3", "5"],
     ]
@@ -73,39 +77,39 @@ def test_columns_without_a_name_of_their_own_are_redacted_by_the_name_in_the_hea
 
 def test_all_columns_of_a_name_are_redacted() -> None:
     frame = pandas.DataFrame([[1, 2, 3]], columns=["ssn", "a", "ssn"])
-    assert read(frame, redaction.Redaction("ssn", DROP)) == [["a"], ["2"]]
+    assert read(frame, settings.Redaction("ssn", DROP)) == [["a"], ["2"]]
 
 
 def test_shorter_rows_keep_their_place() -> None:
-    assert read([["x", 2, 3], ["y"]], redaction.Redaction("age", DROP)) == [["ssn", "email"], ["x", "3"], ["y", ""]]
+    assert read([["x", 2, 3], ["y"]], settings.Redaction("age", DROP)) == [["ssn", "email"], ["x", "3"], ["y", ""]]
 
 
 def test_drop_goes_before_hash() -> None:
-    both = [redaction.Redaction("ssn", HASH), redaction.Redaction("ssn", DROP)]
+    both = [settings.Redaction("ssn", HASH), settings.Redaction("ssn", DROP)]
     assert read([[1, 2, 3]], *both) == [["age", "email"], ["2", "3"]]
 
 
 def test_without_a_key_nothing_that_must_be_hashed_is_written() -> None:
     with pytest.raises(redaction.KeyMissing):
-        read(NUMBERS, redaction.Redaction("ssn", HASH), key=b"")
-    assert read(NUMBERS, redaction.Redaction("other", HASH), key=b"") == read(NUMBERS)
+        read(NUMBERS, settings.Redaction("ssn", HASH), key=b"")
+    assert read(NUMBERS, settings.Redaction("other", HASH), key=b"") == read(NUMBERS)
 
 
-def blocks(redactions: tuple[redaction.Redaction, ...], then: tuple[redaction.Redaction, ...]) -> bytes:
+def blocks(redactions: tuple[settings.Redaction, ...], then: tuple[settings.Redaction, ...]) -> bytes:
     """Return the file of a row collected under some redactions and sent under others."""
     now = settings.Settings(enabled=True, storage=settings.Storage("http://x", "c", "{file}"), redactions=then)
-    builder = batch.Builder(now, key=KEY)
+    builder = building.Builder(now, key=KEY)
     (table,) = rows.take([["secret", 1]], names=("ssn", "age"), input_rows=0)
-    stream = record.Stream("m", "inputs", ("ssn", "age"), redactions=redactions)
-    (found, _), *_ = record.Reader().read(stream.to_line() + record.Record(stream, 0, "r", "", -1, table).to_line())
+    stream = records.Stream("m", "inputs", ("ssn", "age"), redactions=redactions)
+    (found, _), *_ = records.Reader().read(stream.to_line() + records.Record(stream, 0, "r", "", -1, table).to_line())
     builder.add(found)
     (block,) = builder.blocks()
     return block.header + block.data
 
 
 @pytest.mark.parametrize("action", [DROP, HASH])
-def test_neither_a_redaction_lifted_nor_one_ordered_while_rows_wait_shows_them(action: redaction.Action) -> None:
-    demand = (redaction.Redaction("ssn", action),)
+def test_neither_a_redaction_lifted_nor_one_ordered_while_rows_wait_shows_them(action: settings.Action) -> None:
+    demand = (settings.Redaction("ssn", action),)
     assert blocks(demand, ()) == blocks((), demand) == blocks(demand, demand)
     assert b"secret" not in blocks(demand, ())
     assert b"secret" in blocks((), ())

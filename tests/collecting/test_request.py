@@ -11,20 +11,20 @@ import uuid
 
 import pytest
 
-from modeldata import request
+from modeldata.requests import context, ids
 
 
 @pytest.fixture(autouse=True)
 def _no_request_before() -> None:
-    request.leave()
+    context.leave()
 
 
-def enter(designation: str, user_correlation_id: str) -> request.Request:
-    return request.enter(designation, user_correlation_id, time.time_ns() // 1000)
+def enter(designation: str, user_correlation_id: str) -> context.Request:
+    return context.enter(designation, user_correlation_id, time.time_ns() // 1000)
 
 
 def new_id() -> str:
-    return request.new_id(time.time_ns() // 1000)
+    return ids.new_id(time.time_ns() // 1000)
 
 
 def test_inputs_and_predictions_share_an_id() -> None:
@@ -54,7 +54,7 @@ def test_without_a_users_id_the_request_is_the_correlation() -> None:
 
 def test_after_leaving_nothing_joins_the_request_before() -> None:
     first = enter("inputs", "").id
-    request.leave()
+    context.leave()
     assert enter("predictions", "").id != first
 
 
@@ -89,32 +89,32 @@ def test_an_id_is_a_valid_uuid_of_its_time() -> None:
 
 def test_ids_sort_by_time_also_where_the_clock_was_set_back() -> None:
     milliseconds = [1, 255, 256, 2**33, 2**47]
-    made = [request.new_id(each * 1000) for each in milliseconds]
+    made = [ids.new_id(each * 1000) for each in milliseconds]
     assert made == sorted(made)
-    assert request.new_id(255_000)[:13] == made[1][:13]
+    assert ids.new_id(255_000)[:13] == made[1][:13]
 
 
 def test_ids_of_one_moment_differ() -> None:
-    assert len({request.new_id(1_000_000) for _ in range(10_000)}) == 10_000
+    assert len({ids.new_id(1_000_000) for _ in range(10_000)}) == 10_000
 
 
 def test_what_is_collected_under_a_given_id_has_it() -> None:
-    with request.request_id("given", "mine"):
+    with context.request_id("given", "mine"):
         inputs, predictions = enter("inputs", ""), enter("predictions", "")
     assert (inputs.id, predictions.id, inputs.correlation) == ("given", "given", "mine")
     assert enter("labels", "").id not in ("given", "given.1")
 
 
 def test_a_designation_collected_again_under_a_given_id_is_its_next_part() -> None:
-    with request.request_id("given", "mine"):
+    with context.request_id("given", "mine"):
         made = [(enter("inputs", "").id, enter("predictions", "").id) for _ in range(3)]
         assert enter("inputs", "").correlation == "mine"
     assert made == [("given", "given"), ("given.1", "given.1"), ("given.2", "given.2")]
 
 
 def test_a_given_id_ends_with_its_block_and_the_one_around_it_goes_on() -> None:
-    with request.request_id("outer"):
-        with request.request_id("inner"):
+    with context.request_id("outer"):
+        with context.request_id("inner"):
             assert enter("inputs", "").id == "inner"
         assert enter("inputs", "").id == "outer"
 
@@ -127,13 +127,13 @@ async def test_a_task_that_outlives_its_request_does_not_give_its_id_to_others()
 
     asked: asyncio.Queue[None] = asyncio.Queue()
     collected: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-    with request.request_id("first"):
+    with context.request_id("first"):
         task = asyncio.create_task(gather(asked, collected))
         await asked.put(None)
         assert await collected.get() == ("first", "first")
     ids = set()
     for n in range(2):
-        with request.request_id(f"later-{n}"):
+        with context.request_id(f"later-{n}"):
             await asked.put(None)
             inputs, predictions = await collected.get()
         assert inputs == predictions
@@ -148,7 +148,7 @@ async def test_what_a_request_has_still_to_collect_when_it_is_over_has_its_id() 
         return enter("predictions", "").id
 
     over = asyncio.Event()
-    with request.request_id("given"):
+    with context.request_id("given"):
         enter("inputs", "")
         task = asyncio.create_task(collect_later())
     over.set()
@@ -156,20 +156,20 @@ async def test_what_a_request_has_still_to_collect_when_it_is_over_has_its_id() 
 
 
 def test_a_given_id_survives_that_collection_is_off_for_a_while() -> None:
-    with request.request_id("given"):
-        request.leave()
+    with context.request_id("given"):
+        context.leave()
         assert enter("inputs", "").id == "given"
 
 
 @pytest.mark.parametrize("unusable", ["", "x" * 129])
 def test_an_unusable_id_is_replaced_by_one_of_ours(unusable: str) -> None:
-    with request.request_id(unusable) as used:
+    with context.request_id(unusable) as used:
         assert uuid.UUID(used).version == 7
         assert enter("inputs", "").id == used
 
 
 def test_a_given_id_is_made_text_that_utf8_can_hold() -> None:
-    with request.request_id("a\udc80b") as used:
+    with context.request_id("a\udc80b") as used:
         assert used == "a?b"
 
 
@@ -207,7 +207,7 @@ async def test_tasks_of_one_request_have_parts_of_their_own() -> None:
         await asyncio.sleep(0)
         return inputs, await asyncio.to_thread(lambda: enter("predictions", "").id)
 
-    with request.request_id("given"):
+    with context.request_id("given"):
         pairs = await asyncio.gather(*(serve() for _ in range(10)))
     assert all(inputs == predictions for inputs, predictions in pairs)
     assert {inputs for inputs, _ in pairs} == {"given", *(f"given.{n}" for n in range(1, 10))}

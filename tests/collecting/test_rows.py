@@ -21,7 +21,7 @@ import polars
 import pytest
 import scipy.sparse
 
-from modeldata import cells, rows
+from modeldata.tables import cells, pieces, rows
 
 
 def test_a_list_of_lists_is_its_rows(table: typing.Any) -> None:
@@ -564,7 +564,7 @@ def test_a_huge_call_is_cut_into_pieces_of_whole_rows(data: typing.Any) -> None:
     tables = rows.take(data, names=(), input_rows=0)
     assert len(tables) > 1
     assert sum(table.rows for table in tables) == len(data)
-    assert max(len(table.payload) for table in tables) <= rows.PIECE_BYTES
+    assert max(len(table.payload) for table in tables) <= pieces.PIECE_BYTES
 
 
 def test_wide_rows_make_smaller_pieces() -> None:

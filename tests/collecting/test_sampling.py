@@ -8,7 +8,9 @@ import uuid
 
 import pytest
 
-from modeldata import ModelDataCollector, pipeline, request
+from modeldata import ModelDataCollector
+from modeldata.process import running
+from modeldata.requests import context, ids, sampling
 
 from .conftest import Spooled
 
@@ -30,9 +32,9 @@ def test_inputs_and_predictions_are_kept_or_left_together(percent: typing.Callab
     for each in spooled():
         kept[each.request].add(each.stream.designation)
     assert all(both == {"inputs", "predictions"} for both in kept.values())
-    assert pipeline.mine is not None
-    assert len(kept) == 2000 - pipeline.mine.counters.sampled_out
-    assert pipeline.mine.counters.dropped == {}
+    assert running.mine is not None
+    assert len(kept) == 2000 - running.mine.counters.sampled_out
+    assert running.mine.counters.dropped == {}
     assert 450 < len(kept) < 750  # 600 expected; either end is seven standard deviations away
 
 
@@ -41,10 +43,10 @@ def test_a_request_is_kept_or_left_wherever_its_id_turns_up(percent: typing.Call
     inputs, labels = ModelDataCollector("m", "inputs"), ModelDataCollector("m", "labels")
     ids = [str(uuid.uuid4()) for _ in range(200)]
     for given in ids:
-        with request.request_id(given):
+        with context.request_id(given):
             inputs.collect([[1], [2]])
     for given in ids:
-        with request.request_id(f"{given}-1"):  # the label of one of its rows, days later
+        with context.request_id(f"{given}-1"):  # the label of one of its rows, days later
             labels.collect([[0]])
     kept = {each.request for each in spooled() if each.stream.designation == "inputs"}
     assert 50 < len(kept) < 150
@@ -53,8 +55,8 @@ def test_a_request_is_kept_or_left_wherever_its_id_turns_up(percent: typing.Call
 
 @pytest.mark.parametrize("share", [1, 10, 50, 99])
 def test_the_share_is_what_was_asked_for(share: int) -> None:
-    ids = [request.new_id(number * 5000) for number in range(20_000)]
-    kept = sum(request.is_sampled(each, share) for each in ids)
+    made = [ids.new_id(number * 5000) for number in range(20_000)]
+    kept = sum(sampling.is_sampled(each, share) for each in made)
     expected = 20_000 * share / 100
     deviation = (expected * (1 - share / 100)) ** 0.5
     assert abs(kept - expected) < 8 * deviation

@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from modeldata import redaction, settings
+from modeldata import settings
 
 GOOD: dict[str, typing.Any] = {
     "version": 1,
@@ -33,7 +33,7 @@ def test_every_field_is_read() -> None:
         collection="models/churn",
         generation=3,
         storage=settings.Storage("https://a.blob.core.windows.net", "c", "{model}/{file}"),
-        identity=settings.Identity("s", "g", "w", "churn", "default"),
+        origin=settings.Origin("s", "g", "w", "churn", "default"),
         flush_seconds=1.5,
         spool_bytes=1000,
     )
@@ -145,13 +145,13 @@ def test_demands_are_read() -> None:
     redact = [{"feature": "ssn", "action": "Drop"}, {"feature": "email", "action": "Hash"}]
     read = parse(redact=redact, sampling={"percent": 10}, columns="AzureML")
     assert read.enabled
-    assert read.redactions == (("ssn", redaction.Action.DROP), ("email", redaction.Action.HASH))
+    assert read.redactions == (("ssn", settings.Action.DROP), ("email", settings.Action.HASH))
     assert (read.percent, read.columns) == (10, settings.Columns.AZUREML)
 
 
 @pytest.fixture
 def live(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> settings.LiveSettings:
-    monkeypatch.setattr(settings, "LOOK_MICROSECONDS", 0)
+    monkeypatch.setattr(settings.live, "LOOK_MICROSECONDS", 0)
     return settings.LiveSettings(tmp_path / "settings.json")
 
 

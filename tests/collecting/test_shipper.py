@@ -10,7 +10,12 @@ import typing
 
 import pytest
 
-from modeldata import ModelDataCollector, pipeline, record, rows, shipper, storage
+from modeldata import ModelDataCollector
+from modeldata.delivery import loop
+from modeldata.process import lifecycle, pipeline, running
+from modeldata.spool import records
+from modeldata.tables import pieces
+from modeldata.threads import names
 
 
 @pytest.fixture
@@ -38,12 +43,12 @@ def test_a_fault_in_what_people_see_does_not_end_delivery(
 def test_what_is_collected_after_the_end_is_shipped_all_the_same(
     ours: pipeline.Pipeline, eventually: typing.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "mine", ours)
+    monkeypatch.setattr(running, "mine", ours)
     collector = ModelDataCollector("m", "inputs")
     ours.shipper.start()
     collector.collect([[1]])
     ours.close(0)
-    eventually(lambda: all(each.name != storage.SHIPPER_THREAD for each in threading.enumerate()), seconds=30)
+    eventually(lambda: all(each.name != names.SHIPPER for each in threading.enumerate()), seconds=30)
     collector.collect([[2]])  # at once, where the settings need no look yet
     assert ours.shipper.running
 
@@ -64,13 +69,13 @@ def test_a_journal_that_can_not_be_made_is_said_and_what_waits_is_looked_at(
 def test_what_other_processes_left_counts_against_the_bound(
     ours: pipeline.Pipeline, eventually: typing.Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = record.Stream("m", "inputs")
-    table = rows.Table((), 1, rows.Encoding.JSON, b'[["%s"]]' % (b"x" * 900))
-    line = stream.to_line() + record.Record(stream, 1, "r", "", record.SINGLE, table).to_line()
+    stream = records.Stream("m", "inputs")
+    table = pieces.Table((), 1, pieces.Encoding.JSON, b'[["%s"]]' % (b"x" * 900))
+    line = stream.to_line() + records.Record(stream, 1, "r", "", records.SINGLE, table).to_line()
     segment = tmp_path / "spool/pod-1-dead/000000001.seg"
     segment.parent.mkdir(parents=True)
     segment.write_bytes(line)
-    monkeypatch.setattr(pipeline, "mine", ours)
+    monkeypatch.setattr(running, "mine", ours)
     collector = ModelDataCollector("m", "inputs")
     ours.shipper.start()
     eventually(lambda: ours.writer.full_at == 1000 - len(line), seconds=30)
@@ -102,7 +107,7 @@ def test_whoever_ships_leaves_half_of_the_room_to_the_others(
 def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(
     ours: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, again = shipper.time.monotonic, [True]
+    now, again = loop.time.monotonic, [True]
 
     def in_between() -> float:  # a signal handler, or another thread
         if again and threading.current_thread() is threading.main_thread():
@@ -111,10 +116,10 @@ def test_whoever_starts_it_at_once_with_another_makes_no_second_thread(
         return now()
 
     def threads() -> set[threading.Thread]:
-        return {each for each in threading.enumerate() if each.name == storage.SHIPPER_THREAD}
+        return {each for each in threading.enumerate() if each.name == names.SHIPPER}
 
     before = threads()  # those of other tests may be ending just now
-    monkeypatch.setattr(shipper.time, "monotonic", in_between)
+    monkeypatch.setattr(loop.time, "monotonic", in_between)
     assert ours.shipper.start()
     assert not again
     assert len(threads() - before) == 1
@@ -130,19 +135,19 @@ def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
             super().__init__(directory)
             if not made:
                 made.append(None)
-                made.append(pipeline.current())
+                made.append(lifecycle.begin())
 
     def make() -> None:
-        made.append(pipeline.current())
+        made.append(lifecycle.begin())
 
-    monkeypatch.setenv(pipeline.DIRECTORY_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(pipeline, "mine", None)
-    monkeypatch.setattr(pipeline, "_making", type(pipeline._making)())
+    monkeypatch.setenv(lifecycle.DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(running, "mine", None)
+    monkeypatch.setattr(running, "making", type(running.making)())
     monkeypatch.setattr(pipeline, "Pipeline", Interrupted)
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
     _, inner, outer = made
-    assert inner is outer is pipeline.existing()
+    assert inner is outer is running.existing()
     inner.close(0)  # type: ignore[union-attr]

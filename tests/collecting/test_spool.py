@@ -14,24 +14,27 @@ import typing
 
 import pytest
 
-from modeldata import counters, pipeline, record, rows, spool, writer
+from modeldata.observe import counters
+from modeldata.process import pipeline
+from modeldata.spool import records, segments, writer
+from modeldata.tables import pieces
 
 from .conftest import one_by_one
 
 BEGIN = 1_700_000_000_000_000
 
 
-def row(number: int, designation: str = "inputs", payload: bytes = b"[[1]]") -> record.Record:
-    table = rows.Table(("a",), 1, rows.Encoding.JSON, payload)
-    return record.Record(stream(designation), BEGIN + number, f"r{number}", "", record.SINGLE, table)
+def row(number: int, designation: str = "inputs", payload: bytes = b"[[1]]") -> records.Record:
+    table = pieces.Table(("a",), 1, pieces.Encoding.JSON, payload)
+    return records.Record(stream(designation), BEGIN + number, f"r{number}", "", records.SINGLE, table)
 
 
 @functools.lru_cache
-def stream(designation: str) -> record.Stream:
-    return record.Stream("m", designation, ("a",))
+def stream(designation: str) -> records.Stream:
+    return records.Stream("m", designation, ("a",))
 
 
-def put(into: writer.Writer, *records: record.Record) -> None:
+def put(into: writer.Writer, *records: records.Record) -> None:
     for each in records:
         into.write(each.stream, each.to_line(), each.table.rows)
 
@@ -42,15 +45,15 @@ def end_of(process: writer.Writer) -> int:
     return position[1]
 
 
-def collect(into: pipeline.Pipeline, each: record.Record) -> None:
+def collect(into: pipeline.Pipeline, each: records.Record) -> None:
     into.writer.write(each.stream, each.to_line(), each.table.rows)
 
 
-def read(path: pathlib.Path, start: int = 0) -> list[record.Record | None]:
-    return one_by_one(spool.Segment("s", path).read(start))
+def read(path: pathlib.Path, start: int = 0) -> list[records.Record | None]:
+    return one_by_one(segments.Segment("s", path).read(start))
 
 
-def segments(directory: pathlib.Path) -> list[pathlib.Path]:
+def segment_files(directory: pathlib.Path) -> list[pathlib.Path]:
     return sorted(directory.glob("*/*.seg"))
 
 
@@ -62,26 +65,26 @@ def process(tmp_path: pathlib.Path) -> writer.Writer:
 @pytest.mark.parametrize(
     "table",
     [
-        rows.Table(("a", "ü"), 2, rows.Encoding.ARRAY, b"1234567\n" * 2, "<f4", 2),
-        rows.Table(("a", "ü"), 2, rows.Encoding.JSON, b'[[1,"\\n"],[2,null]]'),
+        pieces.Table(("a", "ü"), 2, pieces.Encoding.ARRAY, b"1234567\n" * 2, "<f4", 2),
+        pieces.Table(("a", "ü"), 2, pieces.Encoding.JSON, b'[[1,"\\n"],[2,null]]'),
     ],
     ids=["array", "json"],
 )
 @pytest.mark.parametrize(("request_id", "correlation"), [("request", ""), ('a"],[\\', "ü\n")], ids=["plain", "odd"])
 def test_a_record_reads_as_it_was_written(
-    process: writer.Writer, tmp_path: pathlib.Path, table: rows.Table, request_id: str, correlation: str
+    process: writer.Writer, tmp_path: pathlib.Path, table: pieces.Table, request_id: str, correlation: str
 ) -> None:
-    to = record.Stream("m", "d", ("a", "ü"), version="v", workspace="s/g/w", webservice="svc")
-    written = record.Record(to, 2**50, request_id, correlation, 2000, table)
+    to = records.Stream("m", "d", ("a", "ü"), version="v", workspace="s/g/w", webservice="svc")
+    written = records.Record(to, 2**50, request_id, correlation, 2000, table)
     put(process, written, row(1))
-    assert read(segments(tmp_path)[0]) == [written, row(1)]
+    assert read(segment_files(tmp_path)[0]) == [written, row(1)]
 
 
 def test_a_tail_cut_anywhere_costs_only_the_last_record(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1))
     whole = end_of(process)
     put(process, row(2, "other"))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     content = path.read_bytes()
     torn = tmp_path / "torn"
     for size in range(whole, len(content)):
@@ -97,7 +100,7 @@ def test_a_record_with_zeros_in_it_costs_only_itself(process: writer.Writer, tmp
     put(process, row(2))
     end = end_of(process)
     put(process, row(3))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     content = path.read_bytes()
     damaged = tmp_path / "damaged"
     for offset in range(start, end - 1):
@@ -107,11 +110,11 @@ def test_a_record_with_zeros_in_it_costs_only_itself(process: writer.Writer, tmp
 
 def test_a_damaged_array_costs_only_itself(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1))
-    table = rows.Table(("a",), 2, rows.Encoding.ARRAY, b"1234567\n" * 2, "<f8", 1)
-    put(process, record.Record(stream("inputs"), 2, "r2", "", 0, table))
+    table = pieces.Table(("a",), 2, pieces.Encoding.ARRAY, b"1234567\n" * 2, "<f8", 1)
+    put(process, records.Record(stream("inputs"), 2, "r2", "", 0, table))
     end = end_of(process)
     put(process, row(3))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     content = path.read_bytes()
     damaged = tmp_path / "damaged"
     for offset in range(end - len(table.payload), end):
@@ -121,7 +124,7 @@ def test_a_damaged_array_costs_only_itself(process: writer.Writer, tmp_path: pat
 
 def test_a_damaged_stream_costs_only_its_own_records(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1, "one"), row(2, "two"), row(3, "one"))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     content = bytearray(path.read_bytes())
     content[12] = 0
     path.write_bytes(content)
@@ -131,14 +134,14 @@ def test_a_damaged_stream_costs_only_its_own_records(process: writer.Writer, tmp
 @pytest.mark.parametrize("garbage", [b"\xff" * 40, b"R\xff\xff\xff\xff" + bytes(40), bytes(4096)])
 def test_garbage_ends_a_segment(process: writer.Writer, tmp_path: pathlib.Path, garbage: bytes) -> None:
     put(process, row(1))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     path.write_bytes(path.read_bytes() + garbage)
     assert read(path) == [row(1)]
 
 
 def test_whole_records_behind_garbage_are_read(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     path.write_bytes(path.read_bytes() + b"A garbage\n\n[1,2]\n" + path.read_bytes())
     assert read(path) == [row(1), None, None, None, row(1)]
 
@@ -148,7 +151,7 @@ def test_streams_are_learnt_again_from_any_offset(process: writer.Writer, tmp_pa
     for number, stream in enumerate(["one", "two", "one", "three", "two"]):
         put(process, row(number, stream))
         ends.append(end_of(process))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     everything = read(path)
     for number, end in enumerate(ends):
         assert read(path, end) == everything[number + 1 :]
@@ -156,7 +159,7 @@ def test_streams_are_learnt_again_from_any_offset(process: writer.Writer, tmp_pa
 
 def test_a_reader_goes_on_where_it_was(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1, "one"))
-    segment = spool.Segment("s", segments(tmp_path)[0])
+    segment = segments.Segment("s", segment_files(tmp_path)[0])
     ((_, end),) = segment.read(0)
     put(process, row(2, "two"))
     put(process, row(3, "one"))
@@ -167,9 +170,9 @@ def test_a_full_segment_is_followed_by_the_next(process: writer.Writer, tmp_path
     big = b'[["' + b"x" * writer.SEGMENT_BYTES + b'"]]'
     put(process, row(1, payload=big))
     put(process, row(2))
-    first, second = segments(tmp_path)
+    first, second = segment_files(tmp_path)
     assert read(second) == [row(2)]
-    assert [(each.path, each.complete) for each in spool.scan(tmp_path, lambda: "pod-1-a")] == [
+    assert [(each.path, each.complete) for each in segments.scan(tmp_path, lambda: "pod-1-a")] == [
         (first, True),
         (second, False),
     ]
@@ -177,10 +180,12 @@ def test_a_full_segment_is_followed_by_the_next(process: writer.Writer, tmp_path
 
 WRITER = """
 import sys, pathlib
-from modeldata import counters, record, rows, writer
+from modeldata.observe import counters
+from modeldata.spool import records, writer
+from modeldata.tables import pieces, rows
 process = writer.Writer(pathlib.Path(sys.argv[1]), name=lambda: sys.argv[2], full_at=2**40, tally=counters.Counters())
-table = rows.Table(("a",), 1, rows.Encoding.JSON, b"[[1]]")
-row = record.Record(record.Stream("m", "d"), 1, "r", "", -1, table)
+table = pieces.Table(("a",), 1, pieces.Encoding.JSON, b"[[1]]")
+row = records.Record(records.Stream("m", "d"), 1, "r", "", -1, table)
 process.write(row.stream, row.to_line(), 1)
 print("ready", flush=True)
 sys.stdin.read()
@@ -199,7 +204,7 @@ def other_process(directory: pathlib.Path, name: str) -> subprocess.Popen[str]:
 def test_two_processes_write_beside_each_other(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1))
     other = other_process(tmp_path, "pod-2-b")
-    found = spool.scan(tmp_path, lambda: "pod-1-a")
+    found = segments.scan(tmp_path, lambda: "pod-1-a")
     assert [(each.key, each.complete) for each in found] == [
         ("pod-1-a/000000001.seg", False),
         ("pod-2-b/000000001.seg", False),
@@ -209,10 +214,10 @@ def test_two_processes_write_beside_each_other(process: writer.Writer, tmp_path:
 
 def test_a_killed_writer_is_seen(tmp_path: pathlib.Path) -> None:
     process = other_process(tmp_path, "pod-2-b")
-    (before,) = spool.scan(tmp_path, str)
+    (before,) = segments.scan(tmp_path, str)
     process.kill()
     process.wait()
-    (after,) = spool.scan(tmp_path, str)
+    (after,) = segments.scan(tmp_path, str)
     assert (before.complete, after.complete) == (False, True)
     process.communicate()
 
@@ -222,13 +227,13 @@ def test_an_empty_directory_of_a_dead_writer_is_removed(tmp_path: pathlib.Path) 
     process.kill()
     process.communicate()
     (tmp_path / "pod-2-b/000000001.seg").unlink()
-    assert spool.scan(tmp_path, str) == []
+    assert segments.scan(tmp_path, str) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_that_is_being_made_is_not_a_dead_writers(tmp_path: pathlib.Path) -> None:
     (tmp_path / ".pod-3-c").mkdir()
-    spool.scan(tmp_path, str)
+    segments.scan(tmp_path, str)
     assert (tmp_path / ".pod-3-c").exists()
 
 
@@ -243,7 +248,7 @@ def test_a_forked_child_does_not_keep_its_parents_directory_alive(tmp_path: path
     assert process.stdout is not None
     child = int([process.stdout.readline() for _ in range(2)][1])
     process.wait()
-    (found,) = spool.scan(tmp_path, str)
+    (found,) = segments.scan(tmp_path, str)
     os.kill(child, signal.SIGKILL)
     process.stdout.close()
     assert found.complete
@@ -263,7 +268,7 @@ def test_a_full_disk_is_counted_and_leaves_the_spool_readable(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     kept = ours.counters.accepted
     collect(ours, row(50))
-    (path,) = segments(tmp_path / "spool")
+    (path,) = segment_files(tmp_path / "spool")
     assert 1 < kept < 49
     assert ours.counters.dropped == {"disk": 49 - kept}
     assert [each.microseconds - BEGIN for each in read(path) if each] == [*range(1, kept + 1), 50]
@@ -285,12 +290,12 @@ def test_a_spool_that_is_removed_is_made_anew(
 ) -> None:
     ours = collected()
     collect(ours, row(1, payload=b'[["' + b"x" * writer.SEGMENT_BYTES + b'"]]'))
-    (before,) = segments(tmp_path / "spool")
+    (before,) = segment_files(tmp_path / "spool")
     before.unlink()
     (before.parent / "alive").unlink()
     before.parent.rmdir()
     collect(ours, row(2))
-    (path,) = segments(tmp_path / "spool")
+    (path,) = segment_files(tmp_path / "spool")
     assert read(path) == [row(2)]
     assert path.parent != before.parent
 
@@ -301,14 +306,14 @@ def test_a_file_that_is_removed_alone_is_noticed(
 ) -> None:
     ours = collected()
     collect(ours, row(1))
-    (path,) = segments(tmp_path / "spool")
+    (path,) = segment_files(tmp_path / "spool")
     ours.writer.leave_if_removed()
     collect(ours, row(2))
-    assert segments(tmp_path / "spool") == [path]
+    assert segment_files(tmp_path / "spool") == [path]
     (path.parent / name).unlink()
     ours.writer.leave_if_removed()
     collect(ours, row(3))
-    (new,) = (each for each in segments(tmp_path / "spool") if each.parent != path.parent)
+    (new,) = (each for each in segment_files(tmp_path / "spool") if each.parent != path.parent)
     assert read(new) == [row(3)]
 
 
@@ -320,8 +325,9 @@ def test_beyond_the_limit_the_newest_rows_are_dropped(
         collect(ours, row(number))
     kept = ours.counters.accepted
     assert ours.counters.dropped == {"spool_full": 100 - kept}
-    assert [each.microseconds - BEGIN for each in read(segments(tmp_path / "spool")[0]) if each] == list(range(kept))
-    assert segments(tmp_path / "spool")[0].stat().st_size <= 1000
+    segment = segment_files(tmp_path / "spool")[0]
+    assert [each.microseconds - BEGIN for each in read(segment) if each] == list(range(kept))
+    assert segment.stat().st_size <= 1000
 
 
 def test_first_rows_of_many_threads_make_one_directory(
@@ -341,7 +347,7 @@ def test_first_rows_of_many_threads_make_one_directory(
         thread.start()
     for thread in threads:
         thread.join()
-    (path,) = segments(tmp_path / "spool")
+    (path,) = segment_files(tmp_path / "spool")
     assert len(read(path)) == ours.counters.accepted == 8
 
 
@@ -368,7 +374,7 @@ def test_a_signal_handler_may_collect_in_the_middle_of_a_write(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     collect(ours, row(number))
-    written = [each for path in segments(tmp_path / "spool") for each in read(path)]
+    written = [each for path in segment_files(tmp_path / "spool") for each in read(path)]
     assert len(written) == ours.counters.accepted == number + 1 + fired
     assert sum(each is not None and each.stream.designation == "handler" for each in written) == fired
 
@@ -391,8 +397,8 @@ def test_a_directory_that_comes_to_be_during_a_look_is_not_taken_for_a_dead_proc
             put(ours, row(1))
         return listdir(path)
 
-    monkeypatch.setattr(spool.os, "listdir", late)
-    (found,) = spool.scan(tmp_path, lambda: own)
+    monkeypatch.setattr(segments.os, "listdir", late)
+    (found,) = segments.scan(tmp_path, lambda: own)
     assert not found.complete
     assert found.path.exists()
 
@@ -418,6 +424,6 @@ def test_where_no_segment_can_be_opened_the_position_stays_in_the_last_one(
 
 def test_an_id_that_is_no_text_any_more_costs_only_its_record(process: writer.Writer, tmp_path: pathlib.Path) -> None:
     put(process, row(1), row(2), row(3))
-    (path,) = segments(tmp_path)
+    (path,) = segment_files(tmp_path)
     path.write_bytes(path.read_bytes().replace(b'"r2"', b'"r\xff"'))
     assert read(path) == [row(1), None, row(3)]

@@ -8,7 +8,9 @@ import pathlib
 import pytest
 
 import modeldata
-from modeldata import counters, pipeline, request, statistics
+from modeldata.observe import counters, statistics
+from modeldata.process import pipeline, running
+from modeldata.requests import sampling
 
 
 @pytest.fixture
@@ -26,20 +28,20 @@ def test_where_nothing_is_configured_all_is_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_before_the_first_delivery_there_is_no_time_since_it(ours: pipeline.Pipeline) -> None:
-    assert statistics.take(ours, 1000.0).since_delivery is None
-    assert statistics.take(ours, 1000.0).oldest_waiting_age == 0.0
+    assert ours.statistics(1000.0).since_delivery is None
+    assert ours.statistics(1000.0).oldest_waiting_age == 0.0
 
 
 def test_ages_are_in_seconds(ours: pipeline.Pipeline) -> None:
     ours.counters.last_delivery = 1000.0
     ours.shipper.oldest_waiting = 990.0
-    seen = statistics.take(ours, 1002.5)
+    seen = ours.statistics(1002.5)
     assert (seen.since_delivery, seen.oldest_waiting_age) == (2.5, 12.5)
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_age(ours: pipeline.Pipeline) -> None:
     ours.counters.last_delivery = ours.shipper.oldest_waiting = 1000.0
-    seen = statistics.take(ours, 400.0)
+    seen = ours.statistics(400.0)
     assert (seen.since_delivery, seen.oldest_waiting_age) == (0.0, 0.0)
 
 
@@ -48,12 +50,12 @@ def test_rows_are_counted_by_what_became_of_them(ours: pipeline.Pipeline) -> Non
     ours.counters.deliver(3)
     ours.counters.drop(counters.Drop.DISK, "the spool can't be written", 2)
     ours.counters.sampled_out += 1
-    seen = statistics.take(ours, 0.0)
+    seen = ours.statistics(0.0)
     assert (seen.accepted, seen.delivered, seen.dropped, seen.sampled_out) == (5, 3, {"disk": 2}, 1)
 
 
 def test_what_was_returned_does_not_change_afterwards(ours: pipeline.Pipeline) -> None:
-    before = statistics.take(ours, 0.0)
+    before = ours.statistics(0.0)
     ours.counters.drop(counters.Drop.DISK, "the spool can't be written", 2)
     assert before.dropped == {}
 
@@ -67,9 +69,9 @@ def test_requests_that_sampling_leaves_out_are_counted_once_whoever_gave_their_i
     (tmp_path / "settings/settings.json").write_text(json.dumps(document))
     made = pipeline.Pipeline(tmp_path)
     made.shipper.running = True  # nothing is shipped
-    monkeypatch.setattr(pipeline, "mine", made)
+    monkeypatch.setattr(running, "mine", made)
     inputs, predictions = (modeldata.ModelDataCollector("m", name) for name in ("inputs", "predictions"))
-    (given,) = [f"id-{n}" for n in range(3) if not request.is_sampled(f"id-{n}", 1)][:1]
+    (given,) = [f"id-{n}" for n in range(3) if not sampling.is_sampled(f"id-{n}", 1)][:1]
     with modeldata.request_id(given):
         inputs.collect([[1]])
         predictions.collect([2])

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata import record, settings, target
+from modeldata import settings
+from modeldata.encoding import paths
+from modeldata.spool import records
 
 MIDNIGHT = 1_795_219_200_000_000  # 2026-11-21T00:00:00Z
 
 
-def directory(stream: record.Stream, microseconds: int = MIDNIGHT, identity: settings.Identity | None = None) -> str:
-    known = settings.Settings(identity=identity or settings.Identity(webservice="scoring", model_version="3"))
-    return target.directory(stream, microseconds, known, settings.DEFAULT_PATH)
+def directory(stream: records.Stream, microseconds: int = MIDNIGHT, identity: settings.Origin | None = None) -> str:
+    known = settings.Settings(origin=identity or settings.Origin(webservice="scoring", model_version="3"))
+    return paths.directory(stream, microseconds, known, settings.DEFAULT_PATH)
 
 
 def test_the_default_template_is_filled() -> None:
-    stream = record.Stream(model="ridge", designation="inputs")
+    stream = records.Stream(model="ridge", designation="inputs")
     assert directory(stream) == "default/default/default/scoring/ridge/3/inputs/2026/11/21/{file}"
 
 
 def test_the_day_is_the_rows_own_in_utc() -> None:
-    stream = record.Stream(model="ridge", designation="inputs")
+    stream = records.Stream(model="ridge", designation="inputs")
     assert "/2026/11/20/" in directory(stream, MIDNIGHT - 1)
 
 
 def test_what_the_collector_was_told_goes_before_what_the_operator_knows() -> None:
-    stream = record.Stream(model="m", designation="inputs", version="9", workspace="s/g/w", webservice="own")
+    stream = records.Stream(model="m", designation="inputs", version="9", workspace="s/g/w", webservice="own")
     assert directory(stream).startswith("s/g/w/own/m/9/inputs/")
 
 
 @pytest.mark.parametrize("text", ["../../etc", "a/b", "..", "", "a\\b", "{file}", "x" * 5000, "\x00\r\n"])
 def test_no_text_climbs_out_of_its_folder(text: str) -> None:
-    path = directory(record.Stream(model=text, designation=text))
+    path = directory(records.Stream(model=text, designation=text))
     parts = path.split("/")
     assert len(parts) == 11
     assert all(part not in ("", ".", "..") for part in parts)
@@ -39,5 +41,5 @@ def test_no_text_climbs_out_of_its_folder(text: str) -> None:
 
 
 def test_names_in_other_scripts_stay_apart() -> None:
-    names = {directory(record.Stream(model=name, designation="inputs")) for name in ("日本", "中国", "Ελλάδα")}
+    names = {directory(records.Stream(model=name, designation="inputs")) for name in ("日本", "中国", "Ελλάδα")}
     assert len(names) == 3

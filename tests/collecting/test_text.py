@@ -16,7 +16,9 @@ import pytest
 from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 
-from modeldata import cells, record, rows, text
+from modeldata.encoding import csvtext, layout
+from modeldata.spool import records
+from modeldata.tables import cells, rows
 
 from .conftest import as_csv
 
@@ -140,7 +142,7 @@ def test_numpy_that_is_being_imported_is_not_used(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_time_is_utc_with_microseconds() -> None:
-    assert text.timestamp(1_700_000_000_000_000) == "2023-11-14T22:13:20.000000Z"
+    assert layout.timestamp(1_700_000_000_000_000) == "2023-11-14T22:13:20.000000Z"
 
 
 def test_rows_of_a_batch_are_numbered_across_pieces() -> None:
@@ -155,6 +157,6 @@ def test_a_single_row_has_the_plain_id() -> None:
 
 def test_an_id_is_quoted_where_it_must_be() -> None:
     (table,) = rows.take([[1], [2]], names=(), input_rows=0)
-    odd = record.Record(record.Stream("m", "d"), 0, "a,b", 'c"d', 0, table)
-    (first, second) = [next(csv.reader([row])) for row in text.to_csv(odd).text.decode().splitlines()]
+    odd = records.Record(records.Stream("m", "d"), 0, "a,b", 'c"d', 0, table)
+    (first, second) = [next(csv.reader([row])) for row in csvtext.to_csv(odd).text.decode().splitlines()]
     assert (first[1:], second[1:]) == (['c"d', "a,b-0", "1"], ['c"d', "a,b-1", "2"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata import turns
+from modeldata.threads import turns
 
 UNUSED, USED = 0.00006, 0.0003
 STEP = 0.0001

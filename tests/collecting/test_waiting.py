@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pathlib
 
-from modeldata import record, rows, waiting
+from modeldata.spool import records, waiting
+from modeldata.tables import pieces
 
-STREAM = record.Stream("m", "inputs", ("n",))
+STREAM = records.Stream("m", "inputs", ("n",))
 
 
-def line(seconds: float, encoding: rows.Encoding = rows.Encoding.JSON) -> bytes:
-    payload, dtype = (b"[[1]]", "") if encoding is rows.Encoding.JSON else (bytes(8), "<f8")
-    table = rows.Table(("n",), 1, encoding, payload, dtype, 1 if dtype else 0)
-    return record.Record(STREAM, int(seconds * 1e6), "r", "", record.SINGLE, table).to_line()
+def line(seconds: float, encoding: pieces.Encoding = pieces.Encoding.JSON) -> bytes:
+    payload, dtype = (b"[[1]]", "") if encoding is pieces.Encoding.JSON else (bytes(8), "<f8")
+    table = pieces.Table(("n",), 1, encoding, payload, dtype, 1 if dtype else 0)
+    return records.Record(STREAM, int(seconds * 1e6), "r", "", records.SINGLE, table).to_line()
 
 
 def segment(spool: pathlib.Path, key: str, *content: bytes) -> int:
@@ -41,7 +42,7 @@ def test_the_oldest_row_is_the_first_that_is_not_delivered(tmp_path: pathlib.Pat
 
 def test_the_oldest_row_may_be_any_processs_and_an_arrays(tmp_path: pathlib.Path) -> None:
     for number, seconds in enumerate((3000, 1000, 2000)):
-        content = STREAM.to_line() + line(seconds, rows.Encoding.ARRAY)
+        content = STREAM.to_line() + line(seconds, pieces.Encoding.ARRAY)
         segment(tmp_path, f"{number}/000000001.seg", content)
         segment(tmp_path, f"{number}/000000002.seg", STREAM.to_line(), line(1))  # the clock was set back
     assert look(tmp_path).oldest == 1000

@@ -9,7 +9,8 @@ import typing
 import jsonschema
 import pytest
 
-from modeldata import redaction, settings, storage
+from modeldata import settings
+from modeldata.delivery.azure import credentials
 from modeldata_operator.api import names, pod_token, resources, workloads
 from modeldata_operator.decide import document
 
@@ -57,7 +58,7 @@ def test_the_client_reads_what_the_operator_writes() -> None:
         "rows",
         "{workspace}/{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}",
     )
-    assert read.identity == settings.Identity("s", "g", "w", "scoring", "10")
+    assert read.origin == settings.Origin("s", "g", "w", "scoring", "10")
     assert read.flush_seconds == 5
     assert read.spool_bytes == 256 * 1024 * 1024
 
@@ -76,7 +77,7 @@ def test_the_client_reads_who_to_sign_in_as() -> None:
 
 
 def test_the_token_is_mounted_where_the_client_looks_for_it() -> None:
-    account = storage.Account("https://x", "c", pathlib.Path(names.DIRECTORY) / "credential" / names.SAS_KEY)
+    account = credentials.Account("https://x", "c", pathlib.Path(names.DIRECTORY) / "credential" / names.SAS_KEY)
     assert account.token_file == pathlib.Path(pod_token.DIRECTORY) / names.TOKEN_FILE
 
 
@@ -97,8 +98,8 @@ def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:
     assert read.storage.file == settings.PER_POD
     assert read.percent == 25
     assert read.redactions == (
-        redaction.Redaction("ssn", redaction.Action.DROP),
-        redaction.Redaction("e-mail", redaction.Action.HASH),
+        settings.Redaction("ssn", settings.Action.DROP),
+        settings.Redaction("e-mail", settings.Action.HASH),
     )
     assert read.columns is settings.Columns.AZUREML
     assert read.flush_seconds == 120
@@ -109,7 +110,7 @@ def test_every_word_that_a_collection_may_use_is_known_to_the_client_and_the_sch
     properties = SCHEMA["properties"]
     action = properties["redact"]["items"]["properties"]["action"]
     assert list(resources.Columns) == [each.value for each in settings.Columns] == properties["columns"]["enum"]
-    assert list(resources.Action) == [each.value for each in redaction.Action] == action["enum"]
+    assert list(resources.Action) == [each.value for each in settings.Action] == action["enum"]
     kinds = properties["storage"]["properties"]["file"]["enum"]
     assert list(resources.FileKind) == [settings.SHARED, settings.PER_POD] == kinds
 

@@ -19,7 +19,7 @@ import pandas
 import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
-from modeldata import journal
+from modeldata.delivery import journal
 
 from .proxy import Proxy
 

@@ -22,7 +22,7 @@ import typing
 
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
-from modeldata import journal
+from modeldata.delivery import journal
 
 from . import ledger, proxy, server
 
@@ -31,10 +31,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODEL = """
 import os, sys, time
 import ledger
-from modeldata import ModelDataCollector, delivery, pacing, shipper
+from modeldata import ModelDataCollector
+from modeldata.delivery import elected, loop
+from modeldata.delivery.files import pacing
 # Many small appends, and tried again soon: as many faults as there can be.
-shipper.TICK_SECONDS = shipper.SCAN_SECONDS = 0.1
-shipper.BACKOFF_SECONDS = (0.05, 0.3)
+loop.TICK_SECONDS = loop.SCAN_SECONDS = 0.1
+loop.BACKOFF_SECONDS = (0.05, 0.3)
 pacing.FREE_BLOCKS = pacing.MOST_BLOCKS
 seed, most_rows, life, calls = map(int, sys.argv[1:5])
 pause = float(sys.argv[5])

@@ -51,7 +51,7 @@ def test_a_shipper_killed_in_mid_append_on_a_full_disk_repeats_nothing(
     ours.collect(0, 100)
     eventually(pod.arrived(100))
     pod.settings(flushInterval="1h")
-    eventually(lambda: ours.ask("modeldata.pipeline.existing().live.current().flush_seconds") == "3600.0\n")
+    eventually(lambda: ours.ask("modeldata.process.running.existing().live.current().flush_seconds") == "3600.0\n")
     ours.collect(100, 100)
     fill(disk)
     proxy.rates = {"lost answer": 1.0}
@@ -96,7 +96,7 @@ def test_on_a_disk_that_becomes_read_only_rows_wait(
     again = model(pod, "import modeldata\n")
     again.collect(100, 10)
     assert "'disk': 10" in again.ask("modeldata.stats().dropped")
-    eventually(lambda: int(again.ask("modeldata.pipeline.existing().shipper.ticks")) >= 4)
+    eventually(lambda: int(again.ask("modeldata.process.running.existing().shipper.ticks")) >= 4)
     assert not proxy.requests
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
     eventually(pod.arrived(100))
@@ -115,7 +115,7 @@ def test_where_the_disk_has_no_room_for_the_journal_rows_wait_for_it(
     ballast = fill(disk)
     pod.settings()
     again = model(pod, "import modeldata\n")
-    eventually(lambda: int(again.ask("modeldata.pipeline.existing().shipper.ticks")) >= 4)
+    eventually(lambda: int(again.ask("modeldata.process.running.existing().shipper.ticks")) >= 4)
     assert not pod.blobs()
     ballast.unlink()
     eventually(pod.arrived(100))
@@ -175,8 +175,9 @@ def test_segments_of_another_user_wait_and_those_of_ours_arrive(pod: typing.Any,
     without_rights = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     script = """
 import modeldata
-from modeldata import ModelDataCollector, shipper
-shipper.TICK_SECONDS = shipper.SCAN_SECONDS = 0.05
+from modeldata import ModelDataCollector
+from modeldata.delivery import loop
+loop.TICK_SECONDS = loop.SCAN_SECONDS = 0.05
 model = ModelDataCollector("m", "inputs", ["n"])
 for n in range(3):
     model.collect([[n]])

@@ -18,7 +18,7 @@ import typing
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from modeldata import finding
+from modeldata.doctor import findings
 
 pytestmark = pytest.mark.azurite
 
@@ -337,7 +337,7 @@ def test_rows_of_a_killed_process_wait(pod: typing.Any, model: typing.Any) -> No
     report = doctor(pod.environment())
     assert report.code == 0
     waiting = sum(path.stat().st_size for path in pod.directory.glob("spool/*/*.seg"))
-    assert any(f"1 ended; {finding.amount(waiting)} of theirs wait" in line for line in report.warnings)
+    assert any(f"1 ended; {findings.amount(waiting)} of theirs wait" in line for line in report.warnings)
     assert any("the next process of this pod that collects sends it" in line for line in report.warnings)
 
 
@@ -376,10 +376,10 @@ def test_a_user_who_may_not_read_what_waits_is_told_so(pod: typing.Any) -> None:
         pathlib.Path(temporary).chmod(0o755)
         script = """
 import os, sys
-from modeldata import doctor
-doctor._version("modeldata")  # imports, which another user may not read either
+from modeldata.doctor import examination
+examination._version("modeldata")  # imports, which another user may not read either
 os.setgid(65534); os.setuid(65534)
-doctor.report(sys.stdout.write)
+examination.report(sys.stdout.write)
 """
         text = pod.run(script).stdout
     assert "credential/sas can't be read: Permission denied" in text

@@ -14,7 +14,9 @@ import uuid
 import pytest
 from azure.storage.blob import ContainerClient
 
-from modeldata import appender, journal, storage
+from modeldata.delivery import batches, journal
+from modeldata.delivery.azure import blobs, credentials
+from modeldata.delivery.files import append
 
 pytestmark = pytest.mark.azurite
 
@@ -63,7 +65,7 @@ def test_a_credential_that_is_refused_is_tried_less_and_less_and_a_new_one_at_on
     pod.endpoint = proxy.endpoint
     pod.settings()
     proxy.faults = {"": "403"}
-    model(pod, "from modeldata import shipper\nshipper.BACKOFF_SECONDS = (600, 600)\n").collect(0, 10)
+    model(pod, "from modeldata.delivery import loop\nloop.BACKOFF_SECONDS = (600, 600)\n").collect(0, 10)
     eventually(lambda: proxy.requests == 1)
     proxy.faults = {}
     pod.credential(lifetime=datetime.timedelta(hours=2))
@@ -121,27 +123,27 @@ def test_columns_that_change_in_mid_day_have_a_file_of_their_own(pod: typing.Any
 def test_how_many_blocks_a_file_has_is_learnt_from_the_answers(
     pod: typing.Any, proxy: typing.Any, tmp_path: pathlib.Path
 ) -> None:
-    blobs = storage.Blobs(
-        storage.Account(proxy.endpoint, pod.container.container_name, pod.directory / "credential/sas")
-    )
-    block = journal.Block(proxy.endpoint, pod.container.container_name, "d/{file}", b"h\r\n", b"1\r\n", 1)
-    work = journal.Batch("b", (block, block), {})
+    account = credentials.Account(proxy.endpoint, pod.container.container_name, pod.directory / "credential/sas")
+    requests = blobs.Blobs(account, credentials.of(account))
+    block = batches.Block(proxy.endpoint, pod.container.container_name, "d/{file}", b"h\r\n", b"1\r\n", 1)
+    work = batches.Batch("b", (block, block), {})
     log = journal.Journal(tmp_path / "journal")
     log.begin(work)
-    ours = appender.Appender(blobs, log)
+    ours = append.Appender(requests, log)
     ours.deliver(work, 0)
     assert ours.pace(time.time()) == 0
     proxy.blocks_before = 49_000
     ours.deliver(work, 1)
-    blobs.close()
+    requests.close()
     assert ours.pace(time.time()) > 0
 
 
 REFUSED = """
 import modeldata
-from modeldata import ModelDataCollector, delivery, shipper
-delivery.REFUSED_SECONDS = 0.5
-shipper.BACKOFF_SECONDS = (0.1, 0.2)
+from modeldata import ModelDataCollector
+from modeldata.delivery import elected, loop
+elected.REFUSED_SECONDS = 0.5
+loop.BACKOFF_SECONDS = (0.1, 0.2)
 refused = ModelDataCollector("m", "refused", ["n"])
 for n in range(20):
     refused.collect([[n]])
@@ -218,7 +220,7 @@ def test_a_storage_that_gets_well_just_before_it_is_asked_has_no_block_set_aside
 ) -> None:
     pod.endpoint = proxy.endpoint
     pod.settings()
-    proxy.faults, proxy.heals_at = {"": "400"}, appender.NOBODYS
+    proxy.faults, proxy.heals_at = {"": "400"}, append.NOBODYS
     model(pod, REFUSED).collect(0, 20)
     eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
     assert not proxy.faults
@@ -230,7 +232,7 @@ def test_an_append_in_doubt_at_a_storage_that_is_gone_goes_to_the_new_one(
 ) -> None:
     pod.endpoint = proxy.endpoint
     pod.settings()
-    ours = model(pod, "from modeldata import delivery\ndelivery.MOVED_SECONDS = 0.5\n")
+    ours = model(pod, "from modeldata.delivery import elected\nelected.MOVED_SECONDS = 0.5\n")
     ours.collect(0, 5)
     eventually(pod.arrived(5))
     proxy.rates = {"lost request": 1.0}

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.azurite
 
 PRELUDE = """
 import multiprocessing, os, signal, sys, threading, time
-import modeldata, modeldata.lifecycle
+import modeldata, modeldata.process.ending
 from modeldata import ModelDataCollector
-modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+modeldata.process.ending.EXIT_SECONDS = 60  # the machine may be slow
 model = ModelDataCollector("m", "inputs", ["n"])
 def collect(first, count):
     for n in range(first, first + count):
@@ -132,7 +132,7 @@ class Locked(logging.Handler):
 logging.getLogger("modeldata").addHandler(Locked())
 collect(0, 20)
 with lock:
-    modeldata.lifecycle.EXIT_SECONDS = 0.5
+    modeldata.process.ending.EXIT_SECONDS = 0.5
     os.kill(os.getpid(), signal.SIGTERM)
     sys.stdin.read()
 """
@@ -147,7 +147,7 @@ def test_what_waits_at_the_end_is_said(pod: typing.Any, proxy: typing.Any) -> No
     proxy.down = True
     pod.endpoint = proxy.endpoint
     pod.settings(flushInterval="1h")
-    script = "modeldata.lifecycle.EXIT_SECONDS = 0.5; collect(0, 20); "
+    script = "modeldata.process.ending.EXIT_SECONDS = 0.5; collect(0, 20); "
     done = pod.run(PRELUDE + script)
     assert "bytes wait in the spool at the end" in done.stderr
     with pytest.raises(subprocess.CalledProcessError) as died:
@@ -216,8 +216,8 @@ def test_a_collector_that_only_threads_know_is_delivered_at_sigterm(pod: typing.
     pod.settings(flushInterval="1h")
     script = """
 import signal, threading, time
-import modeldata.lifecycle
-modeldata.lifecycle.EXIT_SECONDS = 60
+import modeldata.process.ending
+modeldata.process.ending.EXIT_SECONDS = 60
 def serve():
     model = modeldata.ModelDataCollector("m", "inputs", ["n"])
     for n in range(20): model.collect([[n]])

@@ -10,7 +10,8 @@ import uuid
 import pytest
 from azure.storage.blob import ContainerClient
 
-from modeldata import record, rows
+from modeldata.spool import records
+from modeldata.tables import pieces
 
 pytestmark = pytest.mark.azurite
 
@@ -114,11 +115,11 @@ def test_midnight_divides_rows_between_two_files(pod: typing.Any, model: typing.
     dead = pod.directory / "spool/pod-0-dead"
     dead.mkdir(parents=True)
     midnight = int(datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC).timestamp()) * 1_000_000
-    stream = record.Stream("m", "inputs", ("n",))
+    stream = records.Stream("m", "inputs", ("n",))
     lines = [stream.to_line()]
     for number, microseconds in enumerate((midnight - 1, midnight)):
-        table = rows.Table(("n",), 1, rows.Encoding.JSON, b"[[%d]]" % number)
-        lines.append(record.Record(stream, microseconds, f"r{number}", "", record.SINGLE, table).to_line())
+        table = pieces.Table(("n",), 1, pieces.Encoding.JSON, b"[[%d]]" % number)
+        lines.append(records.Record(stream, microseconds, f"r{number}", "", records.SINGLE, table).to_line())
     (dead / "000000001.seg").write_bytes(b"".join(lines))
     model(pod)
     eventually(pod.arrived(2))

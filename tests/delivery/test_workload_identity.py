@@ -15,7 +15,8 @@ import uuid
 import pytest
 from azure.storage.blob import ContainerClient
 
-from modeldata import settings, storage
+from modeldata import settings
+from modeldata.delivery.azure import answers, blobs, credentials
 
 from ..conftest import AZURITE_KEY, Azurite
 from .authority import Authority, token
@@ -253,32 +254,33 @@ def test_the_doctor_tells_why_there_is_no_token(pod: SigningPod) -> None:
 @pytest.mark.parametrize(
     ("status", "text", "answer"),
     [
-        (400, '{"error": "invalid_request", "error_description": "AADSTS90002: x"}', storage.Answer.DENIED),
-        (401, '{"error": "invalid_client"}', storage.Answer.DENIED),
-        (429, '{"error": "throttled"}', storage.Answer.AMBIGUOUS),
-        (500, '{"error": "server_error"}', storage.Answer.AMBIGUOUS),
-        (503, "", storage.Answer.AMBIGUOUS),
-        (200, "<html>sign in to the hotel's network</html>", storage.Answer.AMBIGUOUS),
-        (200, "{cut", storage.Answer.AMBIGUOUS),
-        (200, "{}", storage.Answer.AMBIGUOUS),
-        (200, '{"expires_in": 3600}', storage.Answer.AMBIGUOUS),
+        (400, '{"error": "invalid_request", "error_description": "AADSTS90002: x"}', answers.Answer.DENIED),
+        (401, '{"error": "invalid_client"}', answers.Answer.DENIED),
+        (429, '{"error": "throttled"}', answers.Answer.AMBIGUOUS),
+        (500, '{"error": "server_error"}', answers.Answer.AMBIGUOUS),
+        (503, "", answers.Answer.AMBIGUOUS),
+        (200, "<html>sign in to the hotel's network</html>", answers.Answer.AMBIGUOUS),
+        (200, "{cut", answers.Answer.AMBIGUOUS),
+        (200, "{}", answers.Answer.AMBIGUOUS),
+        (200, '{"expires_in": 3600}', answers.Answer.AMBIGUOUS),
     ],
 )
 def test_no_answer_of_an_authority_loses_rows_or_is_taken_for_storages(
-    pod: SigningPod, monkeypatch: pytest.MonkeyPatch, status: int, text: str, answer: storage.Answer
+    pod: SigningPod, monkeypatch: pytest.MonkeyPatch, status: int, text: str, answer: answers.Answer
 ) -> None:
     for name, value in pod.environment().items():
         monkeypatch.setenv(name, value)
     pod.authority.answers = (status, text)
     identity = settings.WorkloadIdentity(CLIENT, TENANT, pod.authority.url)
-    account = storage.Account(pod.endpoint, pod.container.container_name, pod.directory / "credential/sas", identity)
-    blobs = storage.Blobs(account)
+    sas = pod.directory / "credential/sas"
+    account = credentials.Account(pod.endpoint, pod.container.container_name, sas, identity)
+    requests = blobs.Blobs(account, credentials.of(account))
     try:
-        reply = blobs.append("data.csv", b"row", 0)
+        reply = requests.append("data.csv", b"row", 0)
         assert reply.answer is answer
         assert "no token" in reply.detail
         assert len(pod.authority.asked) == 1
         assert reply.retry_after == 7.0 or status not in (429, 500, 503)
     finally:
         pod.authority.answers = None
-        blobs.close()
+        requests.close()

@@ -6,7 +6,8 @@ import re
 
 import yaml
 
-from modeldata import pacing, settings
+from modeldata import settings
+from modeldata.delivery.files import pacing
 
 from .pages import DOCS, REPOSITORY
 

@@ -10,7 +10,10 @@ import typing
 
 import pytest
 
-from modeldata import batch, record, rows, settings
+from modeldata import settings
+from modeldata.delivery import building
+from modeldata.spool import records
+from modeldata.tables import rows
 
 if typing.TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,8 +30,8 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     numbers = itertools.count()
 
     def collected(data: typing.Any, names: typing.Sequence[str] = (), *, request: str = "r") -> pathlib.Path:
-        builder = batch.Builder(SETTINGS)
-        for found, _ in record.Reader().read(_lines(data, tuple(names), request)):
+        builder = building.Builder(SETTINGS)
+        for found, _ in records.Reader().read(_lines(data, tuple(names), request)):
             builder.add(found)
         (block,) = builder.blocks()
         assert not builder.drops
@@ -40,15 +43,15 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
 
 
 def _lines(data: typing.Any, names: tuple[str, ...], request: str) -> bytes:
-    stream = record.Stream("m", "inputs", names=names)
+    stream = records.Stream("m", "inputs", names=names)
     if isinstance(data, list) and data and isinstance(data[0], list):  # as collect() does with lists of lists
-        line = record.plain([stream.number, 0, request, "", 0, len(data), data])
+        line = records.plain([stream.number, 0, request, "", 0, len(data), data])
         if line is not None:
             return stream.to_line() + line
     content, first = b"", 0
     for table in rows.take(data, names=names, input_rows=0):
-        stream = record.Stream("m", "inputs", names=table.names)
-        content += stream.to_line() + record.Record(stream, 0, request, "", first, table).to_line()
+        stream = records.Stream("m", "inputs", names=table.names)
+        content += stream.to_line() + records.Record(stream, 0, request, "", first, table).to_line()
         first += table.rows
     return content
 

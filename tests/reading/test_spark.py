@@ -11,9 +11,8 @@ import pandas
 import pytest
 from hypothesis import strategies
 
-from modeldata import correlation
-
-from . import readers, tables
+from modeldata import readers, tables
+from modeldata.tables import rows
 
 pytestmark = pytest.mark.java
 
@@ -98,6 +97,6 @@ def test_a_frame_of_spark_is_collected_as_its_rows(spark: typing.Any, write: typ
 
 
 def test_correlations_make_a_frame_of_spark_one_of_pandas(spark: typing.Any) -> None:
-    added = correlation.add(spark.sql("select 1 as p"), {"$a": "x"}, names=(), input_rows=0)
+    added = rows.joined(spark.sql("select 1 as p"), {"$a": "x"}, names=(), input_rows=0)
     assert isinstance(added, pandas.DataFrame)
     assert added.to_dict("list") == {"p": [1], "$a": ["x"]}

@@ -68,7 +68,7 @@ def test_the_wheel_collects(version: str, dist: pathlib.Path, local_azurite: Azu
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     wheels = [*dist.glob("modeldata-[0-9]*.whl"), *dist.glob("modeldata_azureml-*.whl")]
     run([*pip, "-c", str(constraints), *map(str, wheels)])
-    run([python, "-W", "error", "-c", "import modeldata.web, modeldata.doctor, azureml.monitoring"])
+    run([python, "-W", "error", "-c", "import modeldata.web, modeldata.doctor.examination, azureml.monitoring"])
 
     container = prepare(tmp_path / "modeldata", local_azurite)
     said = run([python, "-c", SCRIPT], {"MODELDATA_DIR": str(tmp_path / "modeldata")})

@@ -7,9 +7,9 @@ import os
 
 from azureml.monitoring import ModelDataCollector
 
-import modeldata.lifecycle
+import modeldata.process.ending
 
-modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+modeldata.process.ending.EXIT_SECONDS = 60  # the machine may be slow
 
 inputs_dc: ModelDataCollector
 predictions_dc: ModelDataCollector

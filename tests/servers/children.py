@@ -12,10 +12,10 @@ import sys
 import time
 import typing
 
-import modeldata.lifecycle
+import modeldata.process.ending
 from modeldata import ModelDataCollector
 
-modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+modeldata.process.ending.EXIT_SECONDS = 60  # the machine may be slow
 
 
 def collect(tens: int) -> None:

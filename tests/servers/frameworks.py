@@ -13,11 +13,11 @@ import fastapi
 import fastapi.responses
 import flask
 
-import modeldata.lifecycle
+import modeldata.process.ending
 import modeldata.web
 from modeldata import ModelDataCollector
 
-modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+modeldata.process.ending.EXIT_SECONDS = 60  # the machine may be slow
 
 inputs = ModelDataCollector("m", "inputs", ["n"])
 predictions = ModelDataCollector("m", "predictions", ["twice"])

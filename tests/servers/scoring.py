@@ -9,10 +9,11 @@ import pathlib
 import time
 import typing
 
-import modeldata.lifecycle
-from modeldata import ModelDataCollector, pipeline
+import modeldata.process.ending
+from modeldata import ModelDataCollector
+from modeldata.process import running
 
-modeldata.lifecycle.EXIT_SECONDS = 60  # the machine may be slow
+modeldata.process.ending.EXIT_SECONDS = 60  # the machine may be slow
 
 HERE = pathlib.Path(os.environ["SERVER_DIRECTORY"])
 """Where the test and this process meet."""
@@ -29,7 +30,7 @@ def run(path: str) -> bytes:
     *words, number = path.strip("/").split("/")
     if words == ["until-sigterm"]:
         (HERE / "until-sigterm").touch()
-        while not pipeline.existing().shipper.hurry_until:  # type: ignore[union-attr]
+        while not running.existing().shipper.hurry_until:  # type: ignore[union-attr]
             time.sleep(0.01)
     if number == "read":
         return _read()

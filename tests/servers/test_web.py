@@ -12,7 +12,8 @@ import wsgiref.util
 import flask
 import pytest
 
-from modeldata import request, web
+from modeldata.requests import asgi, context, wsgi
+from modeldata.requests import flask as following
 
 OURS = "ours"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -20,14 +21,14 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 
 @pytest.fixture(autouse=True)
 def _no_request_before_or_after() -> typing.Iterator[None]:
-    request._current.set(None)
+    context._current.set(None)
     yield
-    request._current.set(None)  # Flask's last one stays until its thread's next
+    context._current.set(None)  # Flask's last one stays until its thread's next
 
 
 def current() -> str:
     """Return the id of what would be collected here."""
-    return request.enter("inputs", "", time.time_ns() // 1000).id
+    return context.enter("inputs", "", time.time_ns() // 1000).id
 
 
 def wsgi_id(headers: dict[bytes, bytes]) -> str:
@@ -39,7 +40,7 @@ def wsgi_id(headers: dict[bytes, bytes]) -> str:
 
     keys = {name: f"HTTP_{name.decode().upper().replace('-', '_')}" for name in headers}
     environ = {keys[name]: text.decode("latin-1") for name, text in headers.items()}
-    web.WSGIMiddleware(application)(environ, None)
+    wsgi.WSGIMiddleware(application)(environ, None)
     return found[0]
 
 
@@ -49,7 +50,7 @@ async def asgi_id(headers: dict[bytes, bytes], kind: str = "http") -> str:
     async def application(scope: typing.Any, receive: typing.Any, send: typing.Any) -> None:
         found.append(current())
 
-    await web.ASGIMiddleware(application)({"type": kind, "headers": list(headers.items())}, None, None)
+    await asgi.ASGIMiddleware(application)({"type": kind, "headers": list(headers.items())}, None, None)
     return found[0]
 
 
@@ -80,7 +81,7 @@ async def test_the_id_is_the_header(headers: dict[bytes, bytes], expected: str) 
 async def test_a_request_without_an_id_is_not_joined_to_the_one_before() -> None:
     before = current()
     assert len({before, wsgi_id({}), wsgi_id({}), await asgi_id({})}) == 4
-    assert request.enter("predictions", "", 0).id == before
+    assert context.enter("predictions", "", 0).id == before
 
 
 def test_a_body_that_is_made_while_it_is_sent_belongs_to_the_request() -> None:
@@ -92,7 +93,7 @@ def test_a_body_that_is_made_while_it_is_sent_belongs_to_the_request() -> None:
         finally:
             closed.append(True)
 
-    body = web.WSGIMiddleware(application)({"HTTP_X_REQUEST_ID": "a"}, None)
+    body = wsgi.WSGIMiddleware(application)({"HTTP_X_REQUEST_ID": "a"}, None)
     assert list(body) == [b"a"]
     body.close()
     assert closed == [True]
@@ -101,7 +102,7 @@ def test_a_body_that_is_made_while_it_is_sent_belongs_to_the_request() -> None:
 
 @pytest.mark.parametrize("body", [[b"text"], (b"text",), wsgiref.util.FileWrapper(None)])
 def test_a_server_gets_bodies_that_it_has_short_cuts_for_as_they_are(body: typing.Any) -> None:
-    middleware = web.WSGIMiddleware(lambda environ, start_response: body)
+    middleware = wsgi.WSGIMiddleware(lambda environ, start_response: body)
     assert middleware({"wsgi.file_wrapper": wsgiref.util.FileWrapper}, None) is body
     assert UUID.fullmatch(current())
 
@@ -111,7 +112,7 @@ def test_an_error_of_the_application_is_its_own() -> None:
         raise KeyError(current())
 
     with pytest.raises(KeyError, match="mine"):
-        web.WSGIMiddleware(application)({"HTTP_X_REQUEST_ID": "mine"}, None)
+        wsgi.WSGIMiddleware(application)({"HTTP_X_REQUEST_ID": "mine"}, None)
     assert UUID.fullmatch(current())
 
 
@@ -120,13 +121,13 @@ async def test_an_error_of_an_asgi_application_is_its_own() -> None:
         raise KeyError(current())
 
     with pytest.raises(KeyError, match="mine"):
-        await web.ASGIMiddleware(application)({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, None)
+        await asgi.ASGIMiddleware(application)({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, None)
     assert UUID.fullmatch(current())
 
 
 @pytest.mark.parametrize("environ", [None, {"HTTP_X_REQUEST_ID": 7}])
 def test_what_no_server_would_say_costs_the_id_and_nothing_else(environ: typing.Any) -> None:
-    assert web.WSGIMiddleware(lambda *given: [given])(environ, "start") == [(environ, "start")]
+    assert wsgi.WSGIMiddleware(lambda *given: [given])(environ, "start") == [(environ, "start")]
 
 
 @pytest.mark.parametrize(
@@ -138,14 +139,14 @@ async def test_what_no_asgi_server_would_say_costs_the_id_and_nothing_else(scope
     async def application(*arguments: typing.Any) -> None:
         given.append(arguments)
 
-    await web.ASGIMiddleware(application)(scope, "receive", "send")
+    await asgi.ASGIMiddleware(application)(scope, "receive", "send")
     assert given == [(scope, "receive", "send")]
 
 
 @pytest.fixture
 def application() -> flask.Flask:
     made = flask.Flask("model")
-    web.follow_flask()
+    following.follow()
 
     @made.get("/id")
     def tell() -> str:
@@ -159,19 +160,19 @@ def application() -> flask.Flask:
     def ask() -> list[str]:
         before = current()
         inner = made.test_client().get("/id", headers={"x-request-id": "inner"}).text
-        return [before, inner, request.enter("predictions", "", 0).id]
+        return [before, inner, context.enter("predictions", "", 0).id]
 
     return made
 
 
 def test_a_flask_that_is_still_being_imported_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_follows_flask", False)
+    monkeypatch.setattr(following, "_follows", False)
     with monkeypatch.context() as importing:
         importing.setitem(sys.modules, "flask.signals", types.ModuleType("flask.signals"))
-        web.follow_flask()
-    assert not web._follows_flask
-    web.follow_flask()
-    assert web._follows_flask
+        following.follow()
+    assert not following._follows
+    following.follow()
+    assert following._follows
 
 
 def test_flask_requests_have_their_ids_one_after_the_other(application: flask.Flask) -> None:
@@ -185,7 +186,7 @@ def test_flask_requests_have_their_ids_one_after_the_other(application: flask.Fl
 def test_an_id_that_is_given_around_flask_stays(application: flask.Flask) -> None:
     client = application.test_client()
     client.get("/id", headers={"x-request-id": "before"})
-    with request.request_id("given"):
+    with context.request_id("given"):
         assert client.get("/id", headers={"x-request-id": "header"}).text == "given"
     assert client.get("/id", headers={"x-request-id": "after"}).text == "after"
 

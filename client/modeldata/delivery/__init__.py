@@ -1,0 +1,1 @@
+"""Rows from the spool into Blob Storage, exactly once: one process of a pod does it for all, in the background."""

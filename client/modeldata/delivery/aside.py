@@ -1,0 +1,105 @@
+"""Blocks that storage refuses for a reason of their own, set aside so that those behind them get through.
+
+In ``spool/.shipper/aside/``, a file each, as the journal writes a batch. A block is not dropped there: a lease ends, a
+policy is changed, so it is tried again. It counts as part of the spool, whose bound holds for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+
+import orjson
+
+from ..spool import sharing
+from . import batches, journal
+
+logger = logging.getLogger("modeldata")
+
+
+class Aside:
+    """The blocks set aside. Used by the one process that holds the shipper's lock."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        """Find what is there.
+
+        Raises:
+            OSError: it can't be read.
+
+        """
+        self._directory = directory
+        self.sizes: dict[str, int] = {}
+        """Bytes of each, by name; those set aside first come first."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in sorted(directory.iterdir()):
+                if path.name.endswith(".new"):  # of a process that was killed: it would take the spool's room for good
+                    path.unlink()
+                else:
+                    self.sizes[path.name] = path.stat().st_size
+
+    @property
+    def bytes(self) -> int:
+        """What all of them take on disk."""
+        return sum(self.sizes.values())
+
+    def put(self, name: str, block: batches.Block, intent: journal.Intent | None) -> None:
+        """Set a block aside, or the same one again.
+
+        Args:
+            name: the same for the same block, whoever sets it aside.
+            block: the block.
+            intent: the append of it that may have been applied.
+
+        Raises:
+            OSError: it can't be written.
+
+        """
+        sharing.make(self._directory)
+        doubt = orjson.dumps(
+            dataclasses.asdict(intent) if intent is not None else None, option=orjson.OPT_APPEND_NEWLINE
+        )
+        parts = [doubt, *batches.encode(batches.Batch(name, (block,), {}, aside=name))]
+        new = self._directory / f"{name}.new"
+        try:
+            with os.fdopen(sharing.create(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                file.writelines(parts)
+            new.replace(self._directory / name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+        self.sizes[name] = sum(map(len, parts))
+
+    def get(self, name: str) -> tuple[batches.Batch, journal.Intent | None] | None:
+        """Return a block as a batch, and the append of it that may have been applied; None if it is damaged.
+
+        Raises:
+            OSError: it can't be read at this time.
+
+        """
+        try:
+            doubt, _, content = (self._directory / name).read_bytes().partition(b"\n")
+            batch, document = batches.decode(content), orjson.loads(doubt)
+            if document is None:
+                return batch, None
+            return batch, journal.Intent(**{**document, "batch": name, "block": 0})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError) and error.errno not in journal.DAMAGED:
+                raise
+            logger.warning("modeldata: a block that was set aside can't be read: %s", type(error).__name__)
+            self.sizes.pop(name, None)
+            return None
+
+    def remove(self, name: str) -> None:
+        """Forget a block: it was delivered.
+
+        Raises:
+            OSError: its file is still there.
+
+        """
+        if name in self.sizes:
+            (self._directory / name).unlink(missing_ok=True)
+            del self.sizes[name]

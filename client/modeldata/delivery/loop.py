@@ -1,0 +1,357 @@
+"""Who ships, and when: one process of the pod takes all rows from the spool to Blob Storage, in a background thread.
+
+Every process that collects has this thread; the one whose lock on ``spool/.shipper/lock`` holds does the work, for all
+processes, dead ones included. When it ends, the next takes over, with its journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pathlib
+import threading
+import time
+import typing
+
+from .. import settings
+from ..observe import counters
+from ..spool import locks, segments, sharing, waiting
+from ..threads import forking, names
+from .azure import answers
+
+if typing.TYPE_CHECKING:
+    from . import elected
+
+logger = logging.getLogger("modeldata")
+
+EAGER_BYTES = 1024 * 1024
+"""With so much waiting, the flush interval is not waited for."""
+
+TICK_SECONDS = 0.25
+HURRIED_TICK_SECONDS = 0.05
+SCAN_SECONDS = 1.0
+"""How often the spool is looked through, at most: with the ticks, what an idle process costs (0.1 % of a core)."""
+
+BACKOFF_SECONDS = (0.5, 30.0)
+HURRIED_BACKOFF_SECONDS = 0.25
+MOST_BACKOFF_SECONDS = 300.0
+"""However long the service asks to wait."""
+
+POD_VARIABLE = "MODELDATA_POD_UID"
+
+
+class Shipper:
+    """One process's share of the shipping. ``start``, ``wake`` and the flags are for all threads, the rest for one."""
+
+    def __init__(
+        self, directory: pathlib.Path, *, own: str, live: settings.LiveSettings, tally: counters.Counters
+    ) -> None:
+        self._spool = directory / "spool"
+        self._sas_file = directory / "credential" / "sas"
+        self._journal_directory = self._spool / ".shipper"
+        self._flush_file = self._journal_directory / "flush"
+        self.own = own
+        """The name of this process's directory in the spool."""
+        self._live = live
+        self._counters = tally
+        self._lock_file: typing.BinaryIO | None = None
+        self._delivery: elected.Delivery | None = None
+        self._onlooker = waiting.Onlooker(self._spool, self._own_name)
+        self._owed_bytes = 0
+        self._next_scan = 0.0
+        self._next_start = 0.0
+        self._waiting_since = 0.0
+        self._retry_at = self._failed_at = 0.0
+        self._failed_under: object = None
+        self._failures = 0
+        self._settings: settings.Settings | None = None
+        # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
+        # held by the very thread that the handler interrupted.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+        self._only = threading.Lock()
+        """Held by the thread: two of them would send the same rows."""
+        self.hurry_until = 0.0
+        """Until this time (monotonic), ship at once: the process is about to end."""
+        self.stop = False
+        """End the thread after what it is doing."""
+        self.running = False
+        """Whether the thread runs."""
+        self.ticks = 0
+        """How often the thread has looked after everything."""
+        self.waiting_bytes = 0
+        """Bytes in the whole spool that are not delivered, as of the last look."""
+        self.oldest_waiting = 0.0
+        """When the oldest row that waits was collected, as of the last look; seconds since the epoch, 0 for none."""
+        self.seen = waiting.Waiting()
+        """The last look."""
+        self.written: typing.Callable[[], int] = lambda: 0
+        """How much this process has written so far."""
+        self.ticked: typing.Callable[[], None] = lambda: None
+        """Called by the thread each time it has looked after everything."""
+        self.looked: typing.Callable[[int], None] = lambda _: None
+        """Called by the thread after each look at the spool, with ``written()`` before that look."""
+
+    def start(self) -> bool:
+        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
+        if self.running:
+            return True
+        now = time.monotonic()
+        if now < self._next_start:
+            return False
+        if not self._only.acquire(blocking=False):  # another thread has come first, or a signal handler in between
+            return True
+        self.stop, self.running = False, True
+        try:
+            threading.Thread(target=self._run, name=names.SHIPPER, daemon=True).start()
+        except RuntimeError as error:
+            self.running, self._next_start = False, now + 1.0
+            self._only.release()
+            self._counters.complain("thread", "no shipper thread, rows wait in the spool: %s", error)
+        return self.running
+
+    def hurry(self, seconds: float) -> None:
+        """Ship at once for some time. Takes no lock: signal handlers call it."""
+        self.hurry_until = time.monotonic() + seconds
+        self.wake()
+
+    def wake(self) -> None:
+        """End the thread's present pause."""
+        with contextlib.suppress(RuntimeError):  # it does not pause
+            self._asleep.release()
+
+    def request_flush(self) -> None:
+        """Ask whoever ships, in this process or another, to do it now."""
+        with contextlib.suppress(OSError):
+            sharing.make(self._journal_directory)
+            os.close(sharing.create(self._flush_file, os.O_WRONLY))
+        self.wake()
+
+    def is_delivered(self, key: str, offset: int) -> bool:
+        """Return whether a segment has been delivered up to an offset."""
+        if not offset or not (self._spool / key).exists():
+            return True  # a segment is removed only when all of it is delivered
+        return self._consumed().get(key, 0) >= offset
+
+    @property
+    def ships(self) -> bool:
+        """Whether it is this process that ships, for all of the pod."""
+        return self._lock_file is not None
+
+    @property
+    def owes(self) -> bool:
+        """Whether this process ships, and rows (of other processes too) still wait."""
+        return self.ships and self._owed_bytes > 0 and self._live.latest.storage is not None
+
+    def _run(self) -> None:
+        try:
+            while not self.stop:
+                try:
+                    self._tick()
+                except Exception as error:  # the one place where a fault of ours must not end delivery
+                    self._complain(error)
+                    self._back_off(0.0, None)
+                self.ticks += 1
+                try:
+                    self.ticked()
+                except Exception as error:  # as above
+                    self._complain(error)
+                hurried = time.monotonic() < self.hurry_until
+                self._asleep.acquire(timeout=HURRIED_TICK_SECONDS if hurried else TICK_SECONDS)
+            self._resign()
+        finally:
+            self.running = False
+            self._live.look_at = 0  # the next collect() looks, and starts another
+            self._only.release()
+
+    def _complain(self, error: Exception) -> None:
+        # The error's text stays out of the log: it may hold rows, or a URL with its signature.
+        self._counters.complain("shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error))
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        hurried = now < self.hurry_until
+        current = self._live.current()
+        asked = self._lock_file is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
+        if now >= self._next_scan or hurried or asked:
+            self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
+            if not self._is_elected():
+                try:
+                    self._elect()
+                except OSError as error:
+                    self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
+            self._look()
+            if not self._owed_bytes:
+                self._waiting_since = now
+        ours = self._elected()
+        if ours is None or current.storage is None:
+            return
+        if current != self._settings:
+            self._settings = current
+            ours.try_all_again()
+        if self._must_wait(now, hurried, current):
+            return
+        pause = max(current.flush_seconds, ours.pace(time.time()))
+        due = now - self._waiting_since >= pause or self._owed_bytes >= EAGER_BYTES
+        if not (due or asked or hurried or ours.journal.batch or ours.tries_again()):
+            return
+        if asked:
+            with contextlib.suppress(OSError):
+                self._flush_file.unlink(missing_ok=True)
+        self._waiting_since = now
+        try:
+            self._ship(ours, current)
+        except answers.NotDone as undone:
+            self._counters.complain(
+                "storage",
+                "%s/%s: %s; rows wait in the spool (%d bytes)",
+                current.storage.endpoint,
+                current.storage.container,
+                undone,
+                self.waiting_bytes,
+            )
+            self._back_off(undone.reply.retry_after, current)
+        except OSError as error:
+            # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
+            self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
+            self._back_off(0.0, current)
+
+    def _ship(self, ours: elected.Delivery, current: settings.Settings) -> None:
+        goal = {each.key: each.size for each in segments.scan(self._spool, self._own_name)}
+        while not self.stop and ours.ship(current):
+            self._failures = 0
+            if self._counters.quiet("storage"):
+                logger.warning("modeldata: rows are delivered again")
+            # What came meanwhile waits for its own interval: else a busy process never rests and makes a block of every
+            # few rows (measured: 75 blocks a second, so a file's 50,000 in 11 minutes, and a quarter of the requests).
+            if self._is_reached(goal, ours):
+                break
+            if time.monotonic() >= self._next_scan:  # rows may come as fast as they go: the spool must shrink meanwhile
+                self._next_scan = time.monotonic() + SCAN_SECONDS
+                ours.clean()
+                self._look()
+        while not self.stop and ours.ship_aside(current):
+            pass
+        ours.clean()
+        self._look()
+
+    def _is_reached(self, goal: dict[str, int], ours: elected.Delivery) -> bool:
+        """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
+        known = ours.journal.consumed
+        found = [each for each in ours.found if each.key not in ours.unreadable]
+        waiting = sum(max(0, each.size - known.get(each.key, 0)) for each in found)
+        return waiting < EAGER_BYTES and all(known.get(each.key, 0) >= goal.get(each.key, 0) for each in found)
+
+    def _elect(self) -> None:
+        """Take the shipper's lock if nobody has it."""
+        self._give_up_lock()
+        sharing.make(self._journal_directory)
+        # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
+        try:
+            file = os.fdopen(sharing.create(self._journal_directory / "lock", os.O_WRONLY | os.O_APPEND), "ab")
+        except PermissionError:
+            self._counters.complain("lock", "the spool belongs to another user: rows wait for a process of that user")
+            return
+        try:
+            locks.take(file)
+        except OSError:
+            file.close()
+            return
+        try:
+            before = self._delivery
+            if before is not None and not before.journal.exists():
+                before.journal.restore()  # somebody removed the spool in the middle of a delivery
+            else:
+                if before is not None:
+                    before.close()
+                with forking.gate:  # here, by one thread of a pod, and not in each model's own start
+                    from . import elected
+                self._delivery = elected.Delivery(
+                    self._spool,
+                    own=self._own_name,
+                    sas_file=self._sas_file,
+                    pod=os.environ.get(POD_VARIABLE, ""),
+                    spool_bytes=self._live.current().spool_bytes,
+                    tally=self._counters,
+                )
+        except Exception:
+            file.close()
+            raise
+        self._lock_file = file
+        self._waiting_since = time.monotonic()
+
+    def _is_elected(self) -> bool:
+        """Return whether this process holds a lock, and the one that others see."""
+        if self._lock_file is None:
+            return False
+        ours = os.fstat(self._lock_file.fileno())
+        try:
+            there = os.stat(self._journal_directory / "lock")  # noqa: PTH116
+        except OSError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def _elected(self) -> elected.Delivery | None:
+        return self._delivery if self._lock_file is not None else None
+
+    def _resign(self) -> None:
+        if self._delivery is not None:
+            self._delivery.close()
+            self._delivery = None
+        self._give_up_lock()
+
+    def _give_up_lock(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def _own_name(self) -> str:
+        return self.own
+
+    def _look(self) -> None:
+        written = self.written()
+        ours = self._elected()
+        unreadable = ours.unreadable if ours is not None else ()
+        seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
+        self.seen = seen
+        self.waiting_bytes, self._owed_bytes, self.oldest_waiting = seen.bytes, seen.owed_bytes, seen.oldest
+        self.looked(written)
+
+    def _consumed(self) -> dict[str, int]:
+        ours = self._elected()
+        if ours is not None:
+            return ours.journal.consumed
+        with forking.gate:
+            from . import journal  # as in _elect()
+        return journal.consumed(self._journal_directory)
+
+    def _back_off(self, asked: float, current: settings.Settings | None) -> None:
+        first, most = BACKOFF_SECONDS
+        pause = min(most, first * 2**self._failures)
+        pause -= pause / 2 * os.urandom(1)[0] / 255  # not by ``random``, whose generator is the model's
+        self._failures = min(self._failures + 1, 10)
+        self._failed_at = time.monotonic()
+        self._retry_at = self._failed_at + min(MOST_BACKOFF_SECONDS, max(asked, pause))
+        self._failed_under = self._circumstances(current)
+
+    def _must_wait(self, now: float, hurried: bool, current: settings.Settings) -> bool:
+        until = min(self._retry_at, self._failed_at + HURRIED_BACKOFF_SECONDS) if hurried else self._retry_at
+        # A new SAS or new settings are a reason to try at once.
+        return now < until and (self._failed_under is None or self._circumstances(current) == self._failed_under)
+
+    def _circumstances(self, current: settings.Settings | None) -> object:
+        if current is None:
+            return None
+        try:
+            status = os.stat(self._sas_file)  # noqa: PTH116
+        except OSError:
+            return (current, None)
+        return (current, status.st_ino, status.st_mtime_ns)
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" in {pathlib.Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

@@ -1,0 +1,180 @@
+"""Rows out of the spool: the next ones of all processes, as blocks; and segments that hold no more rows, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import pathlib
+import threading
+import typing
+
+from .. import settings
+from ..encoding import redaction
+from ..observe import counters
+from ..spool import segments
+from ..threads import names, turns
+from . import batches, building
+
+logger = logging.getLogger("modeldata")
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """Rows from the spool, ready to be sent."""
+
+    blocks: tuple[batches.Block, ...]
+    since: dict[str, int]
+    """For each segment they are from: the offset at which the first record begins."""
+    upto: dict[str, int]
+    """As ``batches.Batch``."""
+    drops: tuple[tuple[counters.Drop, str, int], ...]
+    """What of them can't be delivered; to be counted when the blocks are sent."""
+    found: list[segments.Found]
+    """What was in the spool."""
+    full: bool
+    """Whether more may be behind them."""
+    circumstances: tuple[settings.Settings, bytes]
+    """Settings, and key of redactions by hash, that made them."""
+
+
+class Taker:
+    """Takes rows from the spool. One thread at a time."""
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        *,
+        own: typing.Callable[[], str],
+        key_file: pathlib.Path,
+        owner: str,
+        tally: counters.Counters,
+    ) -> None:
+        self._spool = directory
+        self._own = own
+        self._key_file = key_file
+        self._owner = owner
+        self._counters = tally
+        self.unreadable: set[str] = set()
+        """Segments that could not be read."""
+        self._segments: dict[str, segments.Segment] = {}
+        self._whole: dict[str, int] = {}
+        """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
+        self._turn = ""
+
+    def scan(self) -> list[segments.Found]:
+        """Return all segments."""
+        return segments.scan(self._spool, self._own)
+
+    def circumstances(self, current: settings.Settings) -> tuple[settings.Settings, bytes]:
+        """Return what decides, beside the rows, how they are written."""
+        return current, redaction.read_key(self._key_file)
+
+    def take(self, current: settings.Settings, consumed: typing.Mapping[str, int], *, most: int) -> Taken | None:
+        """Return the next rows; None where there are none.
+
+        Args:
+            current: they have a storage.
+            consumed: for each segment: the offset up to which rows were taken.
+            most: of text, in bytes; what goes beyond is part of one call's rows.
+
+        Raises:
+            OSError: the spool can't be listed.
+
+        """
+        assert current.storage is not None
+        circumstances = self.circumstances(current)
+        builder = building.Builder(current, key=circumstances[1])
+        since: dict[str, int] = {}
+        upto: dict[str, int] = {}
+        segments = self.scan()
+        for found in self._in_turn(segments):
+            if builder.bytes >= most:
+                break
+            start = consumed.get(found.key, 0)
+            if found.size <= start or found.key in self.unreadable:
+                continue
+            try:
+                for record, end in self._reader(found).read(start):
+                    builder.add(record)
+                    since[found.key], upto[found.key] = start, end
+                    if builder.bytes >= most:
+                        break
+            except redaction.KeyMissing:
+                self._counters.complain("hash-key", "rows wait for the key of redactions by hash: credential/hash-key")
+            except FileNotFoundError:  # somebody removed it
+                continue
+            except OSError as error:
+                self.unreadable.add(found.key)
+                self._counters.complain(
+                    "unreadable", "%s can't be read, so its rows wait: %s", found.key, error.strerror
+                )
+        if not upto:
+            return None
+        self._turn = next(reversed(upto)).partition("/")[0]
+        owner = self._owner if current.storage.file == settings.PER_POD else ""
+        blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
+        return Taken(blocks, since, upto, tuple(builder.drops), segments, builder.bytes >= most, circumstances)
+
+    def clean(self, consumed: typing.Mapping[str, int]) -> None:
+        """Remove the segments that are delivered and complete.
+
+        Raises:
+            OSError: one can't be removed.
+
+        """
+        for found in self.scan():
+            if not found.complete or found.key in self.unreadable:
+                continue
+            turns.give_way()
+            offset = consumed.get(found.key, 0)
+            if self._whole.get(found.key) == offset:
+                continue
+            try:
+                if next(self._reader(found).read(offset), None) is not None:
+                    self._whole[found.key] = offset
+                    continue
+            except OSError:
+                continue
+            if found.size > offset:
+                logger.info("modeldata: %d bytes of an unfinished write left out of %s", found.size - offset, found.key)
+            found.path.unlink(missing_ok=True)
+            self._segments.pop(found.key, None)
+            self._whole.pop(found.key, None)
+
+    def _in_turn(self, found: list[segments.Found]) -> list[segments.Found]:
+        """Return the segments, first those of the process behind the last one's: none waits for a busy one."""
+        later = [each for each in found if each.key.partition("/")[0] > self._turn]
+        return later + [each for each in found if each.key.partition("/")[0] <= self._turn]
+
+    def _reader(self, found: segments.Found) -> segments.Segment:
+        reader = self._segments.get(found.key)
+        if reader is None:
+            reader = self._segments[found.key] = segments.Segment(found.key, found.path)
+        return reader
+
+
+class Ahead:
+    """The next rows, taken while the ones before them are being sent: the one computes, the other waits."""
+
+    def __init__(
+        self, taker: Taker, current: settings.Settings, consumed: typing.Mapping[str, int], *, most: int
+    ) -> None:
+        self._taken: Taken | None = None
+
+        def take() -> None:
+            # What goes wrong here comes again when they are taken in their turn, and is dealt with there.
+            with contextlib.suppress(Exception):
+                self._taken = taker.take(current, consumed, most=most)
+
+        self._thread: threading.Thread | None = threading.Thread(target=take, name=names.TAKER, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # no more threads; nor can any be had when the interpreter ends
+            self._thread = None
+
+    def result(self) -> Taken | None:
+        """Wait for it, and return what was taken."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._taken

@@ -1,0 +1,1 @@
+"""What a person sees of a process: counters, statistics, metrics, and lines in the log."""

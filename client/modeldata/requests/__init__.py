@@ -1,0 +1,1 @@
+"""Which rows belong together: everything one request collects shares one id, its client's or one of ours."""

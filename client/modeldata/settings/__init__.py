@@ -1,0 +1,39 @@
+"""What is asked for: the settings that the operator writes, and that are obeyed while the model serves."""
+
+from .document import (
+    DEFAULT_FLUSH_SECONDS,
+    DEFAULT_PATH,
+    DEFAULT_SPOOL_BYTES,
+    OFF,
+    PER_POD,
+    SHARED,
+    Action,
+    Columns,
+    Origin,
+    Redaction,
+    Settings,
+    SettingsError,
+    Storage,
+    WorkloadIdentity,
+    parse,
+)
+from .live import LiveSettings
+
+__all__ = [
+    "DEFAULT_FLUSH_SECONDS",
+    "DEFAULT_PATH",
+    "DEFAULT_SPOOL_BYTES",
+    "OFF",
+    "PER_POD",
+    "SHARED",
+    "Action",
+    "Columns",
+    "LiveSettings",
+    "Origin",
+    "Redaction",
+    "Settings",
+    "SettingsError",
+    "Storage",
+    "WorkloadIdentity",
+    "parse",
+]

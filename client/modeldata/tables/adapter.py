@@ -1,0 +1,112 @@
+"""What is made of the types of one library: one interface for all, chosen by a type's module, which is never imported.
+
+An adapter answers what a whole call's data has (``content``), what a list of its values has (``rows``), what one value
+has that is a row or a column (``listed``), and what one cell is as JSON can hold it (``cell``).
+"""
+
+from __future__ import annotations
+
+import typing
+
+from . import cells
+
+
+class Call(typing.NamedTuple):
+    """What is known of a call beside its data."""
+
+    names: tuple[str, ...] = ()
+    """The collector's."""
+    input_rows: int = 0
+    """How many rows this request's inputs had."""
+
+    def is_column(self, length: int) -> bool:
+        """Return whether flat data of this length is a column rather than a row, see ``rows.take``."""
+        if self.input_rows > 1 and length == self.input_rows:
+            return True
+        return len(self.names) == 1 and length != 1
+
+
+class Content(typing.NamedTuple):
+    """The rows of a call, before they are cut and encoded: as sequences of cells, or as an array of numbers."""
+
+    names: tuple[str, ...]
+    """Of the leading columns."""
+    rows: typing.Sequence[typing.Any] = ()
+    array: typing.Any = None
+    """In the place of ``rows``: two-dimensional, of one of numpy's types of numbers."""
+
+
+class Adapter:
+    """What is made of some types; this one collects nothing, and makes text of a cell."""
+
+    def content(self, data: typing.Any, call: Call) -> Content:
+        """Return what a call's data has.
+
+        Raises:
+            cells.Refused: it is not collected.
+
+        """
+        raise cells.Refused(f"{type(data).__name__} is not collected: give rows, an array or a DataFrame")
+
+    def rows(self, values: typing.Sequence[typing.Any], call: Call) -> Content | None:
+        """Return what a list has whose first value is of this type; None where the values are no rows but cells.
+
+        Raises:
+            cells.Refused: it is not collected.
+
+        """
+        return None
+
+    def listed(self, value: typing.Any) -> typing.Sequence[object] | None:
+        """Return the cells of a value of one dimension; None for anything else."""
+        return None
+
+    def cell(self, value: typing.Any) -> object:
+        """Return a value as orjson can write it, and as the CSV text is made of it.
+
+        Raises:
+            cells.Refused: bytes, which may be an image or audio.
+
+        """
+        return cells.name_text(value)
+
+    def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: Call) -> typing.Any:
+        """Return the data with the headers' values behind each row; as it is, where it has none of ours."""
+        return data
+
+
+BY_MODULE: dict[str, Adapter] = {}
+"""By the name of the package in which a type, or one of its bases, is defined."""
+BY_KIND: list[tuple[typing.Callable[[type], bool], Adapter]] = []
+"""For types of no such package: the first whose question is answered by yes. The last one's always is."""
+
+_MOST_TYPES = 1000
+_chosen: dict[type, Adapter] = {}
+
+
+def of(value: object) -> Adapter:
+    """Return the adapter for a value."""
+    kind = type(value)
+    return _chosen.get(kind) or _choose(kind)
+
+
+def cell(value: object) -> object:
+    """Return a value as orjson can write it, see ``Adapter.cell``."""
+    kind = type(value)
+    return (_chosen.get(kind) or _choose(kind)).cell(value)
+
+
+def row(value: object) -> typing.Sequence[object]:
+    """Return the cells of a row; what is none is one cell."""
+    listed = of(value).listed(value)
+    return [value] if listed is None else listed
+
+
+def _choose(kind: type) -> Adapter:
+    if len(_chosen) >= _MOST_TYPES:  # types that are made anew in each call
+        _chosen.clear()
+    packages = (base.__module__.partition(".")[0] for base in kind.__mro__)
+    known = next((BY_MODULE[package] for package in packages if package in BY_MODULE), None)
+    chosen = known or next((adapter for asks, adapter in BY_KIND if asks(kind)))
+    _chosen[kind] = chosen
+    return chosen

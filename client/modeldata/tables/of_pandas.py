@@ -1,0 +1,103 @@
+"""pandas: DataFrames, Series and Indexes, and its values that may be missing.
+
+A gap of a column (None, NA, NaT, and NaN where the column is none of floats) is None; NaN among floats stays NaN.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing
+
+from . import adapter, cells, of_numpy, of_python, of_tensors
+
+
+class Pandas(of_tensors.Tensors):
+    """What pandas has, and what is derived from it."""
+
+    def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
+        if cells.loaded(data, "pandas", "DataFrame"):
+            array, own = _numbers(data), names(data)
+            if array is not None:
+                return of_numpy.content(array, adapter.Call(own))
+            # Column by column: the frame's own conversion would make floats of integers beside floats.
+            return adapter.Content(own, list(zip(*(_column(values) for _, values in data.items()))))
+        if _is_column(data):
+            array = _numbers(data)
+            if array is not None:
+                return of_numpy.content(array, call)
+            return of_python.SEQUENCES.content(_column(data), call)
+        return super().content(data, call)
+
+    def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
+        return _column(value) if _is_column(value) else super().listed(value)
+
+    def cell(self, value: typing.Any) -> object:  # noqa: D102
+        if type(value).__name__ in ("NaTType", "NAType"):
+            return None
+        if isinstance(value, (datetime.datetime, datetime.timedelta)):  # Timestamp, Timedelta
+            return of_python.VALUES.cell(value)
+        return super().cell(value)
+
+    def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: adapter.Call) -> typing.Any:  # noqa: D102
+        return data.assign(**headers) if cells.loaded(data, "pandas", "DataFrame") else data
+
+
+def _is_column(data: object) -> bool:
+    return cells.loaded(data, "pandas", "Series") or cells.loaded(data, "pandas", "Index")
+
+
+def names(frame: typing.Any) -> tuple[str, ...]:
+    """Return the names of a frame's columns; those of several levels are joined by a point."""
+    return tuple(
+        ".".join(map(cells.name_text, name)) if isinstance(name, tuple) else cells.name_text(name)
+        for name in list(frame.columns)
+    )
+
+
+def _numbers(data: typing.Any) -> typing.Any:
+    """Return a frame or a column as an array, where it is made of one of numpy's types of numbers; else None."""
+    if cells.loaded(data, "pandas", "Index"):
+        return None
+    types = set(data.dtypes.tolist()) if data.ndim == 2 else {data.dtype}
+    if len(types) != 1:
+        return None
+    (only,) = types
+    # pandas' own types may have gaps, for which an array of numbers has no value.
+    return data.to_numpy() if cells.loaded(only, "numpy", "dtype") and only.kind in "iufb" else None
+
+
+def _column(values: typing.Any) -> list[object]:
+    """Return the cells of a Series or an Index; floats with the digits of their own width.
+
+    Raises:
+        cells.Refused: a value is none that Python can hold, such as a date of the year 29349.
+
+    """
+    if cells.loaded(values, "pandas", "MultiIndex"):
+        return listed(values)
+    dtype = values.dtype
+    if cells.loaded(dtype, "numpy", "dtype") and dtype.kind in "iufb":
+        return list(of_numpy.listed(values.to_numpy()))
+    gaps = values.isna().tolist()
+    found = listed(values)
+    if getattr(dtype, "kind", "") == "f" and str(dtype).lower().startswith(
+        ("float32", "float[", "halffloat", "sparse")
+    ):
+        found = of_numpy.listed(values.to_numpy(dtype="f4", na_value=float("nan")))
+    return [None if gap else value for value, gap in zip(found, gaps)] if any(gaps) else found
+
+
+def listed(values: typing.Any, panic: type[BaseException] = OverflowError) -> list[object]:
+    """Return the values of a Series or an Index, of pandas or polars.
+
+    Raises:
+        cells.Refused: one is none that Python can hold.
+
+    """
+    try:
+        return list(values.to_list())
+    except (ValueError, OverflowError, panic):
+        raise cells.Refused(f"a column of {values.dtype} with values that Python can't hold is not collected") from None
+
+
+PANDAS = Pandas()

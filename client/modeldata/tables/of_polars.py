@@ -1,0 +1,38 @@
+"""polars: DataFrames and Series. A gap is None; NaN among floats stays NaN."""
+
+from __future__ import annotations
+
+import sys
+import typing
+
+from . import adapter, cells, of_pandas, of_python, of_tensors
+
+
+class Polars(of_tensors.Tensors):
+    """What polars has."""
+
+    def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
+        if cells.loaded(data, "polars", "DataFrame"):
+            return adapter.Content(of_pandas.names(data), list(zip(*map(_column, data.get_columns()))))
+        if cells.loaded(data, "polars", "Series"):
+            return of_python.SEQUENCES.content(_column(data), call)
+        return super().content(data, call)
+
+    def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
+        return _column(value) if cells.loaded(value, "polars", "Series") else super().listed(value)
+
+    def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: adapter.Call) -> typing.Any:  # noqa: D102
+        if not cells.loaded(data, "polars", "DataFrame"):
+            return data
+        return data.with_columns(**{name: sys.modules["polars"].lit(value) for name, value in headers.items()})
+
+
+def _column(values: typing.Any) -> list[object]:
+    polars = sys.modules["polars"]
+    if values.dtype == polars.Float32:
+        return [None if text is None else float(text) for text in values.cast(polars.String).to_list()]
+    # polars panics at some times beyond Python's years, which is no Exception: nothing would keep it from the model.
+    return of_pandas.listed(values, getattr(getattr(polars, "exceptions", None), "PanicException", OverflowError))
+
+
+POLARS = Polars()

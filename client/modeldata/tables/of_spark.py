@@ -1,0 +1,35 @@
+"""Spark: DataFrames, whose rows are computed for it as for their own ``collect()``, and rows."""
+
+from __future__ import annotations
+
+import typing
+
+from . import adapter, cells, of_pandas, of_python, of_tensors
+
+
+class Spark(of_tensors.Tensors):
+    """What pyspark has."""
+
+    def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
+        if cells.loaded(data, "pyspark.sql", "DataFrame"):
+            return adapter.Content(of_pandas.names(data), [tuple(row) for row in data.collect()])
+        return of_python.SEQUENCES.content(data, call) if isinstance(data, tuple) else super().content(data, call)
+
+    def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
+        return of_python.SEQUENCES.rows(values, call) or super().rows(values, call)
+
+    def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
+        return value if isinstance(value, tuple) else super().listed(value)
+
+    def cell(self, value: typing.Any) -> object:  # noqa: D102
+        if isinstance(value, tuple) and hasattr(value, "asDict"):  # a struct
+            return adapter.cell(value.asDict())
+        return super().cell(value)
+
+    def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: adapter.Call) -> typing.Any:  # noqa: D102
+        if cells.loaded(data, "pyspark.sql", "DataFrame"):
+            return data.toPandas().assign(**headers)  # as in azureml-monitoring
+        return of_python.SEQUENCES.joined(data, headers, call)
+
+
+SPARK = Spark()
