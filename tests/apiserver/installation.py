@@ -16,7 +16,9 @@ JSON_PATCH, APPLY = "application/json-patch+json", "application/apply-patch+yaml
 
 def install_operator(api: server.ApiServer, manifest: pathlib.Path = INSTALL) -> None:
     """Install as a user would. There is no network: the webhook's Service leads to this machine."""
-    # Tests share the API server, and some have written a Deployment of the operator's by hand.
+    # Tests share the API server, and some have written a Deployment of the operator's by hand, with other labels.
+    deployments = ("deployments", CONTROLLER, WEBHOOK)
+    api.kubectl("-n", server.NAMESPACE, "delete", *deployments, "--ignore-not-found", "--cascade=orphan")
     api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
     service = {"spec": {"type": "ExternalName", "externalName": "localhost", "selector": None}}
     api.merge(f"/api/v1/namespaces/{server.NAMESPACE}/services/{WEBHOOK}", service)

@@ -447,8 +447,9 @@ def test_a_given_sas_is_judged_handed_on_and_renewed(world: World) -> None:
     late = world.token(hours=0.1)
     world.secret("writer", token=late)
     assert "whoever renews it is late" in world.reaches("True", "SasExpiresSoon")
-    events = world.api.get(f"/api/v1/namespaces/{world.namespace}/events")["items"]
-    assert {"SasExpired", "SasExpiresSoon", "SecretNotFound"} <= {each["reason"] for each in events}
+    said = {"SasExpired", "SasExpiresSoon", "SecretNotFound"}
+    events = f"/api/v1/namespaces/{world.namespace}/events"  # an Event is posted after the status that it is about
+    world.eventually(lambda: said <= {each["reason"] for each in world.api.get(events)["items"]})
 
 
 def test_a_given_sas_that_storage_rejects_is_reported_and_heals(world: World) -> None:

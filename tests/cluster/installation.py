@@ -47,7 +47,7 @@ def install(cluster: typing.Any, root: pathlib.Path) -> None:
     for name in ("modeldata-operator-webhook", "modeldata-operator-controller"):
         # A cluster that was up already may run an older image of the same tag.
         cluster.kubectl("-n", "modeldata-system", "rollout", "restart", f"deploy/{name}")
-        cluster.kubectl("-n", "modeldata-system", "rollout", "status", f"deploy/{name}", "--timeout=120s")
+        cluster.kubectl("-n", "modeldata-system", "rollout", "status", f"deploy/{name}", "--timeout=300s")
 
 
 def uninstall_plainly(cluster: typing.Any) -> None:

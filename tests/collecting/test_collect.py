@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import os
+import pathlib
 import re
 import sys
 import threading
@@ -17,7 +18,7 @@ import pytest
 import modeldata
 from modeldata import ModelDataCollector, settings
 from modeldata.encoding import csvtext, layout
-from modeldata.process import ending, running, signals
+from modeldata.process import ending, lifecycle, running, signals
 from modeldata.spool import records
 from modeldata.tables import pieces, rows
 
@@ -100,7 +101,11 @@ def test_a_thread_is_asked_once_whether_it_is_the_main_one(spooled: Spooled, mon
     assert len(spooled()) == 6
 
 
-def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_forked_by_a_thread_has_that_one_as_its_main_thread(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(lifecycle.DIRECTORY_VARIABLE, str(tmp_path))
+    lifecycle.install()
     monkeypatch.setattr(signals, "others", set())
     reader, writer = os.pipe()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import pathlib
 import random
 import time
 import uuid
 
 import pytest
 
+from modeldata.process import lifecycle
 from modeldata.requests import context, ids
 
 
@@ -188,7 +190,9 @@ def test_ids_do_not_change_what_the_model_draws() -> None:
     assert random.random() == expected
 
 
-def test_a_forked_child_makes_other_ids() -> None:
+def test_a_forked_child_makes_other_ids(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(lifecycle.DIRECTORY_VARIABLE, str(tmp_path))
+    lifecycle.install()
     reader, writer = os.pipe()
     enter("inputs", "")
     child = os.fork()

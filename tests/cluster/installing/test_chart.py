@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import pathlib
 import subprocess
 import typing
 
@@ -86,8 +85,9 @@ def test_a_model_serves_on_while_the_chart_is_installed_upgraded_and_uninstalled
 
 
 def test_applied_by_the_server_as_helm_4_does_it_meets_no_conflict(
-    cluster: typing.Any, helm: Helm, eventually: typing.Any, tmp_path: pathlib.Path
+    cluster: typing.Any, helm: Helm, eventually: typing.Any, request: pytest.FixtureRequest
 ) -> None:
+    request.addfinalizer(lambda: uninstall_plainly(cluster))  # also if it fails, or none of the next would install
     text = helm("template", "modeldata", str(CHART), "--namespace", SYSTEM, "--no-hooks", "--kube-version", "1.35")
     cluster.kubectl("create", "namespace", SYSTEM, check=False)  # Helm leaves the one that it made
     apply = ("apply", "--server-side", "--field-manager=helm", "-f", "-")
@@ -95,10 +95,9 @@ def test_applied_by_the_server_as_helm_4_does_it_meets_no_conflict(
     cluster.kubectl(*apply, "--force-conflicts", input=text)
     configuration = ("get", "mutatingwebhookconfiguration", "modeldata-operator", "-o")
     bundle = "jsonpath={.webhooks[0].clientConfig.caBundle}"
-    trusted = eventually(lambda: cluster.kubectl(*configuration, bundle), seconds=120)
+    trusted = eventually(lambda: cluster.kubectl(*configuration, bundle), seconds=300)
     cluster.kubectl(*apply, input=text)
     assert cluster.kubectl(*configuration, bundle) == trusted
-    uninstall_plainly(cluster)
 
 
 def test_two_for_some_namespaces_work_side_by_side(

