@@ -18,7 +18,7 @@ def install_operator(api: server.ApiServer, manifest: pathlib.Path = INSTALL) ->
     """Install as a user would. There is no network: the webhook's Service leads to this machine."""
     # Tests share the API server, and some have written a Deployment of the operator's by hand, with other labels.
     deployments = ("deployments", CONTROLLER, WEBHOOK)
-    api.kubectl("-n", server.NAMESPACE, "delete", *deployments, "--ignore-not-found", "--cascade=orphan")
+    api.kubectl("-n", server.NAMESPACE, "delete", *deployments, "--ignore-not-found")
     api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
     service = {"spec": {"type": "ExternalName", "externalName": "localhost", "selector": None}}
     api.merge(f"/api/v1/namespaces/{server.NAMESPACE}/services/{WEBHOOK}", service)
