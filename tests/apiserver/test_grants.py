@@ -133,6 +133,7 @@ def azure(
 @pytest.fixture
 def controller(api: ApiServer, azure: Azure, start_operator: Start) -> Running:
     """The controller with its own account's rights, and an identity of its own."""
+    api.kubectl("delete", "storagegrants", "--all")  # or it would sign in for a test that is over
     azure.authority.asked.clear()
     token = installation.token(api, installation.CONTROLLER)
     kubeconfig = api.kubeconfig_for(token=token, name="kubeconfig-controller")
