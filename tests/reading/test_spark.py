@@ -11,8 +11,9 @@ import pandas
 import pytest
 from hypothesis import strategies
 
-from modeldata import readers, tables
 from modeldata.tables import rows
+
+from . import readers, tables
 
 pytestmark = pytest.mark.java
 
