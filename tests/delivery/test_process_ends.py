@@ -218,6 +218,7 @@ def test_a_collector_that_only_threads_know_is_delivered_at_sigterm(pod: typing.
 import signal, threading, time
 import modeldata.process.ending
 modeldata.process.ending.EXIT_SECONDS = 60
+modeldata.install()
 def serve():
     model = modeldata.ModelDataCollector("m", "inputs", ["n"])
     for n in range(20): model.collect([[n]])
