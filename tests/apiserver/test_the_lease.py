@@ -12,6 +12,7 @@ from kubernetes.aio import config
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.controller.election import Election
 from modeldata_operator.kube.cluster import Cluster
+from modeldata_operator.kube.connection import Connection
 
 from .server import ApiServer, Refused
 
@@ -25,7 +26,7 @@ def lease(namespace: str) -> ObjectKey:
 
 def run(api: ApiServer, lease: ObjectKey, use: Use) -> None:
     async def connected() -> None:
-        cluster = Cluster(await config.new_client_from_config(str(api.kubeconfig)))
+        cluster = Cluster(Connection(await config.new_client_from_config(str(api.kubeconfig))))
         try:
             await asyncio.wait_for(use(cluster, lease), 100)
         finally:

@@ -18,6 +18,7 @@ from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.workloads import Pod
 from modeldata_operator.kube import kinds, store, watching
 from modeldata_operator.kube.cluster import Cluster
+from modeldata_operator.kube.connection import Connection
 
 from ..conftest import Eventually
 from . import proxy as proxies
@@ -81,7 +82,7 @@ class Watching:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _open(self) -> watching.Watch[Pod]:
-        self._cluster = Cluster(await config.new_client_from_config(str(self.proxy.kubeconfig)))
+        self._cluster = Cluster(Connection(await config.new_client_from_config(str(self.proxy.kubeconfig))))
         return watching.Watch(self._cluster, kinds.PODS, self.store, namespace=self.namespace)
 
 
@@ -116,7 +117,7 @@ def change_everything(running: Watching) -> None:
 
 def test_however_many_watches_there_are_requests_go_through(api: ApiServer, namespace: str) -> None:
     async def ask() -> None:
-        cluster = Cluster(await config.new_client_from_config(str(api.kubeconfig)))
+        cluster = Cluster(Connection(await config.new_client_from_config(str(api.kubeconfig))))
         query, limits = [("watch", "true"), ("timeoutSeconds", "120")], aiohttp.ClientTimeout(total=120)
         try:
             async with contextlib.AsyncExitStack() as watches:
@@ -338,7 +339,7 @@ async def test_a_kind_that_is_not_there_or_must_not_be_listed_keeps_nobody_waiti
     api: ApiServer, proxy: proxies.Proxy, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "ABSENT_SECONDS", 0.1)
-    cluster = Cluster(await config.new_client_from_config(str(proxy.kubeconfig)))
+    cluster = Cluster(Connection(await config.new_client_from_config(str(proxy.kubeconfig))))
     sets: store.Store[restartables.Restartable] = store.Store()
     arrived = asyncio.Event()
     sets.subscribe(lambda *_: arrived.set())

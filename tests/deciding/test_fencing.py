@@ -10,6 +10,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.kube.cluster import Cluster
+from modeldata_operator.kube.connection import Connection
 from modeldata_operator.kube.fencing import Fence, LeaseOver
 from modeldata_operator.kube.pacing import Urgency
 
@@ -61,7 +62,7 @@ async def server():
 
 @pytest.fixture
 async def cluster(server):
-    made = Cluster(ApiClient(Configuration(host=server.url)))
+    made = Cluster(Connection(ApiClient(Configuration(host=server.url))))
     yield made
     await made.close()
 

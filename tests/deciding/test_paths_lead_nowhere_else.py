@@ -6,6 +6,7 @@ import pytest
 
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.kube.cluster import Cluster
+from modeldata_operator.kube.connection import Connection
 from modeldata_operator.kube.failures import ApiError
 
 
@@ -29,4 +30,4 @@ class Client:
 @pytest.mark.parametrize("kind", ["get_secret", "get_pod", "get_deployment", "delete_deployment"])
 async def test_a_name_that_leads_elsewhere_is_not_asked_for(kind, name):
     with pytest.raises(ApiError, match="no object can be called so"):
-        await getattr(Cluster(Client()), kind)(ObjectKey("models", name))
+        await getattr(Cluster(Connection(Client())), kind)(ObjectKey("models", name))

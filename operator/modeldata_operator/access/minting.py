@@ -119,17 +119,14 @@ class Minter:
 
         async def bring_into_line(namespace: str, found: _Seen) -> _Outcome:
             # Asked once more: reading may have taken its time.
-            if namespace in withheld or not permission.permitted(self._permits, collection, namespace):
+            outlived = permission.outlived(self._permits, collection, namespace, found.held)
+            refused = namespace in withheld or not permission.permitted(self._permits, collection, namespace)
+            if refused or (outlived and isinstance(source, Finding)):
                 given: Source = GivenSas("")
             elif isinstance(source, Finding):
-                if not permission.outlived(self._permits, collection, namespace, found.held):
-                    return _Outcome(found.held.token if found.held is not None else None)
-                given = GivenSas("")
+                return _Outcome(found.held.token if found.held is not None else None)
             else:
-                kept = namespace in without_token and not permission.outlived(
-                    self._permits, collection, namespace, found.held
-                )
-                given = _given(source, found.held if kept else None, now)
+                given = _given(source, found.held if namespace in without_token and not outlived else None, now)
             return await self._bring_into_line(
                 collection, namespace, found, given, hash_key=keys[namespace], rotation=before[namespace] + 1, now=now
             )

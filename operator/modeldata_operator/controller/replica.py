@@ -9,8 +9,6 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from kubernetes.aio.client.api_client import ApiClient
-
 from .. import ending
 from ..api import names
 from ..api.grants import StorageGrant
@@ -23,7 +21,7 @@ from ..configuration import Configuration
 from ..known.grants import Grants
 from ..known.inventory import Inventory
 from ..known.pods import PodInventory
-from ..kube import connection, custom_resource, kinds, watching
+from ..kube import cluster, custom_resource, kinds, watching
 from ..kube.cluster import Cluster
 from ..kube.fencing import Fence
 from ..kube.store import Store
@@ -71,8 +69,7 @@ class Controller:
 
     async def start(self) -> None:
         """Watch, and stand for the Lease."""
-        await connection.load_configuration()
-        self._cluster = Cluster(ApiClient())
+        self._cluster = await cluster.connect()
         await custom_resource.wait(self._cluster)
         self._watch(self._cluster)
         lease = ObjectKey(self._configuration.namespace, self._configuration.controller_name)

@@ -1,6 +1,5 @@
 """The few calls to the API server, each named for what it does. Everything above works on records, not on requests."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -13,31 +12,28 @@ from ..api import lease, names, observed, restartables
 from ..api.keys import ObjectKey
 from ..api.lease import Lease
 from ..api.owners import RestartMark, WorkloadName
+from . import connection
 from .connection import APPLY, MERGE, STRATEGIC, Connection
 from .failures import ApiError
 from .fencing import Fence
-from .pacing import Pace, Urgency
+from .pacing import Urgency
+
+
+async def connect() -> "Cluster":
+    """Return the API server that the pod's own account, else the kubeconfig, leads to."""
+    await connection.load_configuration()
+    return Cluster(Connection(ApiClient()))
 
 
 class Cluster:
     """The API server."""
 
-    def __init__(self, client: ApiClient, *, fence: Fence | None = None, pace: Pace | None = None) -> None:
-        """Talk to the API server by a client, which is closed with this.
-
-        Args:
-            client: the connections.
-            fence: what every write has to pass.
-            pace: who gives writes their turns.
-
-        """
-        self._api = Connection(client, fence=fence, pace=pace)
+    def __init__(self, api: Connection) -> None:
+        self._api = api
 
     def behind(self, fence: Fence) -> "Cluster":
         """Return the same API server, to which writes go only while the fence is open."""
-        behind = copy.copy(self)
-        behind._api = self._api.behind(fence)
-        return behind
+        return Cluster(self._api.behind(fence))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -16,6 +16,7 @@ from ..api import names, observed
 from ..api.keys import ObjectKey
 from ..api.owners import Workload
 from ..api.reasons import Reason
+from .bucket import Bucket
 from .cluster import Cluster
 from .failures import FAILURES, ApiError, said
 
@@ -70,24 +71,6 @@ def about_workload(workload: Workload) -> Subject:
     return Subject(known.api_version, known.kind, ObjectKey(workload.key.namespace, known.name), known.uid)
 
 
-class _Room:
-    """So many at once, and so many a second afterwards."""
-
-    def __init__(self, burst: float, a_second: float, now: float) -> None:
-        self._burst, self._a_second = burst, a_second
-        self._left, self._counted = burst, now
-
-    def left(self, now: float) -> bool:
-        """Tell whether there is room for one."""
-        self._left = min(self._burst, self._left + (now - self._counted) * self._a_second)
-        self._counted = now
-        return self._left >= 1
-
-    def take(self) -> None:
-        """Take the room for one."""
-        self._left -= 1
-
-
 class Recorder:
     """Posts Events and remembers what was said."""
 
@@ -95,8 +78,8 @@ class Recorder:
         self._cluster = cluster
         self._clock = clock
         self._said: OrderedDict[tuple[str, Reason, str], float] = OrderedDict()
-        self._room = _Room(BURST * NAMESPACES, A_SECOND * NAMESPACES, clock())
-        self._rooms: OrderedDict[str, _Room] = OrderedDict()
+        self._room = Bucket(BURST * NAMESPACES, A_SECOND * NAMESPACES, clock())
+        self._rooms: OrderedDict[str, Bucket] = OrderedDict()
         # Each with its namespace.
         self._posting: dict[asyncio.Task[None], str] = {}
 
@@ -136,11 +119,13 @@ class Recorder:
             self._said[said] = before
             return False
         namespace = subject.key.namespace
-        room = self._rooms.pop(namespace, None) or _Room(BURST, A_SECOND, now)
+        room = self._rooms.pop(namespace, None) or Bucket(BURST, A_SECOND, now)
         self._rooms[namespace] = room
         while len(self._rooms) > MEMORY:
             self._rooms.popitem(last=False)
-        if not (room.left(now) and self._room.left(now)) or self._crowded(namespace):
+        room.fill(now)
+        self._room.fill(now)
+        if not (room.has_one and self._room.has_one) or self._crowded(namespace):
             return False
         room.take()
         self._room.take()

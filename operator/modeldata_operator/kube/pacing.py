@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from ..observe import metrics
+from .bucket import Bucket
 
 A_SECOND, BURST = 400.0, 400
 """Writes a second, and at once after a rest. Above what an API server on two cores takes of one client (some 300
@@ -59,8 +60,8 @@ class Pace:
     def __init__(
         self, *, a_second: float = A_SECOND, burst: int = BURST, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._a_second, self._burst, self._clock = a_second, burst, clock
-        self._tokens, self._counted = float(burst), clock()
+        self._clock = clock
+        self._bucket = Bucket(burst, a_second, clock())
         # Dictionaries keep an order: a flow that had its turn goes to the end.
         self._waiting: dict[Urgency, dict[str, deque[asyncio.Future[None]]]] = {urgency: {} for urgency in Urgency}
         self._under_way: Counter[str] = Counter()
@@ -144,10 +145,8 @@ class Pace:
 
     def _give(self) -> None:
         """Give turns to whoever may have one, and come again when the next may be due."""
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._counted) * self._a_second)
-        self._counted = now
-        while self._tokens >= 1 and self._under_way.total() < ALL_AT_ONCE:
+        self._bucket.fill(self._clock())
+        while self._bucket.has_one and self._under_way.total() < ALL_AT_ONCE:
             found = self._next()
             if found is None:
                 break
@@ -158,7 +157,7 @@ class Pace:
                 waiting[flow] = turns
             if turn.done():
                 continue  # whoever wanted it has given up
-            self._tokens -= 1
+            self._bucket.take()
             self._under_way[flow] += 1
             turn.set_result(None)
         self._come_again()
@@ -189,7 +188,7 @@ class Pace:
             return
         # Whoever waits for another's end needs no timer: that end gives the turn.
         pauses = [left for flow in flows if (left := self._told_for(flow)) > 0]
-        if self._tokens < 1:
-            pauses.append((1 - self._tokens) / self._a_second)
+        if not self._bucket.has_one:
+            pauses.append(self._bucket.seconds_left)
         if pauses:
             self._timer = asyncio.get_running_loop().call_later(min(pauses), self._give)

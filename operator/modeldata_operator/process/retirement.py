@@ -9,8 +9,6 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from kubernetes.aio.client.api_client import ApiClient
-
 from ..access import withdrawing
 from ..api import names
 from ..api.keys import ObjectKey
@@ -18,7 +16,7 @@ from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Pod
 from ..configuration import Configuration
 from ..controller.pushing import Pusher
-from ..kube import connection, kinds, store, watching
+from ..kube import cluster, kinds, store, watching
 from ..kube.cluster import Cluster
 from ..kube.failures import FAILURES, ApiError, said
 from ..kube.store import Store
@@ -45,8 +43,7 @@ async def retire(config: Configuration) -> list[str]:
         controller's end: it would switch on again what is switched off.
 
     """
-    await connection.load_configuration()
-    api, refused = Cluster(ApiClient()), list[str]()
+    api, refused = await cluster.connect(), list[str]()
     try:
         # First what would inject new pods, then what would switch them on again.
         webhook = config.webhook_configuration

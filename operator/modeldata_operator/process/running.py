@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from kubernetes.aio.client.api_client import ApiClient
-
 from ..configuration import Configuration
 from ..controller.replica import Controller
-from ..kube import cluster, connection, namespaces
+from ..kube import cluster, namespaces
 from ..webhook.review import Webhook
 from . import framework
 from .health import HealthServer
@@ -37,8 +35,7 @@ async def _namespaces(config: Configuration) -> AsyncIterator[tuple[tuple[str, .
     if not config.namespaces:
         yield (), stop
         return
-    await connection.load_configuration()
-    api = cluster.Cluster(ApiClient())
+    api = await cluster.connect()
     # Its own goes without asking: nothing works without it.
     found = {*await namespaces.watchable(api, config.namespaces), config.namespace}
     left_out = sorted(set(config.namespaces) - found)

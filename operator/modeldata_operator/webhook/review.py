@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kubernetes.aio.client.api_client import ApiClient
 
 from ..api import workloads
 from ..api.namespaces import Namespace
@@ -20,7 +19,7 @@ from ..api.restartables import Deployment
 from ..configuration import Configuration
 from ..decide import document, injection, patching, selection
 from ..known.inventory import Inventory
-from ..kube import connection, custom_resource, kinds, watching
+from ..kube import cluster, custom_resource, kinds, watching
 from ..kube.cluster import Cluster
 from ..kube.failures import FAILURES
 from ..kube.store import Store
@@ -66,8 +65,7 @@ class Webhook:
 
     async def start(self) -> None:
         """Watch, and serve once there is a certificate. Raises OSError for a port that is taken."""
-        await connection.load_configuration()
-        self._cluster = Cluster(ApiClient())
+        self._cluster = await cluster.connect()
         await custom_resource.wait(self._cluster)
         self._watch()
         await self._fetch_certificate()

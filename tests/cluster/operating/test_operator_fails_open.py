@@ -66,8 +66,9 @@ def test_a_model_starts_while_the_webhook_hangs(world, silent_webhook):
     manifest = json.dumps({**pod, "spec": world.pod_spec()})
     # The API server only learns of a webhook a moment after it was made.
     world.eventually(lambda: world.timed(lambda: world.kubectl(*create, "--dry-run=server", input=manifest)) > 1)
-    # It hangs, and longer than that nobody waits for it; a slow machine adds its own time.
-    assert world.timed(lambda: world.kubectl(*create, input=manifest)) > silent_webhook["timeoutSeconds"] - 1
+    # A slow machine adds its own time; but no webhook gets more than 30 s in Kubernetes.
+    seconds = world.timed(lambda: world.kubectl(*create, input=manifest))
+    assert silent_webhook["timeoutSeconds"] - 1 < seconds < 30
     world.kubectl("wait", "--for=condition=Ready", "pod/late", "--timeout=60s")
 
 
