@@ -15,6 +15,8 @@ import typing
 
 import pytest
 
+from .apiserver.server import free_ports
+
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 AZURITE_ACCOUNT = "devstoreaccount1"
 # Azurite's well-known key, the same in every installation of it: no secret.
@@ -95,9 +97,7 @@ def azurite_program() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[Azurite]:
     """A real Azurite on a loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     directory = tmp_path_factory.mktemp("azurite")
     command = [
         "node",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import secrets
 import shutil
 import socket
 import ssl
@@ -248,13 +249,21 @@ def install(server: ApiServer) -> None:
     server.namespace(NAMESPACE)
 
 
+PORTS = range(10_300, 30_000)
+"""Below what the kernel gives to connections, which would take a free port away before anyone listens on it; and beside
+the local cluster's own ports and its Services'."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens on."""
+    """Return ports that nobody listens on, at any address; drawn, so that tests side by side draw others."""
+    found: list[int] = []
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(found) < count:
+            port = secrets.choice(PORTS)  # some tests seed the other randomness
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(("", port)))
+                found.append(port)
+    return found
 
 
 def _openssl(*arguments: str) -> None:

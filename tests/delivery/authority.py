@@ -7,13 +7,14 @@ import dataclasses
 import http.server
 import json
 import pathlib
-import socket
 import ssl
 import subprocess
 import threading
 import time
 import typing
 import urllib.parse
+
+from ..apiserver.server import free_ports
 
 STORAGE = "https://storage.azure.com"
 REFUSAL = {
@@ -65,9 +66,7 @@ class Authority:
         """Status and text of each answer, whatever is asked."""
         self.audience = STORAGE
         self.lifetime = 3600
-        with socket.socket() as probe:
-            probe.bind((address, 0))
-            self._port = probe.getsockname()[1]
+        (self._port,) = free_ports(1)
         self._server: http.server.ThreadingHTTPServer | None = None
         self.start()
 

@@ -8,6 +8,8 @@ import subprocess
 import time
 import typing
 
+from ..apiserver.server import free_ports
+
 ACCOUNT = "devstoreaccount1"
 
 
@@ -15,9 +17,7 @@ class Server:
     """A real Azurite on one loopback port."""
 
     def __init__(self, program: pathlib.Path, directory: pathlib.Path, *, flags: typing.Sequence[str] = ()) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        (self._port,) = free_ports(1)
         self._directory = directory
         self._command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(self._port)]
         self._command += ["--location", str(directory), "--skipApiVersionCheck", "--disableTelemetry", "--silent"]

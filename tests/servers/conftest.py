@@ -7,13 +7,13 @@ import http.client
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import typing
 
 import pytest
 
+from ..apiserver.server import free_ports
 from ..conftest import Eventually, poll
 from ..delivery.conftest import Pod, pod
 
@@ -91,9 +91,7 @@ def serve(pod: Pod, eventually: Eventually, tmp_path: pathlib.Path) -> typing.It
         python: str | pathlib.Path = sys.executable,
         environment: typing.Mapping[str, str] = nothing,
     ) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        (port,) = free_ports(1)
         process = subprocess.Popen(
             [*(FIRST_PROCESS if first else ()), python, "-m", *(word.format(port=port) for word in command)],
             cwd=APPLICATIONS,
