@@ -15,12 +15,15 @@ import shutil
 import sys
 import tempfile
 import time
+import types
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+# As pytest sees them, and without the repository's root among the paths: its operator/ would take Python's place.
+tests = types.ModuleType("tests")
+tests.__path__ = [str(pathlib.Path(__file__).resolve().parent.parent / "tests")]
+sys.modules["tests"] = tests
 
-import conftest
-
-from delivery import fleet, ledger
+from tests import conftest  # noqa: E402
+from tests.delivery import fleet, ledger  # noqa: E402
 
 PROGRESS_SECONDS = 10.0
 
