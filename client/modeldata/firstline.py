@@ -16,7 +16,7 @@ _TRIES = 5
 
 def ensure(
     blobs: storage.Requests, name: str, header: bytes, *, missing: typing.Callable[[], None] = lambda: None
-) -> storage.Answer:
+) -> storage.Reply:
     """Write the header if the blob is empty or missing.
 
     Args:
@@ -29,18 +29,23 @@ def ensure(
         ``DONE``, or ``POSITION`` or ``CLOSED`` where something stands there already.
 
     Raises:
-        storage.Later: storage could not be reached, or refuses.
+        storage.Later: storage could not be reached, or refuses, or takes no header into the file that was just made:
+            where a policy forbids appends, each further name would leave an empty blob that nobody can delete.
 
     """
     refused: storage.Reply | None = None
+    made = False
     for _ in range(_TRIES):
         reply = blobs.append(name, header, 0)
-        if reply.answer in (storage.Answer.DONE, storage.Answer.POSITION, storage.Answer.CLOSED):
-            return reply.answer
+        if reply.answer in (storage.Answer.DONE, storage.Answer.POSITION):
+            return reply
+        if reply.answer is storage.Answer.CLOSED and not made:
+            return reply
         if reply.answer is not storage.Answer.NO_BLOB:
             raise storage.Later(reply)
         missing()
         reply = blobs.create(name)
+        made = reply.answer is storage.Answer.DONE
         # A SAS that may create but not write answers 403 where the blob has just come to be.
         if reply.answer is storage.Answer.DENIED:
             refused = reply

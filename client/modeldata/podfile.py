@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from . import firstline, journal, pacing, sharedfile, storage
+from . import firstline, journal, pacing, refusal, sharedfile, storage
 
 logger = logging.getLogger("modeldata")
 
@@ -28,6 +28,7 @@ class PodFiles:
         digest = sharedfile.digest(block.header)
         plain, other = f"data.{block.owner}", f"data.{block.owner}.{digest}"
         family, number = plain, 0
+        asked = 0
         while True:
             name = sharedfile.name(block.path, family, number)
             known = self._journal.files.get(_address(block, name))
@@ -37,7 +38,10 @@ class PodFiles:
                 number += 1
             elif known is not None and known.end:
                 return name, known.end
+            elif asked >= sharedfile.MOST_NAMES:  # the journal knows how far it has come
+                raise storage.Later(storage.Reply(storage.Answer.CLOSED, refusal.no_name(asked)))
             else:
+                asked += 1
                 self._claim(block, name, digest)
 
     def _claim(self, block: journal.Block, name: str, digest: str) -> None:
@@ -50,9 +54,11 @@ class PodFiles:
                 self._journal.remember(address, journal.OwnFile(digest, 0))
                 self._journal.save()
 
-        answer = firstline.ensure(self._blobs, name, block.header, missing=missing)
+        reply = firstline.ensure(self._blobs, name, block.header, missing=missing)
         ours = address in self._journal.files
-        if answer is storage.Answer.DONE or (ours and answer is storage.Answer.POSITION):
+        if ours and reply.code in storage.IMMUTABLE_CODES:
+            raise storage.Later(reply)  # we made it, and it is empty: so would be the next
+        if reply.answer is storage.Answer.DONE or (ours and reply.answer is storage.Answer.POSITION):
             self._journal.remember(address, journal.OwnFile(digest, len(block.header), 1))
             return
         logger.info("modeldata: %s is there already, so rows go to the next file", name)

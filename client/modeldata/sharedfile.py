@@ -6,12 +6,15 @@ import dataclasses
 import logging
 import time
 
-from . import firstline, journal, pacing, storage
+from . import firstline, journal, pacing, refusal, storage
 
 logger = logging.getLogger("modeldata")
 
 _MOST_FILES = 1000
 """Files whose end is remembered; more come to be where a model's columns keep changing."""
+
+MOST_NAMES = 20
+"""Names that a search asks storage about before it ends, to be gone on with after a pause."""
 
 _PACED_SECONDS = 2 * pacing.MOST_SECONDS
 """A file that was not written for so long (yesterday's) sets no pace."""
@@ -48,20 +51,30 @@ class SharedFiles:
         if len(self._files) > _MOST_FILES:
             self._files.clear()
         file = self._files.setdefault((block.path, block.header), _File())
-        while not file.ready:
+        for _ in range(MOST_NAMES):
+            if file.ready:
+                break
             self._look(file, block)
+        else:  # where it has come to is remembered, so the next search goes on there
+            raise storage.Later(storage.Reply(storage.Answer.CLOSED, refusal.no_name(MOST_NAMES)))
         return file.name(block.path), file.position
 
     def _look(self, file: _File, block: journal.Block) -> None:
         address = file.name(block.path)
-        if firstline.ensure(self._blobs, address, block.header) is storage.Answer.DONE:
+        written = firstline.ensure(self._blobs, address, block.header)
+        if written.answer is storage.Answer.DONE:
             file.position, file.ready = len(block.header), True
             return
         reply, first = self._blobs.read(address, 0, len(block.header))
         if reply.answer is storage.Answer.NO_BLOB:
             return
+        if reply.answer is storage.Answer.CLOSED:  # it can't even be read: archived, or of somebody's key
+            file.next()
+            return
         if reply.answer is not storage.Answer.DONE:
             raise storage.Later(reply)
+        if not first and written.code in storage.IMMUTABLE_CODES:
+            raise storage.Later(written)  # the policy is not this file's: the next one would stay empty too
         if first != block.header:
             if file.family == "data":
                 file.family, file.number = f"data.{digest(block.header)}", 0

@@ -25,6 +25,11 @@ class Statistics:
     """Bytes in the pod's spool that are not delivered, as of this process's last look (some seconds ago at most)."""
     oldest_waiting_age: float = 0.0
     """Seconds since the oldest row that waits was collected; 0 where none waits."""
+    refusals: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How often storage refused rows of this process's shipping, or did not answer, by cause: they wait, and are tried
+    again. See ``modeldata.refusal.Cause``."""
+    set_aside_bytes: int = 0
+    """Bytes of the pod's spool that were set aside, as storage refuses them and takes others."""
     since_delivery: float | None = None
     """Seconds since this process last delivered; None before the first time, and in processes that do not ship."""
 
@@ -47,5 +52,7 @@ def take(ours: pipeline.Pipeline | None, now: float) -> Statistics:
         sampled_out=counters.sampled_out,
         waiting_bytes=shipper.waiting_bytes,
         oldest_waiting_age=max(0.0, now - shipper.oldest_waiting) if shipper.oldest_waiting else 0.0,
+        refusals=dict(counters.refusals),
+        set_aside_bytes=shipper.seen.aside_bytes,
         since_delivery=max(0.0, now - counters.last_delivery) if counters.last_delivery else None,
     )

@@ -48,6 +48,12 @@ class Reply(typing.NamedTuple):
     blocks: int = 0
     """After an append: how many blocks the blob has now; 0 if the answer does not say."""
 
+    @property
+    def code(self) -> str:
+        """The service's own code; empty where the answer has none, or there is no answer."""
+        status, _, code = self.detail.partition(" ")
+        return code.partition(",")[0] if status.isdigit() else ""
+
 
 class Later(Exception):  # noqa: N818 (not an error: the rows are safe and will be tried again)
     """What was asked for could not be done now."""
@@ -55,6 +61,10 @@ class Later(Exception):  # noqa: N818 (not an error: the rows are safe and will 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"{reply.answer.value} ({reply.detail})")
         self.reply = reply
+
+
+class Stopped(Exception):  # noqa: N818 (as above)
+    """Nothing was sent: there is an end to what this process ships."""
 
 
 class Requests(typing.Protocol):
@@ -90,13 +100,21 @@ class Account(typing.NamedTuple):
 
 SHIPPER_THREAD = "modeldata-shipper"
 
+IMMUTABLE_CODES = {"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"}
 _CLOSED_CODES = {
-    "BlobImmutableDueToPolicy",
+    *IMMUTABLE_CODES,
+    "BlobArchived",
+    "BlobBeingRehydrated",
     "BlobIsSealed",
+    "BlobOperationNotSupported",
+    "BlobUsesCustomerSpecifiedEncryption",
     "BlockCountExceedsLimit",
     "InvalidBlobType",
     "MaxBlobSizeConditionNotMet",
+    "OperationNotSupportedOnDirectory",
 }
+"""What is true of one blob for good, so that another name helps: among them blobs that somebody made with a key of his
+own, or through the Data Lake endpoint, and directories of an account with a hierarchical namespace."""
 _NOISY = (
     "urllib3.connectionpool",  # each URL at DEBUG, and ours hold the signature
     "azure.core.pipeline.policies.http_logging_policy",  # each request at INFO, in ten lines
@@ -120,6 +138,8 @@ def classify(status: int | None, code: str) -> Answer:
         return Answer.DENIED
     if status == 404:
         return Answer.NO_BLOB if code in ("BlobNotFound", "") else Answer.NO_CONTAINER
+    if code == "ContainerDisabled":
+        return Answer.NO_CONTAINER
     if code in _CLOSED_CODES:
         return Answer.CLOSED
     if status == 412 and code in _POSITION_CODES:  # others: somebody holds a lease
