@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from . import firstline, journal, pacing, refusal, sharedfile, storage
+from . import firstline, journal, ownfiles, pacing, refusal, sharedfile, storage
 
 logger = logging.getLogger("modeldata")
 
@@ -51,7 +51,7 @@ class PodFiles:
         def missing() -> None:
             # Noted before its first header is tried: so one that has come to be since is ours.
             if address not in self._journal.files:
-                self._journal.remember(address, journal.OwnFile(digest, 0))
+                self._journal.remember(address, ownfiles.OwnFile(digest, 0))
                 self._journal.save()
 
         reply = firstline.ensure(self._blobs, name, block.header, missing=missing)
@@ -59,10 +59,10 @@ class PodFiles:
         if ours and reply.code in storage.IMMUTABLE_CODES:
             raise storage.Later(reply)  # we made it, and it is empty: so would be the next
         if reply.answer is storage.Answer.DONE or (ours and reply.answer is storage.Answer.POSITION):
-            self._journal.remember(address, journal.OwnFile(digest, len(block.header), 1))
+            self._journal.remember(address, ownfiles.OwnFile(digest, len(block.header), 1))
             return
         logger.info("modeldata: %s is there already, so rows go to the next file", name)
-        self._journal.remember(address, journal.OwnFile(digest, 0, closed=True))
+        self._journal.remember(address, ownfiles.OwnFile(digest, 0, closed=True))
 
     def is_ours(self, reply: storage.Reply, intent: journal.Intent, block: journal.Block) -> bool:  # noqa: D102
         if reply.answer is storage.Answer.CLOSED:
@@ -78,7 +78,7 @@ class PodFiles:
         count = known.blocks + 1 if known is not None else 1
         end = intent.position + len(block.data)
         digest = sharedfile.digest(block.header)
-        self._journal.remember(_address(block, intent.name), journal.OwnFile(digest, end, max(count, blocks)))
+        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, end, max(count, blocks)))
 
     def lost(self, reply: storage.Reply, intent: journal.Intent, block: journal.Block) -> None:  # noqa: D102
         if reply.answer is storage.Answer.POSITION:
@@ -92,7 +92,7 @@ class PodFiles:
 
     def _leave(self, intent: journal.Intent, block: journal.Block, *, closed: bool) -> None:
         digest = sharedfile.digest(block.header)
-        self._journal.remember(_address(block, intent.name), journal.OwnFile(digest, 0, closed=closed))
+        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, 0, closed=closed))
 
 
 def _address(block: journal.Block, name: str) -> str:

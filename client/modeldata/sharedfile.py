@@ -10,8 +10,11 @@ from . import firstline, journal, pacing, refusal, storage
 
 logger = logging.getLogger("modeldata")
 
-_MOST_FILES = 1000
-"""Files whose end is remembered; more come to be where a model's columns keep changing."""
+_MOST_BYTES = 4 * 1024 * 1024
+"""Memory for the files whose end is remembered, some 5,000; one that is forgotten is looked at again."""
+
+_FILE_BYTES = 640
+"""What one takes, beside its path (measured)."""
 
 MOST_NAMES = 20
 """Names that a search asks storage about before it ends, to be gone on with after a pause."""
@@ -45,12 +48,21 @@ class SharedFiles:
 
     def __init__(self, blobs: storage.Requests) -> None:
         self._blobs = blobs
-        self._files: dict[tuple[str, bytes], _File] = {}
+        self._files: dict[tuple[str, str], _File] = {}
+        """By path and digest of the header; the one opened last comes last."""
+        self._bytes = 0
 
     def open(self, block: journal.Block) -> tuple[str, int]:  # noqa: D102 (see appender.Files, as all of these)
-        if len(self._files) > _MOST_FILES:
-            self._files.clear()
-        file = self._files.setdefault((block.path, block.header), _File())
+        key = (block.path, digest(block.header))
+        file = self._files.pop(key, None)
+        if file is None:
+            file = _File()
+            self._bytes += len(block.path) + _FILE_BYTES
+        self._files[key] = file
+        while self._bytes > _MOST_BYTES and len(self._files) > 1:
+            oldest = next(iter(self._files))
+            del self._files[oldest]
+            self._bytes -= len(oldest[0]) + _FILE_BYTES
         for _ in range(MOST_NAMES):
             if file.ready:
                 break
@@ -130,7 +142,7 @@ class SharedFiles:
         return max((file.pace.seconds(now) for file in written), default=0.0)
 
     def _current(self, intent: journal.Intent, block: journal.Block) -> _File | None:
-        file = self._files.get((block.path, block.header))
+        file = self._files.get((block.path, digest(block.header)))
         return file if file is not None and file.name(block.path) == intent.name else None
 
 
