@@ -131,7 +131,7 @@ class Detour:
                 return
             aside = self._file.with_name(f"{self._file.name}.new")
             with os.fdopen(sharing.create(aside, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-                file.write(orjson.dumps(told))
+                file.write(orjson.dumps([list(each) for each in told]))
             aside.replace(self._file)
 
 

@@ -20,6 +20,7 @@ from . import (
     azuretoken,
     backlog,
     credential,
+    detour,
     finding,
     memory,
     pacing,
@@ -27,6 +28,7 @@ from . import (
     reach,
     record,
     redaction,
+    refusal,
     settings,
     storage,
     target,
@@ -72,6 +74,7 @@ def examine() -> typing.Iterator[finding.Finding]:
     yield from found
     yield from _treatment(directory / "credential" / "hash-key", current)
     yield from _storage(directory, current)
+    yield from _refusals(directory / "spool", time.time())
     yield from _spool(directory / "spool", current)
 
 
@@ -205,6 +208,17 @@ def _reach(
     except ImportError as error:
         way_out = "pip install azure-storage-blob; rows wait until then"
         yield finding.wrong(reach.SUBJECT, f"azure-storage-blob can't be imported: {error.name or error}", way_out)
+
+
+def _refusals(directory: pathlib.Path, now: float) -> typing.Iterator[finding.Finding]:
+    """Yield what storage refuses the process that ships: what a request of ours does not meet, as it writes nothing."""
+    for each in detour.told(directory / ".shipper"):
+        more = f" and {each.files - 1} files more" if each.files > 1 else ""
+        text = (
+            f"{each.path}{more}: {each.cause} ({each.detail}) for {finding.span(max(0.0, now - each.since))}: rows wait"
+        )
+        known = each.cause in {cause.value for cause in refusal.Cause}
+        yield finding.wrong("refusals", text, refusal.Cause(each.cause if known else "other").way_out)
 
 
 def _spool(directory: pathlib.Path, current: settings.Settings) -> typing.Iterator[finding.Finding]:
