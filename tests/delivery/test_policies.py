@@ -17,8 +17,9 @@ pytestmark = pytest.mark.azurite
 
 HASTY = """
 import modeldata
-from modeldata import ModelDataCollector, delivery, shipper
+from modeldata import ModelDataCollector, delivery, detour, shipper
 delivery.REFUSED_SECONDS = 0.5
+detour.RETRY_SECONDS = (0.2, 0.2)
 shipper.BACKOFF_SECONDS = (0.1, 0.2)
 """
 
@@ -378,8 +379,8 @@ def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_prom
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
 ) -> None:
     through(pod, proxy)
-    ours = model(pod, HASTY + "from modeldata import detour\ndelivery.MOVED_SECONDS = 3\n"
-                 "detour.RETRY_SECONDS = (0.2, 0.2)\n")  # fmt: skip
+    ours = model(pod, HASTY + "delivery.MOVED_SECONDS = 3\n"
+)  # fmt: skip
     proxy.rates = {"lost request": 1.0}
     ours.collect(0, 5)
     eventually(lambda: proxy.requests)
