@@ -65,6 +65,8 @@ class PodFiles:
         self._journal.remember(address, ownfiles.OwnFile(digest, 0, closed=True))
 
     def is_ours(self, reply: storage.Reply, intent: journal.Intent, block: journal.Block) -> bool:  # noqa: D102
+        if reply.code in storage.IMMUTABLE_CODES:
+            raise storage.Later(reply)  # a policy may go, and then the position tells
         if reply.answer is storage.Answer.CLOSED:
             # Replaced by a block blob, or sealed, between a try whose answer got lost and the next: without the right
             # to read, nothing tells. Rows twice, with the same request ids, do less harm than rows lost.

@@ -379,8 +379,7 @@ def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_prom
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
 ) -> None:
     through(pod, proxy)
-    ours = model(pod, HASTY + "delivery.MOVED_SECONDS = 3\n"
-)  # fmt: skip
+    ours = model(pod, HASTY + "delivery.MOVED_SECONDS = 3\n")
     proxy.rates = {"lost request": 1.0}
     ours.collect(0, 5)
     eventually(lambda: proxy.requests)
