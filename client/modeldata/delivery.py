@@ -262,7 +262,8 @@ class Delivery:
                 trouble = self._detour.failed(place, reply, now, most=MOVED_SECONDS if moved else AGAIN_SECONDS)
                 self._counters.refuse(refusal.cause(reply).value)
                 # Perhaps applied there: the old storage is asked for so long, and answers nothing where it is gone.
-                if moved and (trouble.lasted(now) >= MOVED_SECONDS or reply.answer is storage.Answer.NO_CONTAINER):
+                trouble.left_at = (trouble.left_at or now) if moved else 0.0
+                if moved and (now - trouble.left_at >= MOVED_SECONDS or reply.answer is storage.Answer.NO_CONTAINER):
                     self._detour.recovered(place)
                     taken = self._move(taken, current.storage)
                     continue

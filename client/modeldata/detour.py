@@ -55,6 +55,8 @@ class Trouble:
     failures: int = 0
     apart: bool = False
     """Whether its blocks are set aside: storage is known to take others."""
+    left_at: float = 0.0
+    """When it was first asked though the settings name another storage; 0 before."""
 
     def lasted(self, now: float) -> float:
         """Return for how many seconds it has been so."""
