@@ -53,6 +53,8 @@ class Accounts:
                 self._open.pop(next(iter(self._open)))[0].close()
             blobs = storage.Blobs(account)
             known = blobs, appender.Appender(_Stoppable(blobs, self._stopped), self._journal)
+        if left:
+            known[0].restore_credential()
         self._open[where] = known
         return known[1]
 

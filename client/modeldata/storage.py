@@ -160,6 +160,8 @@ class Blobs:
     def __init__(self, account: Account) -> None:
         self.account = account
         self._token = ""
+        self._good = ""
+        """The SAS that was last not refused."""
         self._clients: dict[str, BlobClient] = {}
         """By the blob's name: making one takes as long as encoding 100 rows."""
         self._tokens: azuretoken.Tokens | None = None
@@ -197,6 +199,12 @@ class Blobs:
         self._token = token
         self._credential.update(token)
         return True
+
+    def restore_credential(self) -> None:
+        """Go back to the SAS that was last not refused: one that was read since is the next storage's."""
+        if self._good and self._good != self._token:
+            self._token = self._good
+            self._credential.update(self._good)
 
     def append(self, name: str, data: bytes, position: int) -> Reply:
         """Append a block if the blob is exactly ``position`` bytes long."""
@@ -258,6 +266,12 @@ class Blobs:
         return client
 
     def _try(self, request: typing.Callable[[], object]) -> Reply:
+        reply = self._asked(request)
+        if reply.answer not in (Answer.DENIED, Answer.AMBIGUOUS):
+            self._good = self._token
+        return reply
+
+    def _asked(self, request: typing.Callable[[], object]) -> Reply:
         if self._tokens is None and not self._token and not self.refresh_credential():
             return Reply(Answer.DENIED, "no SAS yet")
         try:
