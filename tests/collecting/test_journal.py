@@ -11,7 +11,7 @@ import typing
 
 import pytest
 
-from modeldata.delivery import batches, elected, journal
+from modeldata.delivery import batches, elected, journal, ownfiles
 from modeldata.observe import counters
 
 BLOCK = batches.Block("http://x", "c", "a/{file}", b"h,\xc3\xbc\r\n", b"1,2\r\n3,4\r\n", 2)
@@ -71,24 +71,75 @@ def test_an_open_batch_stays_until_the_first_intent_of_the_one_in_its_place(tmp_
 
 def test_the_name_of_the_spool_and_the_ends_of_own_files_stay(tmp_path: pathlib.Path) -> None:
     one = journal.Journal(tmp_path)
-    file = journal.OwnFile("abc", 77, 3, closed=True)
+    file = ownfiles.OwnFile("abc", 77, 3, closed=True)
     one.remember("http://x/c/a", file)
     one.save()
     other = journal.Journal(tmp_path)
     assert (other.pod, other.files) == (one.pod, {"http://x/c/a": file})
 
 
-def test_no_more_own_files_than_fit_are_remembered_and_the_latest_stay(tmp_path: pathlib.Path) -> None:
+def test_a_thousand_own_files_are_all_remembered_and_what_is_written_for_each_append_stays_small(
+    tmp_path: pathlib.Path,
+) -> None:
     one = journal.Journal(tmp_path)
-    one.remember("first", journal.OwnFile("abc", 1))
-    for number in range(99):
-        one.remember(f"then {number}", journal.OwnFile("abc", number))
-    one.remember("first", journal.OwnFile("abc", 2))
-    one.remember("last", journal.OwnFile("abc", 3))
+    for round_ in range(2):
+        for number in range(1000):
+            one.remember(f"https://account.blob.core.windows.net/c/{number}", ownfiles.OwnFile("abc", round_, number))
+            one.save()
+    assert (tmp_path / "journal").stat().st_size == 2 * journal.SLOT_BYTES
+    files = journal.Journal(tmp_path).files
+    assert [(file.end, file.blocks) for file in files.values()] == [(1, number) for number in range(1000)]
+
+
+def test_no_more_own_files_than_fit_are_remembered_and_the_latest_stay(tmp_path: pathlib.Path) -> None:
+    one = journal.Journal(tmp_path, batch_bytes=1000)
+    names = ["first", *(f"{number} ".ljust(500, "x") for number in range(200))]
+    for name in names:
+        one.remember(name, ownfiles.OwnFile("abc", 1))
+    one.remember(names[100], ownfiles.OwnFile("abc", 2))
     one.save()
-    files = journal.load(tmp_path).files
-    assert len(files) == 100
-    assert [name for name in ("first", "then 0", "then 1", "last") if name in files] == ["first", "then 1", "last"]
+    files = journal.Journal(tmp_path, batch_bytes=1000).files
+    assert sum(map(len, files)) < ownfiles.LEAST_BYTES
+    assert list(files)[-1] == names[100]
+    assert list(files)[:-1] == [name for name in names[-len(files) :] if name != names[100]][-len(files) + 1 :]
+
+
+@pytest.mark.parametrize("harm", ["killed", "damaged", "missing"])
+def test_own_files_whose_list_was_being_written_when_the_process_was_killed(tmp_path: pathlib.Path, harm: str) -> None:
+    one = journal.Journal(tmp_path)
+    for number in range(300):
+        one.remember(f"file {number}", ownfiles.OwnFile("abc", 1))
+        one.save()
+    before = (tmp_path / "journal").read_bytes()
+    for number in range(300):
+        one.remember(f"file {number}", ownfiles.OwnFile("abc", 2))
+    if harm == "killed":  # when the list was written, and the journal not yet
+        one.save()
+        (tmp_path / "journal").write_bytes(before)
+        assert {file.end for file in journal.Journal(tmp_path).files.values()} == {1}
+        return
+    one.save()
+    (area,) = [each for each in tmp_path.glob("files.*") if b'",2,' in each.read_bytes()]
+    area.write_bytes(b"{") if harm == "damaged" else area.unlink()
+    again = journal.Journal(tmp_path)
+    assert again.consumed == one.consumed  # the rest counts all the same
+    assert all(file.end == 2 for file in again.files.values())
+
+
+def test_own_files_are_remembered_on_a_full_disk_too(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = journal.Journal(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    real = ownfiles.sharing.create
+    monkeypatch.setattr(
+        ownfiles.sharing, "create", lambda path, flags: full() if "files." in path.name else real(path, flags)
+    )
+    for number in range(300):
+        one.remember(f"file {number}", ownfiles.OwnFile("abc", number))
+    one.save()
+    assert len(journal.Journal(tmp_path).files) == 300
 
 
 def test_a_journal_that_needs_more_room_gets_it(tmp_path: pathlib.Path) -> None:

@@ -62,4 +62,6 @@ def test_what_can_not_be_read_or_is_set_aside_waits_and_is_not_owed(tmp_path: pa
     there = segment(tmp_path, "b/000000001.seg", STREAM.to_line(), line(500))
     apart = segment(tmp_path, ".shipper/aside/b1-0", b"x" * 100)
     found = look(tmp_path, {"a/000000001.seg": known}, ("b/000000001.seg",))
-    assert found == waiting.Waiting(here + there + apart, here - known + there + apart, here - known, 1000)
+    assert found == waiting.Waiting(
+        here + there + apart, here - known + there + apart, here - known, 1000, aside_bytes=100
+    )

@@ -23,10 +23,22 @@ import typing
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
 from modeldata.delivery import journal
+from modeldata.spool.waiting import set_aside_bytes
 
-from . import ledger, proxy, server
+from . import ledger, policies, proxy, server
 
 PODS, PROCESSES = 3, 8
+POLICIES = (
+    policies.Immutable(),
+    policies.Immutable(policies.LEGAL_HOLD),
+    policies.Immutable(protected_appends=True),
+    policies.OnExisting(policies.ARCHIVED, ("/data.csv",)),
+    policies.OnExisting(policies.LEASE, ("/data.csv", "/data.pod-1.csv")),
+    policies.Refuses(policies.NOT_PERMITTED, (".csv",)),
+    policies.Refuses(policies.SCOPE, reads=False),
+    policies.Refuses(policies.DISABLED),
+    policies.Refuses(policies.BUSY, (".csv",)),
+)
 HERE = pathlib.Path(__file__).resolve().parent
 MODEL = """
 import os, sys, time
@@ -124,7 +136,7 @@ class Pod:
         for path in self.directory.glob("spool/*/*.seg"):
             with contextlib.suppress(FileNotFoundError):
                 waiting += path.stat().st_size - saved.consumed.get(f"{path.parent.name}/{path.name}", 0)
-        return waiting
+        return waiting + set_aside_bytes(self.directory / "spool/.shipper/aside")
 
     def shipping(self) -> int:
         """Return the id of the process that holds the shipper's lock; 0 for none."""
@@ -190,8 +202,8 @@ class Fleet:
             progress()
             time.sleep(self._chance.expovariate(1 / self._course.kills))
         for pod in self._pods:
-            pod.proxy.rates, pod.proxy.down = {}, False
-            self._credential(pod)
+            pod.proxy.rates, pod.proxy.down, pod.proxy.policies = {}, False, []
+            self._credential(pod)  # a new one, so that what was set aside is tried at once
         self._wait_until(lambda: not self._collecting(), drain_seconds, progress)
         self._wait_until(lambda: not self.waiting, drain_seconds, progress)
         for pod in self._pods:
@@ -259,6 +271,7 @@ class Fleet:
         pod.proxy.down = chance.random() < 0.05
         some = chance.sample(proxy.RANDOM_FAULTS, chance.randrange(len(proxy.RANDOM_FAULTS)))
         pod.proxy.rates = {name: chance.uniform(0, 0.8 / len(some)) for name in some}
+        pod.proxy.policies = [chance.choice(POLICIES)] if chance.random() < 0.2 else []
         if chance.random() < 0.1:
             self._credential(pod, expired=chance.random() < 0.3)
 

@@ -15,6 +15,8 @@ import threading
 import time
 import urllib.parse
 
+from . import policies
+
 ERRORS = {
     "400": (400, "InvalidResourceName", "The specifed resource name contains invalid characters."),
     "403": (403, "AuthenticationFailed", "Server failed to authenticate the request."),
@@ -61,6 +63,8 @@ class Proxy:
         self.rates: dict[str, float] = {}
         self.faults: dict[str, str] = {}
         """By a piece of the address: what happens to every request with it."""
+        self.policies: list[policies.Policy] = []
+        """What the storage's owner has set."""
         self.heals_at = ""
         """With a piece of an address: the first request with it, and all behind it, meet no such fault."""
         self.down = False
@@ -132,6 +136,24 @@ class Proxy:
                 headers[count] = str(int(headers[count]) + self.blocks_before)
             return answer.status, headers, answer.read()
 
+    def refusal(self, request: http.server.BaseHTTPRequestHandler) -> policies.Answer | None:
+        """Return what a policy answers a request; None if none does."""
+
+        def look() -> int:
+            headers = {**dict(request.headers), "x-ms-blob-condition-appendpos": str(2**62), "Content-Length": "1"}
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-md5"}
+            with contextlib.closing(self._connection()) as connection:
+                connection.request("PUT", request.path, b"-", headers)
+                return connection.getresponse().status
+
+        for policy in list(self.policies):
+            refused = policy.answer(request.command, request.path, look)
+            if refused is not None:
+                with self._lock:
+                    self._count(refused[1])
+                return refused
+        return None
+
     def forward_half(self, request: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
         """Send half of a request on, and then nothing more."""
         with contextlib.closing(self._connection()) as connection:
@@ -156,8 +178,11 @@ class Proxy:
                     threading.Event().wait(_STALL_SECONDS)
                 if fault == "cut request" and len(body) > 1:
                     proxy.forward_half(self, body)
-                answer = proxy.forward(self, body) if fault in _FORWARDED else None
-                if fault in ERRORS:
+                refused = proxy.refusal(self) if fault in _FORWARDED else None
+                answer = proxy.forward(self, body) if fault in _FORWARDED and refused is None else None
+                if refused is not None and fault not in ("lost answer", "cut answer"):
+                    self._refuse(*refused)
+                elif fault in ERRORS:
                     self._refuse(*ERRORS[fault])
                 elif answer is not None and fault != "lost answer":
                     self._answer(*answer, cut=fault == "cut answer")

@@ -1,7 +1,8 @@
 """Blocks that storage refuses for a reason of their own, set aside so that those behind them get through.
 
 In ``spool/.shipper/aside/``, a file each, as the journal writes a batch. A block is not dropped there: a lease ends, a
-policy is changed, so it is tried again. It counts as part of the spool, whose bound holds for both.
+policy is changed, so it is tried again (``detour`` says when). It counts as part of the spool, whose
+bound holds for both.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import dataclasses
 import logging
 import os
 import pathlib
+import typing
 
 import orjson
 
 from ..spool import sharing
-from . import batches, journal
+from . import batches, detour, journal
 
 logger = logging.getLogger("modeldata")
 
@@ -33,12 +35,14 @@ class Aside:
         self._directory = directory
         self.sizes: dict[str, int] = {}
         """Bytes of each, by name; those set aside first come first."""
+        self._places: dict[str, detour.Place] = {}
+        self._by_place: dict[detour.Place, dict[str, None]] = {}
         with contextlib.suppress(FileNotFoundError):
             for path in sorted(directory.iterdir()):
                 if path.name.endswith(".new"):  # of a process that was killed: it would take the spool's room for good
                     path.unlink()
                 else:
-                    self.sizes[path.name] = path.stat().st_size
+                    self._note(path.name, path.stat().st_size, _place(path))
 
     @property
     def bytes(self) -> int:
@@ -71,7 +75,34 @@ class Aside:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             raise
-        self.sizes[name] = sum(map(len, parts))
+        self._note(name, sum(map(len, parts)), detour.place(block))
+
+    def next(self, now: float, around: detour.Detour) -> str:
+        """Return the name of the next block whose file is to be tried; empty if there is none.
+
+        Args:
+            now: by the monotonic clock.
+            around: which files are not.
+
+        """
+        for place, names in self._by_place.items():
+            if around.around(place, now) is None:
+                return next(iter(names))
+        return ""
+
+    def _note(self, name: str, size: int, place: detour.Place) -> None:
+        self._forget(name)
+        self.sizes[name], self._places[name] = size, place
+        self._by_place.setdefault(place, {})[name] = None
+
+    def _forget(self, name: str) -> None:
+        if self.sizes.pop(name, None) is None:
+            return
+        place = self._places.pop(name)
+        names = self._by_place[place]
+        del names[name]
+        if not names:
+            del self._by_place[place]
 
     def get(self, name: str) -> tuple[batches.Batch, journal.Intent | None] | None:
         """Return a block as a batch, and the append of it that may have been applied; None if it is damaged.
@@ -90,7 +121,7 @@ class Aside:
             if isinstance(error, OSError) and error.errno not in journal.DAMAGED:
                 raise
             logger.warning("modeldata: a block that was set aside can't be read: %s", type(error).__name__)
-            self.sizes.pop(name, None)
+            self._forget(name)
             return None
 
     def remove(self, name: str) -> None:
@@ -102,4 +133,42 @@ class Aside:
         """
         if name in self.sizes:
             (self._directory / name).unlink(missing_ok=True)
-            del self.sizes[name]
+            self._forget(name)
+
+
+def holds(directory: pathlib.Path, writer: str) -> bool:
+    """Return whether rows that a process collected are among those set aside; any process may ask.
+
+    Args:
+        directory: where they are.
+        writer: the name of the process's directory in the spool.
+
+    """
+    try:
+        names = [each for each in directory.iterdir() if not each.name.endswith(".new")]
+    except OSError:
+        return False
+    return any(writer in _writers(each) for each in names)
+
+
+def _writers(path: pathlib.Path) -> tuple[str, ...]:
+    try:
+        with path.open("rb") as file:
+            file.readline()
+            return tuple(each for block in _head(file.readline()) for each in block.get("writers", ()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ()  # delivered meanwhile, or damaged
+
+
+def _place(path: pathlib.Path) -> detour.Place:
+    try:
+        with path.open("rb") as file:
+            file.readline()
+            (block,) = _head(file.readline())
+            return detour.Place(block["endpoint"], block["container"], block["path"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return detour.Place("", "", path.name)  # found out when it is tried
+
+
+def _head(line: bytes) -> typing.Any:
+    return orjson.loads(line[8:])["blocks"]

@@ -21,6 +21,8 @@ class Block:
     rows: int
     owner: str = ""
     """The pod whose own file it goes to; empty for the file that all pods share."""
+    writers: tuple[str, ...] = ()
+    """The directories in the spool of the processes that collected its rows; who waits for them asks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ def encode(batch: Batch) -> list[bytes]:
             "bytes": len(block.data),
             "rows": block.rows,
             "owner": block.owner,
+            "writers": block.writers,
         }
         for block in batch.blocks
     ]
@@ -72,7 +75,7 @@ def decode(content: bytes) -> Batch:
     blocks, checksum = [], 0
     for block in document["blocks"]:
         end = start + block.pop("bytes")
-        block["header"] = block["header"].encode()
+        block["header"], block["writers"] = block["header"].encode(), tuple(block.get("writers", ()))
         blocks.append(Block(**block, data=content[start:end]))
         checksum = zlib.crc32(blocks[-1].data, checksum)
         start = end

@@ -30,10 +30,11 @@ class _Stream(typing.NamedTuple):
 class _Open:
     """A block that rows are still added to; at least one."""
 
-    __slots__ = ("bytes", "chunks", "rows")
+    __slots__ = ("bytes", "chunks", "rows", "writers")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
+        self.writers: dict[str, None] = {}
         self.bytes = self.rows = 0
 
 
@@ -58,6 +59,8 @@ class Builder:
         """By identity: looked up for each record, and comparing all that a stream is takes as long as a row."""
         self.bytes = 0
         """Of text so far."""
+        self.writer = ""
+        """Whose rows are being added: the name of a process's directory in the spool."""
         self.drops: list[tuple[counters.Drop, str, int]] = []
         """What can't be delivered: why, and how many rows. To be counted when the blocks are taken."""
 
@@ -114,6 +117,7 @@ class Builder:
                 self._close(key)
                 block = self._open[key] = _Open()
             block.chunks.append(data)
+            block.writers[self.writer] = None
             block.bytes += len(data)
             block.rows += rows
             self.bytes += len(data)
@@ -146,5 +150,13 @@ class Builder:
         path, header = key
         data = b"".join(block.chunks)
         self._closed.append(
-            batches.Block(self._storage.endpoint, self._storage.container, path, header, data, block.rows)
+            batches.Block(
+                self._storage.endpoint,
+                self._storage.container,
+                path,
+                header,
+                data,
+                block.rows,
+                writers=tuple(filter(None, block.writers)),
+            )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -15,9 +16,8 @@ from ..observe import counters
 from ..requests import ids
 from ..spool import segments
 from ..threads import turns
-from . import aside, batches, journal, taking
-from .azure import answers, blobs, credentials
-from .files import append
+from . import accounts, aside, batches, detour, journal, taking
+from .azure import answers, refusal
 
 logger = logging.getLogger("modeldata")
 
@@ -32,14 +32,17 @@ for what it uses beyond its limit, and the operator gives the volume twice the b
 SMALL_BATCH_BYTES = 256 * 1024
 """After a batch for which the disk had no room: one that fits into what the journal has."""
 
-REFUSED_SECONDS = 60.0
-"""A block that is refused for so long is set aside."""
+REFUSED_SECONDS = 5.0
+"""A block that fails for so long, while storage takes others, is set aside: so long may one file hold up the others."""
 
 MOVED_SECONDS = 60.0
 """How long the old storage is asked whether it has a block whose answer got lost, before the new one gets the block."""
 
 AGAIN_SECONDS = 3600.0
-"""How often blocks that were set aside, and segments that could not be read, are tried again."""
+"""How often segments that could not be read are tried again."""
+
+_MOST_FOLDERS = 3
+"""Where rows arrived last: who may write in one folder need not be allowed to elsewhere."""
 
 ASIDE_SHARE = 4
 """Blocks set aside may take one part in so many of the spool's bound."""
@@ -57,9 +60,9 @@ class Delivery:
         pod: str,
         spool_bytes: int,
         tally: counters.Counters,
+        stopped: typing.Callable[[], bool] = lambda: False,
     ) -> None:
         room = min(journal.BATCH_BYTES, max(SMALL_BATCH_BYTES // 4, spool_bytes // JOURNAL_SHARE))
-        self._sas_file = sas_file
         self._counters = tally
         self.journal = journal.Journal(directory / ".shipper", batch_bytes=room)
         # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
@@ -67,21 +70,20 @@ class Delivery:
         self._taker = taking.Taker(
             directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally
         )
+        self._taking: taking.Ahead | None = None
         self._ahead: taking.Taken | None = None
         self._aside = aside.Aside(directory / ".shipper" / "aside")
         if self.journal.batch is not None and self.journal.intent is not None:
             # Set aside by a process that was killed before it had noted that it went on: the batch has it still.
             self._aside.remove(f"{self.journal.batch.id}-{self.journal.intent.block}")
-        self._again: list[str] = list(self._aside.sizes)
+        self._detour = detour.Detour(directory / ".shipper" / detour.FILE)
         self._again_at = time.monotonic() + AGAIN_SECONDS
-        self._blobs: blobs.Blobs | None = None
-        self._appender: append.Appender | None = None
+        self._accounts = accounts.Accounts(sas_file, self.journal, stopped)
+        self._arrived: dict[detour.Place, float] = {}
+        """Where rows arrived last, and when (monotonic)."""
         self.found: list[segments.Found] = []
         """What was in the spool when the present batch was taken from it."""
-        self._identity: settings.WorkloadIdentity | None = None
         self._block = 0
-        self._failed: tuple[str, int] = ("", 0)
-        self._failed_at = 0.0
         self._most_bytes = self._batch_bytes = min(BATCH_BYTES, room * 2 // 3)
 
     @property
@@ -91,9 +93,7 @@ class Delivery:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._blobs is not None:
-            self._blobs.close()
-            self._blobs = None
+        self._accounts.close()
 
     def pace(self, now: float) -> float:
         """Return how many seconds to leave between two flushes, so that the files' blocks last the day.
@@ -102,11 +102,11 @@ class Delivery:
             now: seconds since the epoch.
 
         """
-        return self._appender.pace(now) if self._appender is not None else 0.0
+        return self._accounts.pace(now)
 
     def try_all_again(self) -> None:
         """Try what was set aside, and what could not be read, when there is nothing else to send."""
-        self._again = list(self._aside.sizes)
+        self._detour.hasten()
         self._again_at = time.monotonic() + AGAIN_SECONDS
         self._taker.unreadable.clear()
 
@@ -133,30 +133,25 @@ class Delivery:
             if taken is None:
                 return False
             more = taken.full
-        ahead = self._take_ahead(current) if more else None
+        if more:
+            self._taking = self._take_ahead(current)
         try:
             self._deliver(current)
         finally:
-            if ahead is not None:
-                self._ahead = ahead.result()
+            self._join()
         log.finish({found.key for found in self.found})
         return True
 
     def ship_aside(self, current: settings.Settings) -> bool:
-        """Try the next block that was set aside and is due; return False when there is none.
+        """Try the next block that was set aside and is due; return False when there is none, or it has to wait on.
 
         Raises:
-            answers.NotDone: storage can't be reached.
             OSError: the disk can't be read or written.
 
         """
-        if not self.tries_again():
+        name = self._aside.next(time.monotonic(), self._detour)
+        if not name:
             return False
-        if not self._again:
-            self.try_all_again()
-        name = self._again.pop(0)
-        if name not in self._aside.sizes:  # delivered meanwhile
-            return True
         found = self._aside.get(name)
         if found is None:
             self._counters.drop(counters.Drop.CORRUPT, "a block that was set aside can't be read")
@@ -165,11 +160,11 @@ class Delivery:
         self._block = 0
         self._deliver(current)
         self.journal.finish(self.journal.consumed)
-        return True
+        return name not in self._aside.sizes
 
     def tries_again(self) -> bool:
         """Return whether a block that was set aside is due."""
-        return bool(self._again) or (bool(self._aside.sizes) and time.monotonic() >= self._again_at)
+        return bool(self._aside.next(time.monotonic(), self._detour))
 
     def clean(self) -> None:
         """Remove the segments that are delivered and complete.
@@ -204,6 +199,24 @@ class Delivery:
         consumed = {**self.journal.consumed, **self.journal.batch.upto}
         return taking.Ahead(self._taker, current, consumed, most=self._most_bytes)
 
+    def _join(self) -> None:
+        """Wait for what is being taken ahead."""
+        if self._taking is not None:
+            self._ahead, self._taking = self._taking.result(), None
+
+    def _see_ahead(self, taken: batches.Batch, current: settings.Settings) -> taking.Taken | None:
+        """Return the rows behind a batch, if there are any."""
+        self._join()
+        consumed = {**self.journal.consumed, **taken.upto}
+        ahead = self._ahead
+        if (
+            ahead is None
+            or ahead.circumstances != self._taker.circumstances(current)
+            or any(consumed.get(key, 0) != start for key, start in ahead.since.items())
+        ):
+            self._ahead = self._taker.take(current, consumed, most=self._most_bytes)
+        return self._ahead
+
     def _holds(self, taken: taking.Taken, current: settings.Settings) -> bool:
         """Return whether what was taken ahead is what would be taken now."""
         if self._batch_bytes < self._most_bytes or taken.circumstances != self._taker.circumstances(current):
@@ -211,82 +224,151 @@ class Delivery:
         return all(self.journal.consumed.get(key, 0) == start for key, start in taken.since.items())
 
     def _deliver(self, current: settings.Settings) -> None:
-        """Deliver the open batch from where it stands; what is refused for long is set aside."""
+        """Deliver the open batch from where it stands; what fails for long, while others arrive, is set aside."""
         log, taken = self.journal, self.journal.batch
         assert taken is not None
         assert current.storage is not None
-        self._identity = current.storage.identity
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
         suspect: batches.Block | None = None
         while self._block < len(taken.blocks):
             block = taken.blocks[self._block]
+            place = detour.place(block)
             moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
             tried = log.intent is not None and log.intent.block == self._block and bool(log.intent.name)
             if moved and not tried:
                 taken = self._move(taken, current.storage)
                 continue
+            trouble = None if tried or taken.aside else self._detour.around(place, time.monotonic())
+            if trouble is not None and self._set_aside(taken, trouble, current):
+                self._block += 1
+                continue
             turns.give_way()
             try:
-                self._appender_for(block).deliver(taken, self._block)
+                self._accounts.of(block, current.storage).deliver(taken, self._block)
             except answers.NotDone as undone:
                 self._note_delivered(taken)
-                answer = undone.reply.answer
-                if moved:  # tried there before, perhaps applied: asked again, as far as the credential reaches
-                    if answer is answers.Answer.AMBIGUOUS and self._failing_for(taken) < MOVED_SECONDS:
-                        raise
+                reply = undone.reply
+                if not moved and reply.answer is answers.Answer.DENIED and self._accounts.refresh(current.storage):
+                    continue
+                now = time.monotonic()
+                trouble = self._detour.failed(place, reply, now, most=MOVED_SECONDS if moved else AGAIN_SECONDS)
+                self._counters.refuse(refusal.cause(reply).value)
+                # Perhaps applied there: the old storage is asked for so long, and answers nothing where it is gone.
+                trouble.left_at = (trouble.left_at or now) if moved else 0.0
+                if moved and (now - trouble.left_at >= MOVED_SECONDS or reply.answer is answers.Answer.NO_CONTAINER):
+                    self._detour.recovered(place)
                     taken = self._move(taken, current.storage)
                     continue
-                if answer is answers.Answer.DENIED and self._blobs is not None and self._blobs.refresh_credential():
-                    continue
-                if answer is not answers.Answer.REFUSED:
-                    raise
-                if not taken.aside and suspect is not block:
-                    if not self._alone_is_refused(taken):
+                if not moved and not taken.aside:
+                    if trouble.lasted(now) < REFUSED_SECONDS or not self._others_arrive(taken, current):
                         raise
-                    # Storage may have got well between the refusal and the question: then this block is well too.
-                    suspect = block
+                    if suspect is not block:
+                        # Storage may have got well between the refusal and the question: then this block is well too.
+                        suspect = block
+                        continue
+                if not self._set_aside(taken, trouble, current):
+                    postponed = self._put_last(taken, current)
+                    if postponed is None:
+                        raise
+                    taken = postponed
                     continue
-                self._set_aside(taken, undone, current)
             else:
                 self._counters.deliver(block.rows)
                 self._aside.remove(taken.aside)
+                self._detour.recovered(place)
+                self._arrived.pop(place, None)
+                self._arrived[place] = time.monotonic()
+                if len(self._arrived) > _MOST_FOLDERS:
+                    del self._arrived[next(iter(self._arrived))]
             self._block += 1
-        self._failed = ("", 0)
 
-    def _alone_is_refused(self, taken: batches.Batch) -> bool:
-        """Return whether the present block has been refused for long, while storage takes others."""
-        if self._failing_for(taken) < REFUSED_SECONDS:
-            return False
-        return self._appender_for(taken.blocks[self._block]).takes_appends()
-
-    def _set_aside(self, taken: batches.Batch, undone: answers.NotDone, current: settings.Settings) -> None:
-        """Get a refused block out of the way of those behind it.
-
-        A refusal is an answer to this block: a name that the service does not take, a file with somebody's lease.
-        Waiting for it would keep every other file's rows waiting, until the spool is full and new rows are lost.
-        Dropping it would lose rows that an hour or a setting later could be delivered. So it waits apart, and is
-        dropped only where too much waits apart already. Where storage refuses everything, all wait in the spool.
-        """
+    def _others_arrive(self, taken: batches.Batch, current: settings.Settings) -> bool:
+        """Return whether storage takes appends elsewhere: at the container's root, or where other rows go to."""
+        assert current.storage is not None
         block = taken.blocks[self._block]
-        if taken.aside:
-            self._aside.put(taken.aside, block, self._appender_for(block).set_aside(taken, self._block))
-            return
-        if self._aside.bytes + len(block.data) <= current.spool_bytes // ASIDE_SHARE:
-            intent = self._appender_for(block).set_aside(taken, self._block)
-            if intent is None:
-                # A later process must find the batch open, or it would take its rows from the spool once more.
-                self.journal.intend(journal.Intent(taken.id, self._block, "", 0))
-            self._aside.put(f"{taken.id}-{self._block}", block, intent)
-            logger.warning(
-                "modeldata: storage refuses %s: %s; %d rows set aside, tried again within an hour",
+        ours = self._accounts.of(block, current.storage)
+        answer = ours.ask()
+        if answer not in (answers.Answer.DENIED, answers.Answer.REFUSED):
+            return answer is answers.Answer.NO_BLOB
+        ahead = self._see_ahead(taken, current)
+        behind = [*taken.blocks[self._block + 1 :], *(ahead.blocks if ahead is not None else ())]
+        places = dict.fromkeys([*reversed(self._arrived), *map(detour.place, behind)])
+        here = detour.place(block)
+        others = [each for each in places if each[:2] == here[:2] and self._is_open(each, here)]
+        return any(ours.ask(each.path) is answers.Answer.NO_BLOB for each in others[:_MOST_FOLDERS])
+
+    def _is_open(self, place: detour.Place, than: detour.Place) -> bool:
+        """Return whether a file is another than one in trouble, and in none itself that is known."""
+        return place != than and self._detour.around(place, time.monotonic()) is None
+
+    def _set_aside(self, taken: batches.Batch, trouble: detour.Trouble, current: settings.Settings) -> bool:
+        """Get a block out of the way of those behind it; return False where there is no room for it.
+
+        Waiting for it would keep every other file's rows waiting, until the spool is full and new rows are lost.
+        Dropping it would lose rows that a minute or a setting later could be delivered. So it waits apart, and is
+        dropped only where too much waits apart already, and rows of other files have arrived since.
+        """
+        assert current.storage is not None
+        block = taken.blocks[self._block]
+        if not taken.aside and self._aside.bytes + len(block.data) > current.spool_bytes // ASIDE_SHARE:
+            if not self._is_the_only_one(trouble):
+                return False
+            self._leave(taken, block, current.storage)
+            detail = f"storage refuses {block.path}: {trouble.reply.answer.value} ({trouble.reply.detail})"
+            self._counters.drop(counters.Drop.STORAGE, detail, block.rows)
+            return True
+        trouble.apart = True
+        intent = self._leave(taken, block, current.storage)
+        if not taken.aside and intent is None:
+            # A later process must find the batch open, or it would take its rows from the spool once more.
+            self.journal.intend(journal.Intent(taken.id, self._block, "", 0))
+        self._aside.put(taken.aside or f"{taken.id}-{self._block}", block, intent)
+        if not taken.aside:
+            cause = refusal.cause(trouble.reply)
+            self._counters.complain(
+                f"aside {cause.value}",
+                "storage refuses %s: %s (%s); %d rows set aside, tried again within ten minutes: %s",
                 block.path,
-                undone,
+                trouble.reply.answer.value,
+                trouble.reply.detail,
                 block.rows,
+                cause.way_out,
             )
-            return
-        self._appender_for(block).set_aside(taken, self._block)
-        self._counters.drop(counters.Drop.STORAGE, f"storage refuses {block.path}: {undone}", block.rows)
+        return True
+
+    def _leave(self, taken: batches.Batch, block: batches.Block, to: settings.Storage) -> journal.Intent | None:
+        """Give a block up for now; return the append of it that may have been applied."""
+        intent = self.journal.intent
+        if intent is None or intent.block != self._block or not intent.name:
+            return None
+        with contextlib.suppress(answers.NotDone):  # what was left without its credential has no own files either
+            self._accounts.of(block, to).set_aside(taken, self._block)
+        return intent
+
+    def _is_the_only_one(self, trouble: detour.Trouble) -> bool:
+        """Return whether it is certain that storage takes rows of other files."""
+        if not refusal.concerns_all(trouble.reply):
+            return True
+        return any(arrived >= trouble.since for arrived in self._arrived.values())
+
+    def _put_last(self, taken: batches.Batch, current: settings.Settings) -> batches.Batch | None:
+        """Deliver a block after all the others there are; return the batch then, None where that changes nothing."""
+        block, rest = taken.blocks[self._block], taken.blocks[self._block + 1 :]
+        intent = self.journal.intent
+        if intent is not None and intent.block == self._block and intent.name:
+            return None  # in doubt: only this batch tells where
+        ahead = self._see_ahead(taken, current)
+        behind, upto = (ahead.blocks, {**taken.upto, **ahead.upto}) if ahead is not None else ((), taken.upto)
+        here = detour.place(block)
+        if not any(self._is_open(detour.place(each), here) for each in (*rest, *behind)):
+            return None
+        later = batches.Batch(ids.new_id(time.time_ns() // 1000), (*rest, *behind, block), upto)
+        self.journal.begin(later)
+        for drop in ahead.drops if ahead is not None else ():
+            self._counters.drop(*drop)
+        self._ahead, self._block = None, 0
+        return later
 
     def _note_delivered(self, taken: batches.Batch) -> None:
         """Write down which blocks are delivered, where no intent of the present one says it.
@@ -298,14 +380,8 @@ class Delivery:
         if intent is not None and intent.block < self._block:
             self.journal.intend(journal.Intent(taken.id, self._block, "", 0))
 
-    def _failing_for(self, taken: batches.Batch) -> float:
-        """Return for how many seconds the present block has been failing."""
-        if self._failed != (taken.id, self._block):
-            self._failed, self._failed_at = (taken.id, self._block), time.monotonic()
-        return time.monotonic() - self._failed_at
-
     def _move(self, taken: batches.Batch, to: settings.Storage) -> batches.Batch:
-        """Send the rest of a batch to another account: the credential for the old one is gone."""
+        """Send the rest of a batch to another account."""
         blocks = tuple(
             dataclasses.replace(block, endpoint=to.endpoint, container=to.container)
             for block in taken.blocks[self._block :]
@@ -315,11 +391,3 @@ class Delivery:
         self.journal.begin(moved)
         self._block = 0
         return moved
-
-    def _appender_for(self, block: batches.Block) -> append.Appender:
-        account = credentials.Account(block.endpoint, block.container, self._sas_file, self._identity)
-        if self._blobs is None or self._blobs.account != account or self._appender is None:
-            self.close()
-            self._blobs = blobs.Blobs(account, credentials.of(account))
-            self._appender = append.Appender(self._blobs, self.journal)
-        return self._appender

@@ -4,7 +4,8 @@ In ``spool/.shipper/``, allocated when the shipper is elected and only overwritt
 must not keep it from noting what it is about to do:
 
 ``journal``          two slots, written in turn, each with a number and a checksum; the newer whole one counts: how far
-                     each segment is delivered, which batch is open, the append under way, where own files end
+                     each segment is delivered, which batch is open, the append under way, where own files end (all but
+                     the latest of those are in ``files.0`` or ``files.1``, see ``ownfiles``)
 ``batch.0 batch.1``  rows taken from the spool, as the very bytes to be appended; a new batch goes to the file that the
                      open one is not in
 
@@ -27,7 +28,7 @@ import zlib
 import orjson
 
 from ..spool import sharing
-from . import batches
+from . import batches, ownfiles
 
 logger = logging.getLogger("modeldata")
 
@@ -37,12 +38,8 @@ SLOT_BYTES = 64 * 1024
 BATCH_BYTES = 9 * 512 * 1024
 """Room for a usual batch: the 3 MiB that the shipper takes, and the rows of the call that went beyond."""
 
-_MOST_FILES = 100
-"""Own files whose end is remembered. A pod writes a few a day; one that is forgotten is followed by its next number."""
-
 _SLOT = struct.Struct("<QII")
-DAMAGED = (errno.ENOENT, errno.EIO)
-"""Errors that will not pass. Others may, as where a process has no descriptor left: nothing is lost by waiting."""
+DAMAGED = ownfiles.DAMAGED
 _NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -59,26 +56,14 @@ class Intent:
 
 
 @dataclasses.dataclass(frozen=True)
-class OwnFile:
-    """A file that this pod alone writes, as far as it has got."""
-
-    header: str
-    """Digest of its first line."""
-    end: int
-    """Bytes, rows behind an ``Intent`` not counted; 0 before its header is written."""
-    blocks: int = 0
-    closed: bool = False
-    """Nothing more goes into it."""
-
-
-@dataclasses.dataclass(frozen=True)
 class Saved:
     """What is on disk."""
 
     number: int = 0
     pod: str = ""
     consumed: dict[str, int] = dataclasses.field(default_factory=dict)
-    files: dict[str, OwnFile] = dataclasses.field(default_factory=dict)
+    files: typing.Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
+    """What ``ownfiles`` reads."""
     batch: batches.Batch | None = None
     area: int = -1
     """Which of the batch files holds the open batch; -1 for none."""
@@ -108,8 +93,13 @@ class Journal:
         """A name for this spool, where nobody else gives the pod one."""
         self.consumed = saved.consumed
         """For each segment: the offset up to which its rows are in Blob Storage."""
-        self.files = saved.files
-        """This pod's own files, by their address; the one written last comes last."""
+        self._own = ownfiles.OwnFiles(
+            directory, most=min(ownfiles.MOST_BYTES, max(ownfiles.LEAST_BYTES, batch_bytes // 4))
+        )
+        if saved.files:
+            self._own.read(saved.files)
+        self.files: typing.Mapping[str, ownfiles.OwnFile] = self._own.known
+        """This pod's own files, by their address."""
         self.batch = saved.batch
         self.intent = saved.intent
         self._number = saved.number
@@ -141,6 +131,7 @@ class Journal:
 
         """
         self.allocate()
+        self._own.restore()
         batch, intent = self.batch, self.intent
         if batch is not None:
             self.begin(batch, intent)
@@ -190,12 +181,9 @@ class Journal:
         assert self.intent is not None
         self.intent, self._saved = dataclasses.replace(self.intent, name="", position=0), False
 
-    def remember(self, address: str, file: OwnFile) -> None:
+    def remember(self, address: str, file: ownfiles.OwnFile) -> None:
         """Note where an own file ends; on disk with the next intent, or by ``save``."""
-        self.files.pop(address, None)
-        self.files[address] = file
-        while len(self.files) > _MOST_FILES:
-            del self.files[next(iter(self.files))]
+        self._own.remember(address, file)
         self._saved = False
 
     def finish(self, existing: typing.Container[str]) -> None:
@@ -229,7 +217,7 @@ class Journal:
         document = {
             "pod": self.pod,
             "consumed": self.consumed,
-            "files": {address: dataclasses.astuple(file) for address, file in self.files.items()},
+            **self._own.document(),
             "open": {"id": self.batch.id, "area": self._area} if self.batch is not None else None,
             "intent": dataclasses.asdict(self.intent) if self.intent is not None else None,
         }
@@ -248,6 +236,7 @@ class Journal:
         finally:
             os.close(descriptor)
         self._number, self._saved = number, True
+        self._own.written()
         self._open_area = self._area if self.batch is not None else -1
 
 
@@ -268,7 +257,7 @@ def load(directory: pathlib.Path) -> Saved:
             number,
             str(document["pod"]),
             {str(key): int(offset) for key, offset in document["consumed"].items()},
-            {str(address): OwnFile(*file) for address, file in document["files"].items()},
+            {"files": document["files"], "checkpoint": document.get("checkpoint")},
         )
         if document["open"] is None:
             return saved

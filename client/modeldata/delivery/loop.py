@@ -18,7 +18,7 @@ from .. import settings
 from ..observe import counters
 from ..spool import locks, segments, sharing, waiting
 from ..threads import forking, names
-from .azure import answers
+from .azure import answers, refusal
 
 if typing.TYPE_CHECKING:
     from . import elected
@@ -65,7 +65,7 @@ class Shipper:
         self._retry_at = self._failed_at = 0.0
         self._failed_under: object = None
         self._failures = 0
-        self._settings: settings.Settings | None = None
+        self._occasion: object = None
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
@@ -134,6 +134,12 @@ class Shipper:
             return True  # a segment is removed only when all of it is delivered
         return self._consumed().get(key, 0) >= offset
 
+    def has_rows_aside(self) -> bool:
+        """Return whether rows that this process collected were set aside, as storage refuses them."""
+        with forking.gate:
+            from . import aside  # as in _elect()
+        return aside.holds(self._journal_directory / "aside", self.own)
+
     @property
     def ships(self) -> bool:
         """Whether it is this process that ships, for all of the pod."""
@@ -187,8 +193,10 @@ class Shipper:
         ours = self._elected()
         if ours is None or current.storage is None:
             return
-        if current != self._settings:
-            self._settings = current
+        # Who asks for a flush may have mended what kept blocks apart; and so may new settings, or a new SAS.
+        occasion = (self._circumstances(current), self.hurry_until)
+        if asked or occasion != self._occasion:
+            self._occasion = occasion
             ours.try_all_again()
         if self._must_wait(now, hurried, current):
             return
@@ -202,14 +210,18 @@ class Shipper:
         self._waiting_since = now
         try:
             self._ship(ours, current)
+        except answers.Stopped:
+            return
         except answers.NotDone as undone:
+            cause = refusal.cause(undone.reply)
             self._counters.complain(
-                "storage",
-                "%s/%s: %s; rows wait in the spool (%d bytes)",
+                f"storage {cause.value}",
+                "%s/%s: %s; rows wait in the spool (%d bytes): %s",
                 current.storage.endpoint,
                 current.storage.container,
                 undone,
                 self.waiting_bytes,
+                cause.way_out,
             )
             self._back_off(undone.reply.retry_after, current)
         except OSError as error:
@@ -274,6 +286,7 @@ class Shipper:
                     pod=os.environ.get(POD_VARIABLE, ""),
                     spool_bytes=self._live.current().spool_bytes,
                     tally=self._counters,
+                    stopped=lambda: self.stop,
                 )
         except Exception:
             file.close()

@@ -94,6 +94,7 @@ class Taker:
             start = consumed.get(found.key, 0)
             if found.size <= start or found.key in self.unreadable:
                 continue
+            builder.writer = found.key.partition("/")[0]
             try:
                 for record, end in self._reader(found).read(start):
                     builder.add(record)

@@ -17,9 +17,11 @@ import typing
 import urllib.parse
 
 from .. import settings
+from ..delivery import detour
 from ..delivery.azure import answers, tokens
 from ..delivery.files import pacing
 from ..encoding import paths, redaction
+from ..observe import causes
 from ..process import lifecycle
 from ..spool import records
 from . import backlog, credential, findings, memory, probe
@@ -64,6 +66,7 @@ def examine() -> typing.Iterator[findings.Finding]:
     yield from found
     yield from _treatment(directory / "credential" / "hash-key", current)
     yield from _storage(directory, current)
+    yield from _refusals(directory / "spool", time.time())
     yield from _spool(directory / "spool", current)
 
 
@@ -199,6 +202,16 @@ def _reach(
     except ImportError as error:
         way_out = "pip install azure-storage-blob; rows wait until then"
         yield findings.wrong(probe.SUBJECT, f"azure-storage-blob can't be imported: {error.name or error}", way_out)
+
+
+def _refusals(directory: pathlib.Path, now: float) -> typing.Iterator[findings.Finding]:
+    """Yield what storage refuses the process that ships: what a request of ours does not meet, as it writes nothing."""
+    for each in detour.told(directory / ".shipper"):
+        more = f" and {each.files - 1} files more" if each.files > 1 else ""
+        lasts = findings.span(max(0.0, now - each.since))
+        text = f"{each.path}{more}: {each.cause} ({each.detail}) for {lasts}: rows wait"
+        known = each.cause in {cause.value for cause in causes.Cause}
+        yield findings.wrong("refusals", text, causes.Cause(each.cause if known else "other").way_out)
 
 
 def _spool(directory: pathlib.Path, current: settings.Settings) -> typing.Iterator[findings.Finding]:

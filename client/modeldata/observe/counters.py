@@ -53,6 +53,8 @@ class Counters:
         self.dropped: collections.Counter[str] = collections.Counter()
         self.sampled_out = 0
         """Requests that sampling left out."""
+        self.refusals: collections.Counter[str] = collections.Counter()
+        """Times that storage refused rows, or did not answer, by cause (see ``causes.Cause``)."""
         self.last_delivery = 0.0
         """Seconds since the epoch; 0 before the first."""
         self._said: dict[str, float] = {}
@@ -72,6 +74,11 @@ class Counters:
             total = self.dropped[reason.value]
         self.complain(reason.value, "%s; %d dropped so far (%s): %s", detail, total, reason.value, reason.way_out)
 
+    def refuse(self, cause: str) -> None:
+        """Count that storage refused rows: they wait."""
+        with self._lock:
+            self.refusals[cause] += 1
+
     def complain(self, topic: str, message: str, *args: object) -> None:
         """Log a warning, at most once a minute for each topic."""
         now = time.monotonic()
@@ -83,15 +90,14 @@ class Counters:
         logger.warning("modeldata: " + message, *args)  # noqa: G003 (a constant prefix)
 
     def quiet(self, topic: str) -> bool:
-        """Note that a topic has recovered; return whether that is to be said.
+        """Note that a topic has recovered, and those named after it; return whether that is to be said.
 
         What fails and recovers by turns is said once a minute too.
         """
         with self._lock:
-            if topic not in self._open:
-                return False
-            self._open.remove(topic)
-            return True
+            closed = {each for each in self._open if each.partition(" ")[0] == topic}
+            self._open -= closed
+            return bool(closed)
 
 
 mine: Counters | None = None

@@ -16,7 +16,7 @@ import types
 import typing
 
 from ..threads import forking
-from . import counters, statistics
+from . import causes, counters, statistics
 
 if typing.TYPE_CHECKING:
     import prometheus_client
@@ -59,6 +59,8 @@ def numbers(seen: statistics.Statistics, *, enabled: bool, generation: int) -> l
     """Return what is shown. Every reason for a drop is there from the start, so that its first rows are a growth."""
     dropped: dict[str, float] = {reason.value: 0.0 for reason in counters.Drop}
     dropped.update(seen.dropped)
+    refusals: dict[str, float] = {cause.value: 0.0 for cause in causes.Cause}
+    refusals.update(seen.refusals)
     since = {} if seen.since_delivery is None else {"": seen.since_delivery}
     return [
         Number("modeldata_rows_accepted_total", "Rows that this process put into the spool.", {"": seen.accepted}),
@@ -68,11 +70,22 @@ def numbers(seen: statistics.Statistics, *, enabled: bool, generation: int) -> l
             {"": seen.delivered},
         ),
         Number("modeldata_rows_dropped_total", "Rows lost by this process, by reason.", dropped, "reason"),
+        Number(
+            "modeldata_storage_refusals_total",
+            "Times that storage refused rows, or did not answer, by cause; they wait.",
+            refusals,
+            "cause",
+        ),
         Number("modeldata_requests_sampled_out_total", "Requests that sampling left out.", {"": seen.sampled_out}),
         Number(
             "modeldata_spool_waiting_bytes",
             "Bytes in the pod's spool that are not delivered.",
             {"": seen.waiting_bytes},
+        ),
+        Number(
+            "modeldata_spool_set_aside_bytes",
+            "Bytes in the pod's spool that were set aside, as storage refuses them and takes others.",
+            {"": seen.set_aside_bytes},
         ),
         Number(
             "modeldata_oldest_waiting_row_age_seconds",

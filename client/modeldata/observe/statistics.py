@@ -21,5 +21,10 @@ class Statistics:
     """Bytes in the pod's spool that are not delivered, as of this process's last look (some seconds ago at most)."""
     oldest_waiting_age: float = 0.0
     """Seconds since the oldest row that waits was collected; 0 where none waits."""
+    refusals: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How often storage refused rows of this process's shipping, or did not answer, by cause: they wait, and are tried
+    again. See ``modeldata.observe.causes.Cause``."""
+    set_aside_bytes: int = 0
+    """Bytes of the pod's spool that were set aside, as storage refuses them and takes others."""
     since_delivery: float | None = None
     """Seconds since this process last delivered; None before the first time, and in processes that do not ship."""

@@ -39,13 +39,16 @@ class Pipeline:
         self.shipper.looked = self._bound
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that this process has collected so far is in Blob Storage; return whether it is."""
+        """Wait until all that this process has collected so far is in Blob Storage; return whether it is.
+
+        Rows that were set aside, as storage refuses them, are not; those that were dropped are not waited for.
+        """
         position = self.writer.position()  # segments before the present one are delivered before it
         if position is None:
             return True
         deadline = time.monotonic() + timeout
         self.shipper.request_flush()
-        while not self.shipper.is_delivered(*position):
+        while not self.shipper.is_delivered(*position) or self.shipper.has_rows_aside():
             if time.monotonic() >= deadline or not self.shipper.start():
                 return False
             time.sleep(_POLL_SECONDS)
@@ -123,6 +126,8 @@ class Pipeline:
             sampled_out=tally.sampled_out,
             waiting_bytes=self.shipper.waiting_bytes,
             oldest_waiting_age=max(0.0, now - oldest) if oldest else 0.0,
+            refusals=dict(tally.refusals),
+            set_aside_bytes=self.shipper.seen.aside_bytes,
             since_delivery=max(0.0, now - tally.last_delivery) if tally.last_delivery else None,
         )
 

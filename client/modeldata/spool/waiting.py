@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import time
 import typing
 
 from . import segments
@@ -14,6 +15,10 @@ _MOMENT = re.compile(rb"A?\[\d+,(\d+),")
 
 _PEEK_BYTES = 4096
 """What is read at a time to find a moment: the definition of a stream may come before the record."""
+
+
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""A directory's time of change has the kernel's clock tick: what follows a change at once may not change it again."""
 
 
 class Waiting(typing.NamedTuple):
@@ -29,6 +34,8 @@ class Waiting(typing.NamedTuple):
     """When the oldest row that is not delivered was collected, in seconds since the epoch; 0 where none waits."""
     shared: bool = False
     """Whether other processes write too."""
+    aside_bytes: int = 0
+    """What is set aside."""
 
 
 class Onlooker:
@@ -38,6 +45,7 @@ class Onlooker:
         self._spool = directory
         self._own = own
         self._moments: dict[tuple[str, int], float] = {}
+        self._apart = (0, 0)
 
     def look(self, *, consumed: typing.Mapping[str, int], unreadable: typing.Container[str]) -> Waiting:
         """Return what waits.
@@ -48,7 +56,7 @@ class Onlooker:
 
         """
         found, ours = segments.scan(self._spool, self._own), self._own()
-        apart = set_aside_bytes(self._spool / ".shipper" / "aside")
+        apart = self._set_aside_bytes()
         waiting = {each.key: each for each in found if each.size > consumed.get(each.key, 0)}
         owed = sum(each.size - consumed.get(key, 0) for key, each in waiting.items() if key not in unreadable)
         moments: dict[tuple[str, int], float] = {}
@@ -66,7 +74,19 @@ class Onlooker:
             owed,
             min(filter(None, moments.values()), default=0.0),
             any(not each.complete and each.key.partition("/")[0] != ours for each in found),
+            apart,
         )
+
+    def _set_aside_bytes(self) -> int:
+        directory = self._spool / ".shipper" / "aside"
+        try:
+            changed = os.stat(directory).st_mtime_ns  # noqa: PTH116
+        except OSError:
+            return 0
+        # Thousands of blocks may wait there for long, and each change replaces a file.
+        if changed != self._apart[0] or time.time_ns() - changed < _SETTLED_NANOSECONDS:
+            self._apart = (changed, set_aside_bytes(directory))
+        return self._apart[1]
 
 
 def _moment(path: pathlib.Path, offset: int) -> float:

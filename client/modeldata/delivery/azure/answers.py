@@ -21,6 +21,11 @@ class Answer(enum.Enum):
     SEALED = "nothing more can be appended to this blob: it is sealed"
     IMMUTABLE = "nothing can be appended to this blob: a policy of the container forbids it"
     NO_APPEND_BLOB = "nothing can be appended to this blob: it is a block blob, or one of pages"
+    ARCHIVED = "nothing can be appended to this blob: it is archived, or on its way back"
+    FOREIGN_KEY = "nothing can be appended to this blob: somebody made it with a key of his own"
+    DATA_LAKE = "nothing can be appended to this blob: it was made through the Data Lake endpoint"
+    DIRECTORY = "nothing can be appended to this blob: it is a directory of the hierarchical namespace"
+    NO_NAME = "no file could be found that takes appends"
     AMBIGUOUS = "the request may or may not have been applied"
     DENIED = "the credential is refused"
     NO_CONTAINER = "the container does not exist"
@@ -38,6 +43,12 @@ class Reply(typing.NamedTuple):
     blocks: int = 0
     """After an append: how many blocks the blob has now; 0 if the answer does not say."""
 
+    @property
+    def code(self) -> str:
+        """The service's own code; empty where the answer has none, or there is no answer."""
+        status, _, code = self.detail.partition(" ")
+        return code.partition(",")[0] if status.isdigit() else ""
+
 
 class NotDone(Exception):  # noqa: N818 (not an error: the rows are safe and will be tried again)
     """What was asked for could not be done now."""
@@ -47,15 +58,25 @@ class NotDone(Exception):  # noqa: N818 (not an error: the rows are safe and wil
         self.reply = reply
 
 
+class Stopped(Exception):  # noqa: N818 (as above)
+    """Nothing was sent: there is an end to what this process ships."""
+
+
 _ENDED_CODES = {
+    "BlobArchived": Answer.ARCHIVED,
+    "BlobBeingRehydrated": Answer.ARCHIVED,
+    "BlobImmutableDueToLegalHold": Answer.IMMUTABLE,
     "BlobImmutableDueToPolicy": Answer.IMMUTABLE,
     "BlobIsSealed": Answer.SEALED,
+    "BlobOperationNotSupported": Answer.DATA_LAKE,
+    "BlobUsesCustomerSpecifiedEncryption": Answer.FOREIGN_KEY,
     "BlockCountExceedsLimit": Answer.FULL,
     "InvalidBlobType": Answer.NO_APPEND_BLOB,
     "MaxBlobSizeConditionNotMet": Answer.FULL,
+    "OperationNotSupportedOnDirectory": Answer.DIRECTORY,
 }
 ENDED = frozenset(_ENDED_CODES.values())
-"""Nothing can be appended to this blob any more, whoever asks."""
+"""Nothing can be appended to this blob, whoever asks, so that another name helps."""
 _POSITION_CODES = {"AppendPositionConditionNotMet", "ConditionNotMet", ""}
 _AMBIGUOUS_CODES = {"BlobModifiedWhileReading", "ContainerBeingDeleted"}
 """What passes: seen on real appends while the blob was being read; a container that is about to be missing."""
@@ -71,6 +92,8 @@ def classify(status: int | None, code: str) -> Answer:
         return Answer.DENIED
     if status == 404:
         return Answer.NO_BLOB if code in ("BlobNotFound", "") else Answer.NO_CONTAINER
+    if code == "ContainerDisabled":
+        return Answer.NO_CONTAINER
     if code in _ENDED_CODES:
         return _ENDED_CODES[code]
     if status == 412 and code in _POSITION_CODES:  # others: somebody holds a lease

@@ -74,6 +74,10 @@ class Blobs:
         """Look for a newer credential; return whether there is one."""
         return self._credential.refresh()
 
+    def restore_credential(self) -> None:
+        """Go back to the credential that was last not refused: one that was read since is the next storage's."""
+        self._credential.restore()
+
     def append(self, name: str, data: bytes, position: int) -> answers.Reply:
         """Append a block if the blob is exactly ``position`` bytes long."""
         answer: dict[str, typing.Any] = {}
@@ -133,6 +137,12 @@ class Blobs:
         return client
 
     def _try(self, request: typing.Callable[[], object]) -> answers.Reply:
+        reply = self._asked(request)
+        if reply.answer not in (answers.Answer.DENIED, answers.Answer.AMBIGUOUS):
+            self._credential.accepted()
+        return reply
+
+    def _asked(self, request: typing.Callable[[], object]) -> answers.Reply:
         missing = self._credential.missing()
         if missing:
             return answers.Reply(answers.Answer.DENIED, missing)

@@ -40,6 +40,12 @@ class Credential(typing.Protocol):
     def refresh(self) -> bool:
         """Look for a newer one; return whether there is one."""
 
+    def accepted(self) -> None:
+        """Take in that the service does not refuse it."""
+
+    def restore(self) -> None:
+        """Go back to the one that was last accepted: what was read since is for the next storage."""
+
     def forget(self) -> None:
         """Take in that the service refuses it."""
 
@@ -53,6 +59,8 @@ class Sas:
     def __init__(self, file: pathlib.Path) -> None:
         self._file = file
         self._token = ""
+        self._good = ""
+        """The SAS that was last not refused."""
         with forking.gate:
             import azure.core.credentials
 
@@ -71,6 +79,14 @@ class Sas:
         self._token = token
         self.for_sdk.update(token)
         return True
+
+    def accepted(self) -> None:  # noqa: D102
+        self._good = self._token
+
+    def restore(self) -> None:  # noqa: D102
+        if self._good and self._good != self._token:
+            self._token = self._good
+            self.for_sdk.update(self._good)
 
     def forget(self) -> None:  # noqa: D102
         pass  # a newer one is looked for where rows are refused

@@ -82,6 +82,12 @@ class Tokens:
     def refresh(self) -> bool:  # noqa: D102
         return False  # nothing tells whether a new token would be better: not at once
 
+    def accepted(self) -> None:  # noqa: D102
+        pass
+
+    def restore(self) -> None:  # noqa: D102
+        pass  # tokens are good for each storage that the identity may use
+
     def forget(self) -> None:
         """Ask anew next time: what is held was refused."""
         self.close()

@@ -23,6 +23,9 @@ from . import own, shared
 
 NOBODYS = "modeldata-is-this-storage-well"
 
+MOST_PLACES = 50
+"""Places that one block is tried at in a row: somebody who deletes or writes the file all the time has no end."""
+
 _jitter = random.Random()  # not the module's generator, which is the model's
 
 
@@ -68,8 +71,7 @@ class Appender:
         if intent is not None and (intent.block != index or not intent.name):
             intent = None
         doubtful = intent is not None  # tried before, perhaps by a process that was killed
-        lost_races = 0
-        while True:
+        for lost_races in range(MOST_PLACES):
             if intent is None:
                 name, position = files.open(block)
                 intent = journal.Intent(batch.id, index, name, position)
@@ -79,6 +81,8 @@ class Appender:
                 files.appended(intent, block, reply.blocks)
                 return
             if reply.answer not in (answers.Answer.POSITION, answers.Answer.NO_BLOB, *answers.ENDED):
+                if not doubtful and reply.answer is not answers.Answer.AMBIGUOUS:
+                    self._journal.settle()  # a definite no to the only try: it is not there
                 raise answers.NotDone(reply)
             if doubtful and files.is_ours(reply, intent, block):
                 files.appended(intent, block, 0)
@@ -89,9 +93,9 @@ class Appender:
             self._journal.save()
             if reply.answer is answers.Answer.POSITION:
                 # Others write this file too; who always comes second waits a little, at random.
-                lost_races += 1
-                time.sleep(_jitter.uniform(0, min(0.02 * 2 ** min(lost_races, 6), 1.0)))
+                time.sleep(_jitter.uniform(0, min(0.02 * 2 ** min(lost_races + 1, 6), 1.0)))
             intent, doubtful = None, False
+        raise answers.NotDone(answers.Reply(reply.answer, f"{reply.detail}, {MOST_PLACES} times in a row".lstrip(", ")))
 
     def set_aside(self, batch: batches.Batch, index: int) -> journal.Intent | None:
         """Give a block up for now; return the append of it that may have been applied."""
@@ -101,12 +105,16 @@ class Appender:
         self._files(batch.blocks[index]).set_aside(intent, batch.blocks[index])
         return intent
 
-    def takes_appends(self) -> bool:
-        """Return whether storage answers an append as it should, so that a refusal concerns what was refused.
+    def ask(self, path: str = "{file}") -> answers.Answer:
+        """Return what storage answers an append that can't do anything: to a blob that nobody makes.
 
-        Asked with an append that can't do anything: to a blob that nobody makes.
+        ``NO_BLOB`` is as it should be; a refusal of something else then concerns only that.
+
+        Args:
+            path: as ``Block.path``: who may write in one folder need not be allowed to elsewhere.
+
         """
-        return self._blobs.append(NOBODYS, b"-", 0).answer is answers.Answer.NO_BLOB
+        return self._blobs.append(path.replace("{file}", NOBODYS), b"-", 0).answer
 
     def pace(self, now: float) -> float:
         """Return how many seconds to leave between two flushes.

@@ -16,7 +16,7 @@ _TRIES = 5
 
 def ensure(
     blobs: blobs.Requests, name: str, header: bytes, *, missing: typing.Callable[[], None] = lambda: None
-) -> answers.Answer:
+) -> answers.Reply:
     """Write the header if the blob is empty or missing.
 
     Args:
@@ -29,18 +29,23 @@ def ensure(
         ``DONE``, or ``POSITION`` or one of ``answers.ENDED`` where something stands there already.
 
     Raises:
-        answers.NotDone: storage could not be reached, or refuses.
+        answers.NotDone: storage could not be reached, or refuses, or takes no header into the file that was just made:
+            where a policy forbids appends, each further name would leave an empty blob that nobody can delete.
 
     """
     refused: answers.Reply | None = None
+    made = False
     for _ in range(_TRIES):
         reply = blobs.append(name, header, 0)
-        if reply.answer in (answers.Answer.DONE, answers.Answer.POSITION, *answers.ENDED):
-            return reply.answer
+        if reply.answer in (answers.Answer.DONE, answers.Answer.POSITION):
+            return reply
+        if reply.answer in answers.ENDED and not made:
+            return reply
         if reply.answer is not answers.Answer.NO_BLOB:
             raise answers.NotDone(reply)
         missing()
         reply = blobs.create(name)
+        made = reply.answer is answers.Answer.DONE
         # A SAS that may create but not write answers 403 where the blob has just come to be.
         if reply.answer is answers.Answer.DENIED:
             refused = reply

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 
-from .. import batches, journal
-from ..azure import answers, blobs
+from .. import batches, journal, ownfiles
+from ..azure import answers, blobs, refusal
 from . import header, pacing, shared
 
 logger = logging.getLogger("modeldata")
@@ -30,6 +30,7 @@ class PodFiles:
         digest = shared.digest(block.header)
         plain, other = f"data.{block.owner}", f"data.{block.owner}.{digest}"
         family, number = plain, 0
+        asked = 0
         while True:
             name = shared.name(block.path, family, number)
             known = self._journal.files.get(_address(block, name))
@@ -39,7 +40,10 @@ class PodFiles:
                 number += 1
             elif known is not None and known.end:
                 return name, known.end
+            elif asked >= shared.MOST_NAMES:  # the journal knows how far it has come
+                raise answers.NotDone(refusal.no_name(asked))
             else:
+                asked += 1
                 self._claim(block, name, digest)
 
     def _claim(self, block: batches.Block, name: str, digest: str) -> None:
@@ -49,18 +53,22 @@ class PodFiles:
         def missing() -> None:
             # Noted before its first header is tried: so one that has come to be since is ours.
             if address not in self._journal.files:
-                self._journal.remember(address, journal.OwnFile(digest, 0))
+                self._journal.remember(address, ownfiles.OwnFile(digest, 0))
                 self._journal.save()
 
-        answer = header.ensure(self._blobs, name, block.header, missing=missing)
+        reply = header.ensure(self._blobs, name, block.header, missing=missing)
         ours = address in self._journal.files
-        if answer is answers.Answer.DONE or (ours and answer is answers.Answer.POSITION):
-            self._journal.remember(address, journal.OwnFile(digest, len(block.header), 1))
+        if ours and reply.answer is answers.Answer.IMMUTABLE:
+            raise answers.NotDone(reply)  # we made it, and it is empty: so would be the next
+        if reply.answer is answers.Answer.DONE or (ours and reply.answer is answers.Answer.POSITION):
+            self._journal.remember(address, ownfiles.OwnFile(digest, len(block.header), 1))
             return
         logger.info("modeldata: %s is there already, so rows go to the next file", name)
-        self._journal.remember(address, journal.OwnFile(digest, 0, closed=True))
+        self._journal.remember(address, ownfiles.OwnFile(digest, 0, closed=True))
 
     def is_ours(self, reply: answers.Reply, intent: journal.Intent, block: batches.Block) -> bool:  # noqa: D102
+        if reply.answer is answers.Answer.IMMUTABLE:
+            raise answers.NotDone(reply)  # a policy may go, and then the position tells
         if reply.answer in answers.ENDED:
             # Replaced by a block blob, or sealed, between a try whose answer got lost and the next: without the right
             # to read, nothing tells. Rows twice, with the same request ids, do less harm than rows lost.
@@ -74,7 +82,7 @@ class PodFiles:
         count = known.blocks + 1 if known is not None else 1
         end = intent.position + len(block.data)
         digest = shared.digest(block.header)
-        self._journal.remember(_address(block, intent.name), journal.OwnFile(digest, end, max(count, blocks)))
+        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, end, max(count, blocks)))
 
     def lost(self, reply: answers.Reply, intent: journal.Intent, block: batches.Block) -> None:  # noqa: D102
         if reply.answer is answers.Answer.POSITION:
@@ -88,7 +96,7 @@ class PodFiles:
 
     def _leave(self, intent: journal.Intent, block: batches.Block, *, closed: bool) -> None:
         digest = shared.digest(block.header)
-        self._journal.remember(_address(block, intent.name), journal.OwnFile(digest, 0, closed=closed))
+        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, 0, closed=closed))
 
 
 def _address(block: batches.Block, name: str) -> str:

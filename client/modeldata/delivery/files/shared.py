@@ -7,13 +7,19 @@ import logging
 import time
 
 from .. import batches, journal
-from ..azure import answers, blobs
+from ..azure import answers, blobs, refusal
 from . import header, pacing
 
 logger = logging.getLogger("modeldata")
 
-_MOST_FILES = 1000
-"""Files whose end is remembered; more come to be where a model's columns keep changing."""
+_MOST_BYTES = 4 * 1024 * 1024
+"""Memory for the files whose end is remembered, some 5,000; one that is forgotten is looked at again."""
+
+_FILE_BYTES = 640
+"""What one takes, beside its path (measured)."""
+
+MOST_NAMES = 20
+"""Names that a search asks storage about before it ends, to be gone on with after a pause."""
 
 _PACED_SECONDS = 2 * pacing.MOST_SECONDS
 """A file that was not written for so long (yesterday's) sets no pace."""
@@ -44,26 +50,45 @@ class SharedFiles:
 
     def __init__(self, blobs: blobs.Requests) -> None:
         self._blobs = blobs
-        self._files: dict[tuple[str, bytes], _File] = {}
+        self._files: dict[tuple[str, str], _File] = {}
+        """By path and digest of the header; the one opened last comes last."""
+        self._bytes = 0
 
     def open(self, block: batches.Block) -> tuple[str, int]:  # noqa: D102 (see append.Files, as all of these)
-        if len(self._files) > _MOST_FILES:
-            self._files.clear()
-        file = self._files.setdefault((block.path, block.header), _File())
-        while not file.ready:
+        key = (block.path, digest(block.header))
+        file = self._files.pop(key, None)
+        if file is None:
+            file = _File()
+            self._bytes += len(block.path) + _FILE_BYTES
+        self._files[key] = file
+        while self._bytes > _MOST_BYTES and len(self._files) > 1:
+            oldest = next(iter(self._files))
+            del self._files[oldest]
+            self._bytes -= len(oldest[0]) + _FILE_BYTES
+        for _ in range(MOST_NAMES):
+            if file.ready:
+                break
             self._look(file, block)
+        else:  # where it has come to is remembered, so the next search goes on there
+            raise answers.NotDone(refusal.no_name(MOST_NAMES))
         return file.name(block.path), file.position
 
     def _look(self, file: _File, block: batches.Block) -> None:
         address = file.name(block.path)
-        if header.ensure(self._blobs, address, block.header) is answers.Answer.DONE:
+        written = header.ensure(self._blobs, address, block.header)
+        if written.answer is answers.Answer.DONE:
             file.position, file.ready = len(block.header), True
             return
         reply, first = self._blobs.read(address, 0, len(block.header))
         if reply.answer is answers.Answer.NO_BLOB:
             return
+        if reply.answer in answers.ENDED:  # it can't even be read: archived, or of somebody's key
+            file.next()
+            return
         if reply.answer is not answers.Answer.DONE:
             raise answers.NotDone(reply)
+        if not first and written.answer is answers.Answer.IMMUTABLE:
+            raise answers.NotDone(written)  # the policy is not this file's: the next one would stay empty too
         if first != block.header:
             if file.family == "data":
                 file.family, file.number = f"data.{digest(block.header)}", 0
@@ -119,7 +144,7 @@ class SharedFiles:
         return max((file.pace.seconds(now) for file in written), default=0.0)
 
     def _current(self, intent: journal.Intent, block: batches.Block) -> _File | None:
-        file = self._files.get((block.path, block.header))
+        file = self._files.get((block.path, digest(block.header)))
         return file if file is not None and file.name(block.path) == intent.name else None
 
 

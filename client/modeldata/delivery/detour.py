@@ -1,0 +1,155 @@
+"""Which files storage takes nothing into at present, so that the others' rows go around them.
+
+A file is tried again in growing intervals, by one block; the rows that come meanwhile are set aside untried. What is
+known is written down for the doctor, who runs in a process of his own, and forgotten with this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import time
+import typing
+
+import orjson
+
+from ..spool import sharing
+from . import batches
+from .azure import answers, refusal
+
+RETRY_SECONDS = (5.0, 600.0)
+"""Between two tries of a file: the first, and the most."""
+
+_MOST = 1000
+"""Files kept in mind; one that is forgotten is only tried sooner."""
+
+
+class Place(typing.NamedTuple):
+    """Where a block goes to."""
+
+    endpoint: str
+    container: str
+    path: str
+
+
+class Told(typing.NamedTuple):
+    """What the doctor is told of one cause."""
+
+    cause: str
+    detail: str
+    path: str
+    """One of the files."""
+    files: int
+    since: float
+    """Seconds since the epoch."""
+
+
+@dataclasses.dataclass
+class Trouble:
+    """A file that storage takes nothing into."""
+
+    reply: answers.Reply
+    since: float
+    """All times are those of the monotonic clock."""
+    retry_at: float
+    failures: int = 0
+    apart: bool = False
+    """Whether its blocks are set aside: storage is known to take others."""
+    left_at: float = 0.0
+    """When it was first asked though the settings name another storage; 0 before."""
+
+    def lasted(self, now: float) -> float:
+        """Return for how many seconds it has been so."""
+        return now - self.since
+
+
+class Detour:
+    """The files in trouble. Used by the one process that ships.
+
+    Args:
+        file: where the doctor finds them.
+
+    """
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self._file = file
+        self._troubles: dict[Place, Trouble] = {}
+        self._told: list[Told] | None = None
+        self._tell()
+
+    def failed(self, place: Place, reply: answers.Reply, now: float, *, most: float = RETRY_SECONDS[1]) -> Trouble:
+        """Note that storage refused a block, or did not answer.
+
+        Args:
+            place: where it was to go.
+            reply: what it said.
+            now: by the monotonic clock.
+            most: after so many seconds it is tried again at the latest.
+
+        """
+        trouble = self._troubles.get(place)
+        if trouble is None:
+            if len(self._troubles) >= _MOST:
+                del self._troubles[next(iter(self._troubles))]
+            trouble = self._troubles[place] = Trouble(reply, now, now)
+        trouble.reply = reply
+        pause = max(reply.retry_after, RETRY_SECONDS[0] * 2 ** min(trouble.failures, 20))
+        trouble.retry_at = now + min(pause, RETRY_SECONDS[1], most)
+        trouble.failures += 1
+        self._tell()
+        return trouble
+
+    def recovered(self, place: Place) -> None:
+        """Note that storage took a block."""
+        if self._troubles.pop(place, None) is not None:
+            self._tell()
+
+    def around(self, place: Place, now: float) -> Trouble | None:
+        """Return why a file's blocks are to be set aside untried at present; None if they are not."""
+        trouble = self._troubles.get(place)
+        return trouble if trouble is not None and trouble.apart and now < trouble.retry_at else None
+
+    def hasten(self) -> None:
+        """Have all tried again at once: something may be better now."""
+        for trouble in self._troubles.values():
+            trouble.retry_at = 0.0
+
+    def _tell(self) -> None:
+        causes: dict[str, Told] = {}
+        offset = time.time() - time.monotonic()
+        for place, trouble in self._troubles.items():
+            name = refusal.cause(trouble.reply).value
+            path = f"{place.endpoint}/{place.container}/{place.path}"
+            known = causes.get(name, Told(name, trouble.reply.detail, path, 0, trouble.since + offset))
+            causes[name] = known._replace(files=known.files + 1, since=min(known.since, trouble.since + offset))
+        told = list(causes.values())
+        shown = [each._replace(since=0.0) for each in told]
+        if shown == self._told:
+            return
+        self._told = shown
+        with contextlib.suppress(OSError):  # a disk that is full: the log has it all the same
+            if not told:
+                self._file.unlink(missing_ok=True)
+                return
+            aside = self._file.with_name(f"{self._file.name}.new")
+            with os.fdopen(sharing.create(aside, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                file.write(orjson.dumps([list(each) for each in told]))
+            aside.replace(self._file)
+
+
+def place(block: batches.Block) -> Place:
+    """Return where a block goes to."""
+    return Place(block.endpoint, block.container, block.path)
+
+
+def told(directory: pathlib.Path) -> list[Told]:
+    """Return what the process that ships has written down in its directory; any process may ask."""
+    try:
+        return [Told(*each) for each in orjson.loads((directory / FILE).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+FILE = "refusals"
