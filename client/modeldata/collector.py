@@ -101,6 +101,8 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
+        self._columns: dict[object, None] = {}
+        """The labels of rows so far, in the order of the columns."""
         self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"
@@ -167,9 +169,10 @@ class ModelDataCollector:
                 ours.writer.write(stream, line, count)
             if signals.wants_collect and threading.get_ident() not in signals.others:
                 signals.chain_at_collect()
+            if count > current.input_rows:  # whatever the inputs are called
+                current.input_rows = count
             if not self._is_inputs:
                 return None
-            current.input_rows = count
             return self._correlations(current, microseconds)
         except Exception as error:  # scoring must go on whatever is wrong here
             with contextlib.suppress(Exception):  # a handler of the model's own log, or its deepest recursion
@@ -198,7 +201,8 @@ class ModelDataCollector:
         microseconds = time.time_ns() // 1000
         given = _correlation(user_correlation_id) if user_correlation_id else ""
         current = context.enter(self.designation, given, microseconds)
-        current.input_rows = self._collect_tables(data, current, microseconds, self._obeyed, None)
+        count = self._collect_tables(data, current, microseconds, self._obeyed, None)
+        current.input_rows = max(current.input_rows, count)
         return self._correlations(current, microseconds) if self._is_inputs else None
 
     def _obey(self, latest: settings.Settings) -> _Obeyed:
@@ -257,7 +261,7 @@ class ModelDataCollector:
         obeyed: _Obeyed,
         ours: pipeline.Pipeline | None,
     ) -> int:
-        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows)
+        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
         count = sum(table.rows for table in tables)
         first = 0
         for table in tables:

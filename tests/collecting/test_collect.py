@@ -160,7 +160,7 @@ def test_correlation_headers_name_the_request(spooled: Spooled) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [[[1, b"secret"]], b"secret", "text", None, object(), [[[1]], b"x"]],
+    [[b"secret"], b"secret", "text", None, object(), [[object()]]],
     ids=lambda data: re.sub(" at 0x.*", "", str(data)),
 )
 def test_what_is_refused_is_counted_and_said_without_its_content(

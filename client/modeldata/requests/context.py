@@ -26,7 +26,7 @@ class Request:
     """What the user gave; empty: the request's id."""
     designations: tuple[str, ...]
     input_rows: int
-    """How many rows its inputs had: tells a batch of predictions from one row of them."""
+    """The most rows of it so far, by rule those of its inputs: tells a batch of predictions from one row of them."""
 
 
 class _Span:

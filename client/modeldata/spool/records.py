@@ -79,6 +79,10 @@ class Stream:
     def __hash__(self) -> int:
         return hash(self.number)
 
+    def __setstate__(self, state: dict[str, typing.Any]) -> None:
+        """Take another number than where it was pickled: that may be another stream's here."""
+        vars(self).update(state, number=next(_numbers))
+
     def like(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> Stream:
         """Return the stream of the same model with other columns and redactions."""
         return Stream(

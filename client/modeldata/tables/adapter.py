@@ -1,7 +1,8 @@
 """What is made of the types of one library: one interface for all, chosen by a type's module, which is never imported.
 
 An adapter answers what a whole call's data has (``content``), what a list of its values has (``rows``), what one value
-has that is a row or a column (``listed``), and what one cell is as JSON can hold it (``cell``).
+has that is a row or a column (``listed``) or a row under labels (``labelled``), and what one cell is as JSON can
+hold it (``cell``).
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import typing
 
 from . import cells
+
+MOST_COLUMNS = 1000
+"""As many labels are remembered of a collector: who has a new one in each call has columns of each call alone."""
 
 
 class Call(typing.NamedTuple):
@@ -18,12 +22,34 @@ class Call(typing.NamedTuple):
     """The collector's."""
     input_rows: int = 0
     """How many rows this request's inputs had."""
+    columns: dict[object, None] | None = None
+    """The labels of the collector's rows so far, in the order of its files' columns; grows by those of this call."""
 
     def is_column(self, length: int) -> bool:
         """Return whether flat data of this length is a column rather than a row, see ``rows.take``."""
         if self.input_rows > 1 and length == self.input_rows:
             return True
         return len(self.names) == 1 and length != 1
+
+    def by_label(self, values: typing.Sequence[typing.Any]) -> Content:
+        """Return rows under labels, of which each may have its own order and lack some, as rows of one order.
+
+        That of the collector's names, where the labels have to do with them, else of the first call; labels that were
+        never seen come behind. So that what is equal but for the order has one header, and one file.
+        """
+        rows = [labelled(each) for each in values]
+        found = dict.fromkeys(label for row in rows if row is not None for label in row)
+        known = self.columns if self.columns is not None else {}
+        if len(known) + len(found) > MOST_COLUMNS:
+            known = {}
+        if not known and any(name in found for name in self.names):
+            known.update(dict.fromkeys(self.names))
+        known.update(found)
+        order = list(known)
+        cells_of = [
+            [row.get(label) for label in order] if row is not None else [each] for row, each in zip(rows, values)
+        ]
+        return Content(tuple(map(cells.name_text, order)), cells_of)
 
 
 class Content(typing.NamedTuple):
@@ -61,6 +87,10 @@ class Adapter:
         """Return the cells of a value of one dimension; None for anything else."""
         return None
 
+    def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:
+        """Return the cells of a value that is a row, by their labels; None for anything else."""
+        return None
+
     def cell(self, value: typing.Any) -> object:
         """Return a value as orjson can write it, and as the CSV text is made of it.
 
@@ -94,6 +124,11 @@ def cell(value: object) -> object:
     """Return a value as orjson can write it, see ``Adapter.cell``."""
     kind = type(value)
     return (_chosen.get(kind) or _choose(kind)).cell(value)
+
+
+def labelled(value: object) -> typing.Mapping[object, object] | None:
+    """Return a row's cells by their labels, see ``Adapter.labelled``."""
+    return of(value).labelled(value)
 
 
 def row(value: object) -> typing.Sequence[object]:

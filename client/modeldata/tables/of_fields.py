@@ -1,24 +1,49 @@
-"""Objects with fields: dataclasses."""
+"""Objects with fields: dataclasses, named tuples, models of pydantic and attrs. Each is a row, each field a column."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 
-from . import adapter
+from . import adapter, cells
 
 
 class Fields(adapter.Adapter):
-    """Dataclasses."""
+    """What has fields."""
 
-    def cell(self, value: typing.Any) -> object:  # noqa: D102 (see adapter)
-        fields = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]  # as orjson
-        return {name: adapter.cell(getattr(value, name)) for name in fields}
+    def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
+        return call.by_label([data])
+
+    def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
+        return call.by_label(values)
+
+    def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
+        return value if isinstance(value, tuple) else None
+
+    def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
+        return {name: getattr(value, name) for name in names(type(value))}
+
+    def cell(self, value: typing.Any) -> object:  # noqa: D102
+        if isinstance(value, tuple):
+            return [adapter.cell(inner) for inner in value]
+        return {cells.name_text(name): adapter.cell(inner) for name, inner in (self.labelled(value) or {}).items()}
 
 
 FIELDS = Fields()
 
 
+def names(kind: typing.Any) -> list[str]:
+    """Return the names of a type's fields; none where it has no such."""
+    if issubclass(kind, tuple):
+        return list(getattr(kind, "_fields", ()))
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind) if not field.name.startswith("_")]  # as orjson
+    found = getattr(kind, "model_fields", None) or getattr(kind, "__fields__", None)  # pydantic's 2 and 1
+    if isinstance(found, dict):
+        return list(found)
+    return [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+
+
 def has_fields(kind: type) -> bool:
     """Return whether a type's values have fields."""
-    return dataclasses.is_dataclass(kind)
+    return bool(names(kind))

@@ -1,30 +1,57 @@
-"""Dicts: rows under their keys, or columns under their names."""
+"""Dicts and other mappings: rows under their keys, or columns under their names."""
 
 from __future__ import annotations
 
+import collections.abc
 import typing
 
-from . import adapter, cells, of_python
+from . import adapter, cells, of_numpy
 
 
 class Mappings(adapter.Adapter):
-    """Dicts."""
+    """Dicts and other mappings."""
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
-        columns = [adapter.of(values).listed(values) for values in data.values()]
+        data = _plain(data)
+        columns = [_column(values, call) for values in data.values()]
         lengths = {len(column) for column in columns if column is not None}
         if len(lengths) == 1 and None not in columns and (not call.input_rows or call.input_rows in lengths):
             whole = typing.cast("list[typing.Sequence[object]]", columns)
             return adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole)))
-        return of_python.SEQUENCES.content([data] if data else [], call)
+        return call.by_label([data]) if data else adapter.Content(call.names)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
-        keys = list(dict.fromkeys(key for row in values if isinstance(row, dict) for key in row))
-        rows = [[row.get(key) for key in keys] if isinstance(row, dict) else [row] for row in values]
-        return adapter.Content(tuple(map(cells.name_text, keys)), rows)
+        return call.by_label(values)
+
+    def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
+        return _plain(value)
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
-        return {_key(key): adapter.cell(inner) for key, inner in value.items()}
+        return {_key(key): adapter.cell(inner) for key, inner in _plain(value).items()}
+
+
+def _plain(data: typing.Any) -> dict[object, typing.Any]:
+    """Return a mapping as a dict; of a form that has a key more than once, all its values."""
+    if type(data) is dict:
+        return data
+    if hasattr(data, "lists"):  # werkzeug's
+        pairs = data.lists()
+    elif hasattr(data, "multi_items"):  # starlette's
+        found: dict[object, list[object]] = {}
+        for key, value in data.multi_items():
+            found.setdefault(key, []).append(value)
+        pairs = found.items()
+    else:
+        return dict(data.items())
+    return {key: values[0] if len(values) == 1 else values for key, values in pairs}
+
+
+def _column(values: typing.Any, call: adapter.Call) -> typing.Sequence[object] | None:
+    """Return the cells of a column; an array of more dimensions is one if this request had as many rows."""
+    listed = adapter.of(values).listed(values)
+    if listed is None and getattr(values, "ndim", 0) > 1 and hasattr(values, "tolist"):
+        return list(of_numpy.listed(values)) if 1 < call.input_rows == len(values) else None
+    return listed
 
 
 def _key(key: object) -> str:
@@ -37,5 +64,5 @@ MAPPINGS = Mappings()
 
 
 def is_mapping(kind: type) -> bool:
-    """Return whether a type is a dict."""
-    return issubclass(kind, dict)
+    """Return whether a type is a mapping."""
+    return issubclass(kind, collections.abc.Mapping) or hasattr(kind, "multi_items")

@@ -55,6 +55,8 @@ def content(array: typing.Any, call: adapter.Call) -> adapter.Content:
     if array.dtype.names:
         own, array = array.dtype.names, array.reshape(-1)
         return adapter.Content(tuple(map(cells.name_text, own)), list(zip(*(listed(array[name]) for name in own))))
+    if array.dtype.kind == "O" and array.ndim == 1:  # rows of different lengths, dicts, texts: as a list of them
+        return of_python.SEQUENCES.content(array.tolist(), call)
     if array.ndim == 0:
         array = array.reshape(1, 1)
     elif array.ndim == 1:
@@ -96,7 +98,19 @@ def cell(value: typing.Any) -> object:
     if isinstance(value, (str, bytes, float, int)):
         return of_python.VALUES.cell(value)
     inner = listed(value) if hasattr(value, "tolist") else value
-    return cells.name_text(value) if isinstance(inner, type(value)) else adapter.cell(inner)
+    if not isinstance(inner, type(value)):
+        return adapter.cell(inner)
+    if any(hasattr(value, each) for each in _HOLDS_DATA) or _says_nothing(type(value)):
+        # Its text would be cut off, or an address: it would count as collected, and be lost.
+        raise cells.Refused(f"a cell of type {name} is not collected: give its values")
+    return cells.name_text(value)
+
+
+_HOLDS_DATA = ("__array__", "__dataframe__", "__arrow_c_array__", "__arrow_c_stream__", "toarray", "__next__")
+
+
+def _says_nothing(kind: typing.Any) -> bool:
+    return bool(kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__)
 
 
 def listed(values: typing.Any) -> typing.Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import typing
 
-from . import adapter, cells, of_numpy, of_python, of_tensors
+from . import adapter, cells, of_fields, of_numpy, of_python, of_tensors
 
 
 class Pandas(of_tensors.Tensors):
@@ -16,30 +16,58 @@ class Pandas(of_tensors.Tensors):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "pandas", "DataFrame"):
+            data = _with_index(data)
             array, own = _numbers(data), names(data)
             if array is not None:
                 return of_numpy.content(array, adapter.Call(own))
             # Column by column: the frame's own conversion would make floats of integers beside floats.
             return adapter.Content(own, list(zip(*(_column(values) for _, values in data.items()))))
+        if isinstance(data, tuple):
+            return call.by_label([data])
         if _is_column(data):
+            if not call.is_column(len(data)) and self.labelled(data) is not None:
+                return call.by_label([data])
             array = _numbers(data)
             if array is not None:
                 return of_numpy.content(array, call)
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)
 
+    def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
+        return call.by_label(values) if self.labelled(values[0]) is not None else super().rows(values, call)
+
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
         return _column(value) if _is_column(value) else super().listed(value)
+
+    def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
+        if isinstance(value, tuple):  # of itertuples(); its Index is a column where it has a name, as of the frame
+            return {name: getattr(value, name) for name in of_fields.names(type(value)) if name != "Index"}
+        if not cells.loaded(value, "pandas", "Series") or not all(isinstance(label, str) for label in value.index):
+            return None
+        return dict(zip(value.index, _column(value)))
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         if type(value).__name__ in ("NaTType", "NAType"):
             return None
+        if cells.loaded(value, "pandas", "DataFrame"):
+            own = names(value)
+            return [
+                dict(zip(own, map(adapter.cell, row))) for row in zip(*(_column(each) for _, each in value.items()))
+            ]
         if isinstance(value, (datetime.datetime, datetime.timedelta)):  # Timestamp, Timedelta
             return of_python.VALUES.cell(value)
         return super().cell(value)
 
     def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: adapter.Call) -> typing.Any:  # noqa: D102
         return data.assign(**headers) if cells.loaded(data, "pandas", "DataFrame") else data
+
+
+def _with_index(frame: typing.Any) -> typing.Any:
+    """Return a frame with its index as columns, as far as it has a name: whoever named it will miss it otherwise."""
+    named = [name for name in frame.index.names if name is not None]
+    if not named or any(name in frame.columns for name in named):
+        return frame
+    return frame.reset_index(level=named)
 
 
 def _is_column(data: object) -> bool:

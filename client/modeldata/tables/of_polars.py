@@ -18,6 +18,17 @@ class Polars(of_tensors.Tensors):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)
 
+    def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
+        if not cells.loaded(values[0], "polars", "Series"):
+            return super().rows(values, call)
+        return adapter.Content(call.names, list(map(adapter.row, values)))
+
+    def cell(self, value: typing.Any) -> object:  # noqa: D102
+        if cells.loaded(value, "polars", "DataFrame"):
+            own = of_pandas.names(value)
+            return [dict(zip(own, map(adapter.cell, row))) for row in zip(*map(_column, value.get_columns()))]
+        return adapter.cell(_column(value)) if cells.loaded(value, "polars", "Series") else super().cell(value)
+
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
         return _column(value) if cells.loaded(value, "polars", "Series") else super().listed(value)
 
@@ -31,6 +42,9 @@ def _column(values: typing.Any) -> list[object]:
     polars = sys.modules["polars"]
     if values.dtype == polars.Float32:
         return [None if text is None else float(text) for text in values.cast(polars.String).to_list()]
+    if values.dtype in (polars.List(polars.Float32),):
+        texts = values.cast(polars.List(polars.String)).to_list()
+        return [None if row is None else [None if each is None else float(each) for each in row] for row in texts]
     # polars panics at some times beyond Python's years, which is no Exception: nothing would keep it from the model.
     return of_pandas.listed(values, getattr(getattr(polars, "exceptions", None), "PanicException", OverflowError))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import collections
 import datetime
 import enum
 import math
@@ -37,10 +39,18 @@ class Values(adapter.Adapter):
         if isinstance(value, datetime.timedelta):
             return value.total_seconds()
         if isinstance(value, (bytes, bytearray, memoryview)):
-            raise cells.Refused("bytes in a cell are not collected")
+            return _bytes_text(bytes(value))
         if cells.loaded(value, "decimal", "Decimal"):
             return _decimal_text(value)
         return super().cell(value)
+
+
+def _bytes_text(value: bytes) -> str:
+    """Return text as itself, and anything else in base64."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode()
 
 
 def _decimal_text(value: typing.Any) -> str:
@@ -48,11 +58,15 @@ def _decimal_text(value: typing.Any) -> str:
 
 
 class Sequences(adapter.Adapter):
-    """Lists, tuples and sets."""
+    """Lists, tuples, deques and sets."""
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102
+        if isinstance(data, collections.deque):
+            data = list(data)
         if not isinstance(data, (list, tuple)):
             return super().content(data, call)
+        if data and all(isinstance(value, (bytes, bytearray, memoryview)) for value in data):
+            raise cells.Refused("a list of bytes is not collected: give rows, an array or a DataFrame")
         if not data:
             return adapter.Content(call.names)
         found = adapter.of(data[0]).rows(data, call)
@@ -61,9 +75,11 @@ class Sequences(adapter.Adapter):
         return adapter.Content(call.names, [(value,) for value in data] if call.is_column(len(data)) else (data,))
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
-        return adapter.Content(call.names, values) if isinstance(values[0], (list, tuple)) else None
+        return adapter.Content(call.names, values) if isinstance(values[0], _ROWS) else None
 
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
+        if isinstance(value, collections.deque):
+            return list(value)
         return value if isinstance(value, (list, tuple)) else None
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
@@ -84,6 +100,7 @@ _SINGLE = (
     *(str, bytes, bytearray, memoryview, float, int, complex, type(None), numbers.Number, enum.Enum),
     *(datetime.date, datetime.time, datetime.timedelta),
 )
+_ROWS = (list, tuple, collections.deque)
 VALUES, SEQUENCES = Values(), Sequences()
 
 
@@ -93,5 +110,5 @@ def is_value(kind: type) -> bool:
 
 
 def is_sequence(kind: type) -> bool:
-    """Return whether a type is a list, a tuple or a set."""
-    return issubclass(kind, (list, tuple, set, frozenset))
+    """Return whether a type is a list, a tuple, a deque or a set."""
+    return issubclass(kind, (list, tuple, set, frozenset, collections.deque))

@@ -13,10 +13,18 @@ class Spark(of_tensors.Tensors):
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "pyspark.sql", "DataFrame"):
             return adapter.Content(of_pandas.names(data), [tuple(row) for row in data.collect()])
+        if self.labelled(data) is not None:
+            return call.by_label([data])
         return of_python.SEQUENCES.content(data, call) if isinstance(data, tuple) else super().content(data, call)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
+        if self.labelled(values[0]) is not None:
+            return call.by_label(values)
         return of_python.SEQUENCES.rows(values, call) or super().rows(values, call)
+
+    def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
+        names = getattr(value, "__fields__", None) if isinstance(value, tuple) else None
+        return dict(zip(names, value)) if names else None
 
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
         return value if isinstance(value, tuple) else super().listed(value)

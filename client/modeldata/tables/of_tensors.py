@@ -18,7 +18,13 @@ class Tensors(adapter.Adapter):
             raise cells.Refused(f"a tensor of {data.ndim} dimensions is not collected: flatten it to rows first")
         for step in ("detach", "cpu"):  # torch gives no array of a tensor that has gradients or lies on a GPU
             data = getattr(data, step)() if hasattr(data, step) else data
-        return of_numpy.content(sys.modules["numpy"].asarray(data), call)
+        try:
+            array = sys.modules["numpy"].asarray(data)
+        except TypeError:  # bfloat16, for which numpy has no type
+            if not hasattr(data, "float"):
+                raise
+            array = sys.modules["numpy"].asarray(data.float())
+        return of_numpy.content(array, call)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
         return of_numpy.rows(values, call) if getattr(values[0], "ndim", 0) > 0 else None

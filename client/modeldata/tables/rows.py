@@ -11,6 +11,7 @@ import typing
 from . import (
     adapter,
     cells,
+    of_arrow,
     of_fields,
     of_mappings,
     of_numpy,
@@ -22,17 +23,25 @@ from . import (
     pieces,
 )
 
-adapter.BY_MODULE.update(numpy=of_numpy.NUMPY, pandas=of_pandas.PANDAS, polars=of_polars.POLARS, pyspark=of_spark.SPARK)
+adapter.BY_MODULE.update(
+    numpy=of_numpy.NUMPY,
+    pandas=of_pandas.PANDAS,
+    polars=of_polars.POLARS,
+    pyarrow=of_arrow.ARROW,
+    pyspark=of_spark.SPARK,
+)
 adapter.BY_KIND += (
     (of_python.is_value, of_python.VALUES),
     (of_mappings.is_mapping, of_mappings.MAPPINGS),
-    (of_python.is_sequence, of_python.SEQUENCES),
     (of_fields.has_fields, of_fields.FIELDS),
+    (of_python.is_sequence, of_python.SEQUENCES),
     (of_tensors.may_be_tensor, of_tensors.TENSORS),
 )
 
 
-def take(data: object, *, names: tuple[str, ...], input_rows: int) -> list[pieces.Table]:
+def take(
+    data: object, *, names: tuple[str, ...], input_rows: int, columns: dict[object, None] | None = None
+) -> list[pieces.Table]:
     """Turn what a model script collects into tables; nothing of the caller's data is kept.
 
     One table, but for calls of so many rows that they are cut into pieces: the shipper holds a piece in memory.
@@ -45,12 +54,18 @@ def take(data: object, *, names: tuple[str, ...], input_rows: int) -> list[piece
       batch), else one row if it is as long as ``names``, else a column if there is one name, else one row.
     - A single number is one row of one cell.
 
+    Args:
+        data: what is collected.
+        names: the collector's.
+        input_rows: how many rows this request has had so far.
+        columns: the labels of the collector's rows so far; grows by new ones.
+
     Raises:
         cells.Refused: bytes, text, images, tensors of more than two dimensions, or a type that is no table.
 
     """
     try:
-        found = adapter.of(data).content(data, adapter.Call(names, input_rows))
+        found = adapter.of(data).content(data, adapter.Call(names, input_rows, columns))
         return [each for each in pieces.tables(found) if each.rows]
     except RecursionError:
         raise cells.Refused("values nested too deeply are not collected") from None
