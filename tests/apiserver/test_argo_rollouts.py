@@ -186,6 +186,8 @@ def test_one_whose_spec_makes_no_sense_holds_up_nobody(
     team.deployment("b", app="later")
     both = [{"key": "app", "operator": "In", "values": ["churn", "later"]}]
     team.collection(selector={"matchExpressions": both})
+    eventually(lambda: team.mark("b"), seconds=60)
+    team.roll_out("b")
     eventually(lambda: team.told("a")[0] == "RestartNotProven", seconds=60)
-    eventually(lambda: team.mark("b"))
+    assert "can't be read" in team.told("a")[1]
     assert team.restart_at("a") is None
