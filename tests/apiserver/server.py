@@ -7,6 +7,7 @@ is whatever the test writes. The programs are those of the local cluster.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import pathlib
 import secrets
@@ -35,6 +36,7 @@ class Refused(Exception):  # noqa: N818 (an answer)
         self.message = message
 
 
+@functools.cache
 def programs() -> pathlib.Path:
     """Build the programs if need be, and say where they are."""
     command = [sys.executable, str(REPOSITORY / "localcluster"), "programs"]

@@ -57,6 +57,11 @@ class Team(Actors):
         path = f"{self._rollouts(name)}/status"
         self.api.merge(path, {"status": {"observedGeneration": generation, **status}})
 
+    def patch_rollout(self, name: str, spec: dict[str, typing.Any]) -> None:
+        """Change its spec, as whoever may edit it does, and its status as its controller would."""
+        self.api.merge(self._rollouts(name), {"spec": spec})
+        self.say(name)
+
     def get_rollout(self, name: str) -> dict[str, typing.Any]:
         """Read it."""
         return typing.cast("dict[str, typing.Any]", self.api.get(self._rollouts(name)))
@@ -159,3 +164,30 @@ def test_one_that_follows_a_deployment_elsewhere_learns_nothing_of_it(team: Team
         eventually(lambda name=name: team.told(name)[0] == "RestartNotProven", seconds=60)
         assert "neither in it nor in a Deployment" in team.told(name)[1]
     assert "treasure" not in json.dumps([team.status(), team.events("Rollout", "a")])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"workloadRef": "scoring", "template": None},
+        {"workloadRef": ["scoring"], "template": None},
+        {"template": "scoring"},
+        {"template": {"metadata": {"labels": "churn"}, "spec": {"containers": [CONTAINER]}}},
+        {"template": {"metadata": {"labels": {"app": "churn"}}, "spec": ["containers"]}},
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("installed", "team")
+def test_one_whose_spec_makes_no_sense_holds_up_nobody(
+    team: Team, eventually: Eventually, odd: dict[str, typing.Any]
+) -> None:
+    team.rollout("a")
+    team.patch_rollout("a", odd)
+    team.deployment("b", app="later")
+    both = [{"key": "app", "operator": "In", "values": ["churn", "later"]}]
+    team.collection(selector={"matchExpressions": both})
+    eventually(lambda: team.mark("b"), seconds=60)
+    team.roll_out("b")
+    eventually(lambda: team.told("a")[0] == "RestartNotProven", seconds=60)
+    assert "can't be read" in team.told("a")[1]
+    assert team.restart_at("a") is None

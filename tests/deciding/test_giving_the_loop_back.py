@@ -196,7 +196,7 @@ def test_whoever_reads_the_files_step_by_step_is_not_ended_by_what_changes_meanw
 
 
 async def test_whoever_works_through_a_queue_gives_the_loop_back_with_each_key():
-    queue: workqueue.Workqueue[int] = workqueue.Workqueue()
+    queue: workqueue.Workqueue[int] = workqueue.Workqueue(int)
     for number in range(MANY):
         queue.add(number)
     async with Turns() as turns:

@@ -17,13 +17,14 @@ CHURN = ObjectKey("models", "churn")
 
 class Cluster:
     def __init__(self) -> None:
-        self.written, self.urgencies = [], []
-        self.answer = True
+        self.written, self.urgencies, self.versions = [], [], []
+        self.answer = "7"
 
     async def set_pod_settings(self, pod, uid, settings, *, resource_version, collection, urgency, wanted):
         if not wanted():
-            return False
+            return None
         self.written.append(settings)
+        self.versions.append(resource_version)
         self.urgencies.append(urgency)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -54,6 +55,14 @@ async def test_a_switch_is_repeated_as_a_change_that_means_the_same(cluster, bui
     assert len({json.dumps(json.loads(text)) for text in cluster.written}) == 1
 
 
+async def test_a_repeat_is_of_the_pod_as_the_one_before_left_it(cluster, build):
+    pusher = pushing.Pusher(cluster)
+    pod = build.pod()
+    await pusher.push(push(pod, "{}"), CHURN)
+    await settled(pusher)
+    assert cluster.versions == [pod.resource_version, "7", "7"]
+
+
 async def test_an_old_push_is_not_repeated_over_a_new_one(cluster, build):
     pusher = pushing.Pusher(cluster)
     await pusher.push(push(build.pod(), "old"), CHURN)
@@ -64,7 +73,7 @@ async def test_an_old_push_is_not_repeated_over_a_new_one(cluster, build):
 
 async def test_a_pod_that_is_gone_is_left_alone(cluster, build):
     pusher = pushing.Pusher(cluster)
-    cluster.answer = False
+    cluster.answer = None
     assert not await pusher.push(push(build.pod(), "x"), CHURN)
     await settled(pusher)
     assert cluster.written == ["x"]

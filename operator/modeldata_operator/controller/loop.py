@@ -43,6 +43,10 @@ LONGEST_REST = 1.0
 """Seconds; small collections take some hundredths, so nobody waits for a switch."""
 
 
+def _namespace(key: ObjectKey) -> str:
+    return key.namespace
+
+
 class Loop:
     """Queues and reconciles. All that only a leader may have is in here, and goes with it."""
 
@@ -72,8 +76,8 @@ class Loop:
         self._known = known
         self._inventory = inventory
         self._pods = pods
-        self._queue: Workqueue[ObjectKey] = Workqueue()
-        self._deployments_to_check: Workqueue[ObjectKey] = Workqueue()
+        self._queue: Workqueue[ObjectKey] = Workqueue(_namespace)
+        self._deployments_to_check: Workqueue[ObjectKey] = Workqueue(_namespace)
         self._failures: dict[ObjectKey, int] = {}
         self._started: dict[ObjectKey, float] = {}
         self._webhook_ready = False

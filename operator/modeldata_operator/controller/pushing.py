@@ -53,7 +53,7 @@ class Pusher:
         self._latest[pod.uid] = latest
         urgency = Urgency.SWITCH if latest.repeated else Urgency.RENEWAL
         try:
-            taken = await self._cluster.set_pod_settings(
+            version = await self._cluster.set_pod_settings(
                 pod.key,
                 pod.uid,
                 push.settings,
@@ -65,11 +65,11 @@ class Pusher:
         except BaseException:
             self._forget(pod, latest)
             raise
-        metrics.PUSHES.labels("taken" if taken else "gone").inc()
-        if not taken or not latest.repeated:
+        metrics.PUSHES.labels("gone" if version is None else "taken").inc()
+        if version is None or not latest.repeated:
             self._forget(pod, latest)
-            return taken
-        task = asyncio.create_task(self._repeat(pod, collection, latest))
+            return version is not None
+        task = asyncio.create_task(self._repeat(replace(pod, resource_version=version), collection, latest))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -93,20 +93,23 @@ class Pusher:
         await ending.end(self._tasks)
 
     async def _repeat(self, pod: Pod, collection: ObjectKey, latest: _Latest) -> None:
+        version = pod.resource_version
         try:
             for delay, ending in REPEATS:
                 await asyncio.sleep(delay)
                 # Where newer settings are on their way, they have repeats of their own.
-                if not await self._cluster.set_pod_settings(
+                written = await self._cluster.set_pod_settings(
                     pod.key,
                     pod.uid,
                     latest.settings + ending,
-                    resource_version="",  # what was pushed made another version of it
+                    resource_version=version,
                     collection=collection,
                     urgency=Urgency.RENEWAL,
                     wanted=lambda: self._latest.get(pod.uid) is latest,
-                ):
+                )
+                if written is None:
                     return
+                version = written
         except FAILURES as error:
             logger.warning("push not repeated pod=%s error=%s", pod.key, said(error))
         finally:

@@ -21,7 +21,7 @@ from ..known.inventory import Inventory
 from ..kube import events, workqueue
 from ..kube.cluster import Cluster
 from ..kube.events import Recorder
-from ..kube.failures import FAILURES, ApiError, said
+from ..kube.failures import FAILURES, UNREADABLE, ApiError, said
 from ..observe import metrics
 from .proving import Prover
 from .replacing import Replacements
@@ -232,12 +232,12 @@ class Restarter:
             return _refused(verdict, error)
         if body is None:
             return Outcome.CHANGED
-        # Nobody paused, changed or replaced it meanwhile.
-        known = PARSERS[name.kind](body)
-        if known != self._inventory.restartable(name):
-            return Outcome.CHANGED
         namespace = self._inventory.namespaces.get(ObjectKey("", name.key.namespace))
         try:
+            known = PARSERS[name.kind](body)
+            # Nobody paused, changed or replaced it meanwhile.
+            if known != self._inventory.restartable(name):
+                return Outcome.CHANGED
             setback = await self._prover.prove(
                 collection,
                 known,
@@ -250,6 +250,9 @@ class Restarter:
             if error.conflict or error.absent:
                 return Outcome.CHANGED
             raise
+        except UNREADABLE as error:
+            # An Argo Rollout holds whatever its definition lets through.
+            return Setback(Reason.RESTART_NOT_PROVEN, f"{verdict.workload} is not restarted: it can't be read: {error}")
         if setback is not None:
             return setback
         if verdict.evict is not None:

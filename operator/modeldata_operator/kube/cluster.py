@@ -84,11 +84,11 @@ class Cluster:
         collection: ObjectKey,
         urgency: Urgency,
         wanted: Callable[[], bool],
-    ) -> bool:
-        """Write the settings annotation of exactly this pod; False if it is gone or another of the same name.
+    ) -> str | None:
+        """Write the settings annotation of exactly this pod, and return the pod's resource version then.
 
-        The pods of one collection take turns with those of the others. What is not wanted any more when its turn
-        comes is not written: False as well.
+        None if it is gone or another of the same name. The pods of one collection take turns with those of the others.
+        What is not wanted any more when its turn comes is not written: None as well.
 
         Of a pod that is not any more as it was read the present version is read, once. So a request that the API
         server takes late, from a process that does not lead any more, is never written over newer settings.
@@ -96,16 +96,15 @@ class Cluster:
         # A uid in a patch is a precondition: a StatefulSet's next pod has the same name and other settings.
         metadata = {"uid": uid, "annotations": {names.SETTINGS_ANNOTATION: settings}}
         path, flow = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", str(collection)
-        if resource_version:
-            body = {"metadata": {**metadata, "resourceVersion": resource_version}}
-            if await self._api.merge(path, body, flow=flow, urgency=urgency, wanted=wanted):
-                return True
-        if not wanted():
-            return False  # thousands may be left of a push that was overtaken
+        body = {"metadata": {**metadata, "resourceVersion": resource_version}}
+        version = await self._api.merge(path, body, flow=flow, urgency=urgency, wanted=wanted)
+        if version is not None or not wanted():  # thousands may be left of a push that was overtaken
+            return version
         present = await self.get_pod(pod)
         if present is None or present["metadata"]["uid"] != uid:
-            return False
+            return None
         body = {"metadata": {**metadata, "resourceVersion": present["metadata"]["resourceVersion"]}}
+        del present  # thousands may wait for their turn
         return await self._api.merge(path, body, flow=flow, urgency=urgency, wanted=wanted)
 
     async def get_workload(self, workload: WorkloadName) -> dict[str, Any] | None:
@@ -124,7 +123,7 @@ class Cluster:
             metadata["annotations"] = annotations
         else:
             spec = {"template": {"metadata": {"annotations": annotations}}}
-        return await self._api.merge(_workload_path(workload), {"metadata": metadata, "spec": spec})
+        return await self._api.merge(_workload_path(workload), {"metadata": metadata, "spec": spec}) is not None
 
     async def rehearse_pod(self, pod: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for a pod that is not made; returns it as it would be, after all webhooks and policies."""
@@ -167,7 +166,7 @@ class Cluster:
         """Write a DataCollection's status; False if it is gone, or has changed meanwhile."""
         path = f"/apis/{names.API_VERSION}/namespaces/{collection.namespace}/{names.PLURAL}/{collection.name}/status"
         body = {"metadata": {"uid": uid, "resourceVersion": resource_version}, "status": status}
-        return await self._api.merge(path, body, flow=str(collection))
+        return await self._api.merge(path, body, flow=str(collection)) is not None
 
     async def get_secret(self, secret: ObjectKey) -> dict[str, Any] | None:
         """Read a Secret."""

@@ -92,10 +92,13 @@ class Connection:
         flow: str = "",
         urgency: Urgency = Urgency.CHANGE,
         wanted: Callable[[], bool] = lambda: True,
-    ) -> bool:
-        """Patch an object; False if it is gone, or is not the one whose uid the body names."""
+    ) -> str | None:
+        """Patch an object, and return its resource version then.
+
+        None if it is gone, is not the one whose uid or version the body names, or is not wanted any more.
+        """
         try:
-            await self.call(
+            answer = await self.call(
                 "PATCH",
                 path,
                 body=body,
@@ -107,12 +110,12 @@ class Connection:
                 wanted=wanted,
             )
         except OvertakenError:
-            return False
+            return None
         except ApiError as error:
             if error.absent or error.conflict:
-                return False
+                return None
             raise
-        return True
+        return str(answer["metadata"]["resourceVersion"])
 
     async def delete(self, path: str, options: Mapping[str, Any]) -> None:
         """Delete an object; or it is gone already."""
@@ -166,7 +169,7 @@ class Connection:
                 data = await response.read()
             if not 200 <= response.status <= 299:
                 raise refusal(response, _parsed(data))
-            return {} if accept == METADATA else _parsed(data)
+            return _parsed(data)
 
         if method == "GET" or not paced:
             return await ask()

@@ -46,6 +46,9 @@ class OvertakenError(Exception):
 FAILURES = (ApiError, aiohttp.ClientError, TimeoutError)
 """What an API server that is away, or says no, raises."""
 
+UNREADABLE = (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RecursionError)
+"""What parsing raises where an object holds other types than its definition should let through."""
+
 
 def said(error: Exception) -> str:
     """Put a failure into words for people: the API server's own, where it said any."""

@@ -20,7 +20,7 @@ import aiohttp
 from ..api.keys import ObjectKey
 from . import breathing
 from .cluster import Cluster
-from .failures import ApiError
+from .failures import UNREADABLE, ApiError
 from .kinds import Kind
 from .store import R, Store
 
@@ -245,7 +245,7 @@ class Watch(Generic[R]):
         key = _key(body)
         try:
             self._store.put(self._kind.parse(body))
-        except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        except UNREADABLE as error:
             # One odd object must not end the watch of all the others.
             logger.warning("%s %s ignored: %s", self._kind.name, key, error)
             self._store.drop(key)
