@@ -147,7 +147,7 @@ class Detour:
         return trouble if now < max(trouble.retry_at, self._next_silence if trouble.silences else 0.0) else None
 
     def is_known(self, trouble: Trouble) -> bool:
-        """Return whether blocks of another file are set aside for the same: then a second try of this one tells no more."""
+        """Return whether blocks of another file are set aside for the same: then one try tells enough."""
         return any(
             each.apart and each is not trouble and each.reply[:2] == trouble.reply[:2]
             for each in self._troubles.values()

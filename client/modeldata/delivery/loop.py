@@ -18,6 +18,7 @@ from .. import settings
 from ..observe import counters
 from ..spool import locks, segments, sharing, waiting
 from ..threads import forking, names
+from . import untraced
 from .azure import answers, refusal
 
 if typing.TYPE_CHECKING:
@@ -213,7 +214,8 @@ class Shipper:
                 self._flush_file.unlink(missing_ok=True)
         self._waiting_since = now
         try:
-            self._ship(ours, current)
+            with untraced.thread():
+                self._ship(ours, current)
         except answers.Stopped:
             return
         except answers.NotDone as undone:
