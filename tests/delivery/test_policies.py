@@ -128,6 +128,8 @@ def test_all_files_of_a_container_that_takes_no_appends_wait_and_none_is_dropped
     eventually(lambda: statistics(ours, "set_aside_bytes") > 6000)
     before = proxy.requests
     eventually(lambda: proxy.requests >= before + 30)
+    # What is left is tried again after pauses, and not by turns for ever.
+    assert proxy.times[-1] - proxy.times[-30] > 1.0
     assert len(pod.blobs()) <= 8
     assert statistics(ours, "dropped") == {}
     proxy.policies = []

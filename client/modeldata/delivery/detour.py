@@ -142,9 +142,14 @@ class Detour:
     def around(self, place: Place, now: float) -> Trouble | None:
         """Return why a file's blocks are to be set aside untried at present; None if they are not."""
         trouble = self._troubles.get(place)
-        if trouble is None or not trouble.apart:
-            return None
-        return trouble if now < max(trouble.retry_at, self._next_silence if trouble.silences else 0.0) else None
+        return trouble if trouble is not None and trouble.apart and self.waits(place, now) else None
+
+    def waits(self, place: Place, now: float) -> bool:
+        """Return whether a file is not to be tried yet."""
+        trouble = self._troubles.get(place)
+        if trouble is None:
+            return False
+        return now < max(trouble.retry_at, self._next_silence if trouble.silences else 0.0)
 
     def is_known(self, trouble: Trouble) -> bool:
         """Return whether blocks of another file are set aside for the same: then one try tells enough."""

@@ -236,6 +236,7 @@ class Delivery:
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
         suspect: batches.Block | None = None
+        postponed: set[detour.Place] = set()
         while self._block < len(taken.blocks):
             block = taken.blocks[self._block]
             place = detour.place(block)
@@ -278,10 +279,11 @@ class Delivery:
                         suspect = block
                         continue
                 if not self._set_aside(taken, trouble, current):
-                    postponed = self._put_last(taken, current)
-                    if postponed is None:
+                    later = self._put_last(taken, current) if place not in postponed else None
+                    if later is None:
                         raise
-                    taken = postponed
+                    postponed.add(place)  # once, or those that can't be delivered take turns for ever
+                    taken = later
                     continue
             else:
                 self._counters.deliver(block.rows)
@@ -310,7 +312,7 @@ class Delivery:
 
     def _is_open(self, place: detour.Place, than: detour.Place) -> bool:
         """Return whether a file is another than one in trouble, and in none itself that is known."""
-        return place != than and self._detour.around(place, time.monotonic()) is None
+        return place != than and not self._detour.waits(place, time.monotonic())
 
     def _set_aside(self, taken: batches.Batch, trouble: detour.Trouble, current: settings.Settings) -> bool:
         """Get a block out of the way of those behind it; return False where there is no room for it.
