@@ -51,7 +51,6 @@ RANDOM_FAULTS = (
 )
 
 _FORWARDED = ("", "stall", "lost answer", "cut answer", "500 applied", "hang applied")
-_HANG_SECONDS = 60.0
 
 
 class Proxy:
@@ -69,6 +68,7 @@ class Proxy:
         """With a piece of an address: the first request with it, and all behind it, meet no such fault."""
         self.down = False
         self.stall_seconds = 0.3
+        self.hang_seconds = 60.0
         self._closed = threading.Event()
         self.retry_after = "0"
         self.most_blocks = 0
@@ -184,7 +184,7 @@ class Proxy:
                 refused = proxy.refusal(self) if fault in _FORWARDED else None
                 answer = proxy.forward(self, body) if fault in _FORWARDED and refused is None else None
                 if fault in ("hang", "hang applied"):
-                    proxy._closed.wait(_HANG_SECONDS)
+                    proxy._closed.wait(proxy.hang_seconds)
                 if refused is not None and fault not in ("lost answer", "cut answer", "hang applied"):
                     self._refuse(*refused)
                 elif fault in ERRORS:

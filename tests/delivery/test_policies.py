@@ -566,3 +566,27 @@ def test_a_process_that_closes_makes_no_more_requests_than_the_one_under_way(
     files = pod.blobs()
     assert len(files) == 40
     assert all(text.count("\r\n") == 2 for text in files.values())  # a header and a row
+
+
+def test_a_process_ends_in_its_time_though_storage_does_not_answer(pod: typing.Any, proxy: typing.Any) -> None:
+    through(pod, proxy)
+    proxy.faults, proxy.hang_seconds = {"": "hang"}, 600.0
+    script = f"{HASTY}detour.PATIENCE_SECONDS = answers.READ_SECONDS = 300.0\n"
+    pod.run(
+        f"from modeldata.delivery.azure import answers\n{script}ModelDataCollector('m', 'inputs', ['n']).collect([[0]])"
+    )
+    assert proxy.happened["hang"] == 1
+    assert pod.waits()
+
+
+def test_a_credential_that_is_refused_and_replaced_all_the_time_can_be_stopped(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.faults = {"": "403"}
+    replaced = "from modeldata.delivery import accounts\naccounts.Accounts.refresh = lambda *_: True\n"
+    ours = model(pod, HASTY + replaced)
+    ours.collect(0, 1)
+    eventually(lambda: proxy.requests > 20)
+    assert ours.ask("modeldata.close(0.1)") == "False\n"
+    eventually(lambda: ours.ask("modeldata.process.running.existing().shipper.running") == "False\n")
