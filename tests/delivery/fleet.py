@@ -51,7 +51,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODEL = """
 import os, sys, time
 import ledger
-from modeldata import ModelDataCollector
+from modeldata import ModelDataCollector, request_id
 from modeldata.delivery import detour, elected, loop
 from modeldata.delivery.files import pacing
 # Many small appends, and tried again soon: as many faults as there can be.
@@ -65,7 +65,8 @@ pause = float(sys.argv[5])
 plan = ledger.Plan(seed, most_rows)
 models = [ModelDataCollector("m", name, ledger.FEATURES) for name in ("inputs", "labels")]
 for call in range(calls):
-    models[call % 3 == 0].collect(plan.rows(life, call))
+    with request_id(""):  # each call is a request, whichever designation it collects
+        models[call % 3 == 0].collect(plan.rows(life, call))
     os.write(1, b"x")
     time.sleep(pause)  # the model's own time
 sys.stdin.read()

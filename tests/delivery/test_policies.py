@@ -511,21 +511,22 @@ def test_storage_that_was_left_is_asked_with_the_credential_it_had_though_it_ref
     assert pod.numbers() == list(range(10))
 
 
+@pytest.mark.parametrize("fault", ["403", "hang"])
 def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_promised(
-    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, fault: str
 ) -> None:
     through(pod, proxy)
-    ours = model(pod, HASTY + "elected.MOVED_SECONDS = 3\n")
+    ours = model(pod, HASTY + IMPATIENT + "elected.MOVED_SECONDS = 3\n")
     ours.collect(0, 5)
     eventually(pod.arrived(5))
     proxy.rates = {"lost request": 1.0}
     ours.collect(5, 5)
     eventually(lambda: proxy.happened.get("lost request"))
-    proxy.rates, proxy.faults = {}, {"": "403"}
+    proxy.rates, proxy.faults = {}, {"": fault}
     asked = len(proxy.times)
     moved(pod)
     eventually(lambda: pod.numbers() == list(range(5, 10)))
-    assert proxy.happened["403"] >= 2
+    assert proxy.happened[fault] >= 2
     assert proxy.times[-1] - proxy.times[asked] >= 2
 
 
