@@ -13,7 +13,7 @@ from . import settings
 from .encoding import csvtext, layout, paths
 from .observe import counters
 from .process import lifecycle, running, signals
-from .requests import context, sampling
+from .requests import context, given
 from .spool import records
 from .tables import cells, pieces, rows
 
@@ -30,6 +30,7 @@ _PLAIN_CELLS = pieces.PLAIN_CELLS
 _SINGLE = records.SINGLE
 _enter = context.enter
 _now = time.time_ns
+_NONE = ""
 _plain = records.plain
 
 
@@ -150,9 +151,9 @@ class ModelDataCollector:
             if not percent:
                 context.leave()  # what comes after it is switched on again is no part of the request before
                 return self._collect_nothing(input_data, user_correlation_id) if self._debug else None
-            given = _correlation(user_correlation_id) if user_correlation_id else ""
-            current = _enter(self.designation, given, microseconds)
-            if percent < 100 and not sampling.is_sampled(current.id, percent):
+            correlation = "" if user_correlation_id is _NONE else given.safe(user_correlation_id)
+            current = _enter(self.designation, correlation, microseconds)
+            if percent < 100 and not ours.sampler.keeps(current.id, percent, obeyed.settings):
                 return self._leave_out(current, microseconds, ours)
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
@@ -199,8 +200,8 @@ class ModelDataCollector:
 
     def _collect_nothing(self, data: object, user_correlation_id: object) -> dict[str, object] | None:
         microseconds = time.time_ns() // 1000
-        given = _correlation(user_correlation_id) if user_correlation_id else ""
-        current = context.enter(self.designation, given, microseconds)
+        correlation = "" if user_correlation_id is _NONE else given.safe(user_correlation_id)
+        current = context.enter(self.designation, correlation, microseconds)
         count = self._collect_tables(data, current, microseconds, self._obeyed, None)
         current.input_rows = max(current.input_rows, count)
         return self._correlations(current, microseconds) if self._is_inputs else None
@@ -289,10 +290,6 @@ class ModelDataCollector:
                 self._streams.clear()
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
-
-
-def _correlation(given: object) -> str:
-    return cells.name_text(given)[: context.MOST_ID_CHARACTERS]
 
 
 def _name(given: object, instead: str | None = None) -> str:

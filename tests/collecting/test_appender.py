@@ -360,6 +360,37 @@ def test_a_block_in_doubt_that_was_set_aside_is_there_once(tmp_path: pathlib.Pat
     assert contents.count(HEADER) == len(service.blobs)
 
 
+@pytest.mark.parametrize("fate", ["lost before", "lost after"])
+def test_no_own_file_stays_empty_where_its_maker_is_killed_and_the_one_before_it_is_written_again(
+    tmp_path: pathlib.Path, fate: str
+) -> None:
+    service = own_service()
+    log = journal.Journal(tmp_path)
+    work = batch(b"doubt", b"next", owner="pod")
+    log.begin(work)
+    blobs = append.Appender(Connection(service, lambda number, _: {3: fate, 7: "killed before"}.get(number, "")), log)
+    with pytest.raises(answers.NotDone):
+        blobs.deliver(work, 0)
+    service.refused["d/data.pod.csv"] = answers.Answer.REFUSED
+    with pytest.raises(answers.NotDone):
+        blobs.deliver(work, 0)
+    intent = blobs.set_aside(work, 0)
+    assert intent is not None
+    with pytest.raises(Killed):
+        blobs.deliver(work, 1)
+    assert service.blobs["d/data.pod.1.csv"] == b""
+    del service.refused["d/data.pod.csv"]
+    later = journal.Journal(tmp_path)
+    blobs = append.Appender(Connection(service, lambda number, _: ""), later)
+    again = batches.Batch("again", (work.blocks[0],), {})
+    later.begin(again, dataclasses.replace(intent, batch="again", block=0))
+    blobs.deliver(again, 0)
+    later.finish(())
+    later.begin(work)
+    blobs.deliver(work, 1)
+    assert service.blobs == {"d/data.pod.csv": HEADER + b"doubt", "d/data.pod.1.csv": HEADER + b"next"}
+
+
 @hypothesis.given(strategies.integers(0, 2**32))
 @hypothesis.settings(deadline=None, max_examples=100)
 def test_an_own_file_under_any_schedule(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import os
 import pathlib
 import random
@@ -13,12 +14,13 @@ import uuid
 import pytest
 
 from modeldata.process import lifecycle
-from modeldata.requests import context, ids
+from modeldata.requests import context, given, ids
 
 
 @pytest.fixture(autouse=True)
 def _no_request_before() -> None:
     context.leave()
+    context._recent.clear()
 
 
 def enter(designation: str, user_correlation_id: str) -> context.Request:
@@ -163,16 +165,123 @@ def test_a_given_id_survives_that_collection_is_off_for_a_while() -> None:
         assert enter("inputs", "").id == "given"
 
 
-@pytest.mark.parametrize("unusable", ["", "x" * 129])
-def test_an_unusable_id_is_replaced_by_one_of_ours(unusable: str) -> None:
-    with context.request_id(unusable) as used:
+class Odd:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("unusable", ["", "  \t", None, b"", Odd()], ids=repr)
+def test_without_an_id_it_is_one_of_ours(unusable: object) -> None:
+    with context.request_id(unusable, unusable) as used:
         assert uuid.UUID(used).version == 7
         assert enter("inputs", "").id == used
+        assert enter("inputs", "").correlation == ""
 
 
-def test_a_given_id_is_made_text_that_utf8_can_hold() -> None:
-    with context.request_id("a\udc80b") as used:
-        assert used == "a?b"
+@pytest.mark.parametrize(
+    ("given_id", "expected"),
+    [
+        ("order-17", "order-17"),
+        ("a/b:c=d+e@f", "a/b:c=d+e@f"),
+        (17, "17"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (b"abc\xff", "abc\N{REPLACEMENT CHARACTER}"),
+        (["a"], "['a']"),
+        ("  padded ", "padded"),
+        ("a\udc80b", "a?b"),
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@sum", "'@sum"),
+        ("\N{FULLWIDTH EQUALS SIGN}1", "'\N{FULLWIDTH EQUALS SIGN}1"),
+        ("\t=1", "'=1"),
+    ],
+    ids=repr,
+)
+def test_an_id_is_made_safe(given_id: object, expected: str) -> None:
+    with context.request_id(given_id, given_id) as used:
+        assert used == expected
+        assert enter("inputs", "").correlation == expected
+
+
+@pytest.mark.parametrize("odd", ["a\nb", "a\x00", "a\u200bb", "a\u202eb", "x" * 129, "=" * 128, "\u200b=1"], ids=ascii)
+def test_what_is_replaced_or_cut_has_a_digest_so_that_different_ids_stay_different(odd: str) -> None:
+    one, other = given.safe(odd), given.safe(odd[:-1] + "\x01" if "x" not in odd else odd + "y")
+    assert one == given.safe(odd)
+    assert one != other
+    assert one.isprintable()
+    assert len(one) <= 128
+    assert one[0] not in "=+-@"
+    assert one[-9] == "~"
+
+
+def test_a_request_that_is_tried_again_has_rows_of_its_own() -> None:
+    made = []
+    for _ in range(3):
+        with context.request_id("tried again"):
+            made.append((enter("inputs", "").id, enter("predictions", "").id))
+    assert made == [("tried again",) * 2, ("tried again.1",) * 2, ("tried again.2",) * 2]
+
+
+def test_tries_that_overlap_have_rows_of_their_own() -> None:
+    first, second = contextvars.copy_context(), contextvars.copy_context()
+    entered = [context.request_id("overlapping", name) for name in ("first", "second")]
+    first.run(entered[0].__enter__)
+    second.run(entered[1].__enter__)
+    inputs = [each.run(enter, "inputs", "") for each in (first, second)]
+    predictions = []
+    for entry, each in zip(entered, (first, second), strict=True):
+        predictions.append(each.run(enter, "predictions", ""))
+        each.run(entry.__exit__, None, None, None)
+    assert [each.id for each in inputs] == ["overlapping", "overlapping.1"]
+    assert [each.id for each in predictions] == ["overlapping", "overlapping.1"]
+    assert [each.correlation for each in inputs] == ["first", "second"]
+
+
+def test_labels_that_come_later_have_the_id_of_the_first_try() -> None:
+    for _ in range(2):
+        with context.request_id("labelled"):
+            enter("inputs", "")
+    with context.request_id("labelled"):
+        assert enter("labels", "").id == "labelled"
+
+
+def test_predictions_of_another_thread_that_enters_the_id_join() -> None:
+    with context.request_id("in two threads"):
+        inputs = enter("inputs", "").id
+
+    def predict() -> str:
+        with context.request_id("in two threads"):
+            return enter("predictions", "").id
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(predict).result() == inputs
+
+
+def test_what_is_remembered_of_ids_is_bounded() -> None:
+    for number in range(context.MOST_RECENT + 100):
+        with context.request_id(f"bounded {number}"):
+            enter("inputs", "")
+        with context.request_id(""):
+            enter("inputs", "")
+        with context.request_id(f"collects nothing {number}"):
+            pass
+    assert len(context._recent) == context.MOST_RECENT
+    with context.request_id(f"bounded {context.MOST_RECENT}"):
+        assert enter("inputs", "").id == f"bounded {context.MOST_RECENT}.1"
+    with context.request_id("bounded 0"):
+        assert enter("inputs", "").id == "bounded 0"
+
+
+def test_tries_in_many_threads_share_no_id() -> None:
+    def serve(_: int) -> tuple[str, str]:
+        with context.request_id("in many threads"):
+            return _both(0)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        pairs = list(pool.map(serve, range(400)))
+    assert all(inputs == predictions for inputs, predictions in pairs)
+    assert len(set(pairs)) == 400
 
 
 def test_ids_do_not_depend_on_the_models_seed() -> None:

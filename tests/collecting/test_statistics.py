@@ -10,7 +10,6 @@ import pytest
 import modeldata
 from modeldata.observe import counters, statistics
 from modeldata.process import pipeline, running
-from modeldata.requests import sampling
 
 
 @pytest.fixture
@@ -71,7 +70,8 @@ def test_requests_that_sampling_leaves_out_are_counted_once_whoever_gave_their_i
     made.shipper.running = True  # nothing is shipped
     monkeypatch.setattr(running, "mine", made)
     inputs, predictions = (modeldata.ModelDataCollector("m", name) for name in ("inputs", "predictions"))
-    (given,) = [f"id-{n}" for n in range(3) if not sampling.is_sampled(f"id-{n}", 1)][:1]
+    latest = made.live.latest
+    (given,) = [f"id-{n}" for n in range(9) if not made.sampler.keeps(f"id-{n}", 1, latest)][:1]
     with modeldata.request_id(given):
         inputs.collect([[1]])
         predictions.collect([2])

@@ -38,24 +38,35 @@ POLICIES = (
     policies.Refuses(policies.SCOPE, reads=False),
     policies.Refuses(policies.DISABLED),
     policies.Refuses(policies.BUSY, (".csv",)),
+    # Of one path: its blocks are set aside, and the others arrive.
+    policies.Immutable(where="/labels/"),
+    policies.Refuses(policies.NOT_PERMITTED, ("/labels/",)),
+    policies.Refuses(policies.BUSY, ("/labels/",)),
+    policies.Refuses(policies.FILE_IN_THE_WAY, ("/labels/",), reads=False),
 )
+ENDING = (policies.IMMUTABLE[1], policies.LEGAL_HOLD[1], policies.ARCHIVED[1])
+"""What lets a pod go on in the next file, until a later process finds the first one open again."""
+
 HERE = pathlib.Path(__file__).resolve().parent
 MODEL = """
 import os, sys, time
 import ledger
-from modeldata import ModelDataCollector
-from modeldata.delivery import elected, loop
+from modeldata import ModelDataCollector, request_id
+from modeldata.delivery import detour, elected, loop
 from modeldata.delivery.files import pacing
 # Many small appends, and tried again soon: as many faults as there can be.
 loop.TICK_SECONDS = loop.SCAN_SECONDS = 0.1
 loop.BACKOFF_SECONDS = (0.05, 0.3)
+elected.REFUSED_SECONDS = detour.PATIENCE_SECONDS = 0.5
+detour.RETRY_SECONDS = (0.2, 1.0)
 pacing.FREE_BLOCKS = pacing.MOST_BLOCKS
 seed, most_rows, life, calls = map(int, sys.argv[1:5])
 pause = float(sys.argv[5])
 plan = ledger.Plan(seed, most_rows)
-model = ModelDataCollector("m", "inputs", ledger.FEATURES)
+models = [ModelDataCollector("m", name, ledger.FEATURES) for name in ("inputs", "labels")]
 for call in range(calls):
-    model.collect(plan.rows(life, call))
+    with request_id(""):  # each call is a request, whichever designation it collects
+        models[call % 3 == 0].collect(plan.rows(life, call))
     os.write(1, b"x")
     time.sleep(pause)  # the model's own time
 sys.stdin.read()
@@ -161,6 +172,8 @@ class Fleet:
         self._container = ContainerClient(self._server.endpoint, "modeldata", credential=key)
         self._container.create_container()
         ways = [proxy.Proxy(self._server.endpoint, random.Random(f"{seed}/{number}")) for number in range(PODS)]
+        for way in ways:
+            way.hang_seconds = 3.0
         self._pods = [Pod(directory, number, way) for number, way in enumerate(ways)]
         self._lives: list[Life] = []
         self.kills = self.shippers_killed = self.restarts = 0
@@ -202,7 +215,7 @@ class Fleet:
             progress()
             time.sleep(self._chance.expovariate(1 / self._course.kills))
         for pod in self._pods:
-            pod.proxy.rates, pod.proxy.down, pod.proxy.policies = {}, False, []
+            pod.proxy.rates, pod.proxy.down, pod.proxy.policies, pod.proxy.faults = {}, False, [], {}
             self._credential(pod)  # a new one, so that what was set aside is tried at once
         self._wait_until(lambda: not self._collecting(), drain_seconds, progress)
         self._wait_until(lambda: not self.waiting, drain_seconds, progress)
@@ -214,7 +227,8 @@ class Fleet:
             blob.name: self._container.download_blob(blob.name).readall().decode()
             for blob in self._container.list_blobs()
         }
-        return ledger.check(self._plan, {life.number: life.returned for life in self._lives}, files)
+        returned = {life.number: life.returned for life in self._lives}
+        return ledger.check(self._plan, returned, files, refused_header=any(map(self.happened.get, ENDING)))
 
     def close(self) -> None:
         for pod in self._pods:
@@ -271,7 +285,10 @@ class Fleet:
         pod.proxy.down = chance.random() < 0.05
         some = chance.sample(proxy.RANDOM_FAULTS, chance.randrange(len(proxy.RANDOM_FAULTS)))
         pod.proxy.rates = {name: chance.uniform(0, 0.8 / len(some)) for name in some}
-        pod.proxy.policies = [chance.choice(POLICIES)] if chance.random() < 0.2 else []
+        pod.proxy.policies = [chance.choice(POLICIES)] if chance.random() < 0.3 else []
+        pod.proxy.faults = (
+            {"/labels/": chance.choice(("hang", "hang applied", "lost answer"))} if chance.random() < 0.1 else {}
+        )
         if chance.random() < 0.1:
             self._credential(pod, expired=chance.random() < 0.3)
 

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import zlib
 
 LEADING = ["$Timestamp", "$CorrelationId", "$RequestId"]
@@ -42,7 +43,7 @@ class Verdict:
     violations: list[str] = dataclasses.field(default_factory=list)
 
 
-def check(plan: Plan, returned: dict[int, int], files: dict[str, str]) -> Verdict:
+def check(plan: Plan, returned: dict[int, int], files: dict[str, str], *, refused_header: bool = False) -> Verdict:
     """Compare files with what was collected.
 
     A call counts if it had returned: its rows must be there. Of a process that was killed, one call more may be there,
@@ -52,9 +53,11 @@ def check(plan: Plan, returned: dict[int, int], files: dict[str, str]) -> Verdic
         plan: what was collected.
         returned: by life, how many of its calls had returned.
         files: each file's text, by its name.
+        refused_header: whether storage made files that it then let nobody write: one of each kind may be left empty.
 
     """
     verdict = Verdict(len(files))
+    verdict.violations += _left_empty(files, most=1 if refused_header else 0)
     seen: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
     requests: dict[str, tuple[int, int]] = {}
     for name, text in files.items():
@@ -75,6 +78,12 @@ def check(plan: Plan, returned: dict[int, int], files: dict[str, str]) -> Verdic
     return verdict
 
 
+def _left_empty(files: dict[str, str], *, most: int) -> list[str]:
+    """Return what is wrong with the files that nobody has written to: of one folder and kind, there is one at most."""
+    kinds = collections.Counter(re.sub(r"(\.\d+)?\.csv$", "", name) for name, text in files.items() if not text)
+    return [f"{kind}: {count} files are empty" for kind, count in kinds.items() if count > most]
+
+
 def _check_file(
     plan: Plan,
     name: str,
@@ -83,6 +92,8 @@ def _check_file(
     requests: dict[str, tuple[int, int]],
     verdict: Verdict,
 ) -> None:
+    if not text:
+        return
     if not text.endswith("\r\n"):
         verdict.violations.append(f"{name}: torn at the end")
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)

@@ -50,8 +50,7 @@ RANDOM_FAULTS = (
     "503",
 )
 
-_STALL_SECONDS = 0.3
-_FORWARDED = ("", "stall", "lost answer", "cut answer", "500 applied")
+_FORWARDED = ("", "stall", "lost answer", "cut answer", "500 applied", "hang applied")
 
 
 class Proxy:
@@ -68,6 +67,9 @@ class Proxy:
         self.heals_at = ""
         """With a piece of an address: the first request with it, and all behind it, meet no such fault."""
         self.down = False
+        self.stall_seconds = 0.3
+        self.hang_seconds = 60.0
+        self._closed = threading.Event()
         self.retry_after = "0"
         self.most_blocks = 0
         """With a number: an append to a blob that has got so many through here is told that it is full, each time."""
@@ -90,9 +92,10 @@ class Proxy:
     @property
     def in_doubt(self) -> int:
         """How many requests were applied without an answer that says so."""
-        return sum(self.happened.get(name, 0) for name in ("lost answer", "cut answer", "500 applied"))
+        return sum(self.happened.get(name, 0) for name in ("lost answer", "cut answer", "500 applied", "hang applied"))
 
     def close(self) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -175,16 +178,18 @@ class Proxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 fault = proxy.fault(self.path)
                 if fault == "stall":
-                    threading.Event().wait(_STALL_SECONDS)
+                    threading.Event().wait(proxy.stall_seconds)
                 if fault == "cut request" and len(body) > 1:
                     proxy.forward_half(self, body)
                 refused = proxy.refusal(self) if fault in _FORWARDED else None
                 answer = proxy.forward(self, body) if fault in _FORWARDED and refused is None else None
-                if refused is not None and fault not in ("lost answer", "cut answer"):
+                if fault in ("hang", "hang applied"):
+                    proxy._closed.wait(proxy.hang_seconds)
+                if refused is not None and fault not in ("lost answer", "cut answer", "hang applied"):
                     self._refuse(*refused)
                 elif fault in ERRORS:
                     self._refuse(*ERRORS[fault])
-                elif answer is not None and fault != "lost answer":
+                elif answer is not None and fault not in ("lost answer", "hang applied"):
                     self._answer(*answer, cut=fault == "cut answer")
                 else:
                     self.close_connection = True

@@ -20,6 +20,8 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from modeldata.doctor import findings
 
+from . import policies
+
 pytestmark = pytest.mark.azurite
 
 MODEL = """
@@ -259,6 +261,28 @@ def test_storage_that_is_busy(pod: typing.Any, proxy: typing.Any) -> None:
     report = doctor(pod.environment())
     assert report.code == 0
     assert any("busy or out of order (503" in line for line in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("answer", "way_out"),
+    [
+        (policies.DISABLED, "enable the account again"),
+        (policies.VAULT, "mend the account's or container's encryption"),
+        (policies.SCOPE, "mend the account's or container's encryption"),
+        (policies.CONTAINER_DISABLED, "enable the container"),
+        (policies.LEASE, "somebody holds a lease"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each[1],
+)
+def test_what_the_owner_of_the_storage_has_set_is_not_blamed_on_the_credential(
+    pod: typing.Any, proxy: typing.Any, answer: policies.Answer, way_out: str
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.policies = [policies.Refuses(answer)]
+    (wrong,) = doctor(pod.environment()).wrong
+    assert f"({answer[0]} {answer[1]})" in wrong
+    assert way_out in wrong
 
 
 def test_nothing_is_configured() -> None:

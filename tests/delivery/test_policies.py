@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import time
 import typing
 import uuid
 
@@ -127,6 +128,8 @@ def test_all_files_of_a_container_that_takes_no_appends_wait_and_none_is_dropped
     eventually(lambda: statistics(ours, "set_aside_bytes") > 6000)
     before = proxy.requests
     eventually(lambda: proxy.requests >= before + 30)
+    # What is left is tried again after pauses, and not by turns for ever.
+    assert proxy.times[-1] - proxy.times[-30] > 1.0
     assert len(pod.blobs()) <= 8
     assert statistics(ours, "dropped") == {}
     proxy.policies = []
@@ -218,6 +221,138 @@ def test_a_path_whose_answers_get_lost_holds_up_no_other_and_has_each_row_once(
     eventually(lambda: pod.numbers("refused") == list(range(20)))
     eventually(lambda: not statistics(ours, "set_aside_bytes"))
     assert pod.numbers("refused") == list(range(20))
+
+
+IMPATIENT = "\ndetour.PATIENCE_SECONDS = 0.5\n"
+
+
+@pytest.mark.parametrize("file", ["Shared", "PerPod"])
+@pytest.mark.parametrize("fault", ["hang", "hang applied"])
+def test_a_path_that_does_not_answer_holds_up_no_other(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, fault: str, file: str
+) -> None:
+    through(pod, proxy, file)
+    proxy.faults = {"/refused/": fault}
+    ours = model(
+        pod, HASTY + IMPATIENT + "refused = ModelDataCollector('m', 'refused', ['n'])\nrefused.collect([[0]])\n"
+    )
+    ours.collect(0, 20)
+    eventually(pod.arrived(20))
+    eventually(lambda: statistics(ours, "set_aside_bytes"))
+    # Each try takes 0.5 s, then 1 s, 2 s and so on, of which the others wait for none that was tried lately.
+    began, tries = time.monotonic(), proxy.happened[fault]
+    for n in range(1, 21):
+        ours.ask(f"refused.collect([[{n}]])")
+        ours.collect(19 + n, 1)
+        eventually(pod.arrived(20 + n))
+    waited = sum(min(20.0, 0.5 * 2 ** (2 + n)) for n in range(proxy.happened[fault] - tries))
+    assert waited <= (time.monotonic() - began) / 2 + 4.0
+    assert set(statistics(ours, "refusals")) == {"unreachable"}
+    assert "unreachable" in doctor(pod)
+    proxy.faults = {}
+    pod.settings(generation=2)
+    eventually(lambda: pod.numbers("refused") == list(range(21)))
+    assert pod.numbers() == list(range(40))
+
+
+def test_a_hundred_paths_of_one_trouble_are_each_tried_once_and_hold_up_no_other(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.policies = [policies.Refuses(policies.NOT_PERMITTED, ("/refused-",))]
+    # Each for as long as it takes to believe it, they would hold up the others for 200 s.
+    ours = model(
+        pod,
+        f"{HASTY}elected.REFUSED_SECONDS = 2\ndetour.RETRY_SECONDS = (600, 600)\n"
+        "many = [ModelDataCollector('m', f'refused-{n}', ['n']) for n in range(100)]\n"
+        "for each in many:\n    each.collect([[0]])\n",
+    )
+    ours.collect(0, 20)
+    eventually(pod.arrived(20), seconds=90)
+    assert statistics(ours, "dropped") == {}
+    proxy.policies = []
+    pod.settings(generation=2)
+    eventually(lambda: len(pod.blobs()) == 101)
+
+
+@pytest.mark.parametrize("file", ["Shared", "PerPod"])
+def test_a_storage_that_answers_late_is_waited_for(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, file: str
+) -> None:
+    through(pod, proxy, file)
+    proxy.rates, proxy.stall_seconds = {"stall": 1.0}, 1.2
+    ours = model(pod, HASTY + IMPATIENT)
+    for n in range(3):
+        ours.collect(10 * n, 10)
+        eventually(pod.arrived(10 * n + 10))
+    assert not statistics(ours, "set_aside_bytes")
+    assert len(pod.blobs()) == 1
+
+
+def test_a_storage_that_does_not_answer_at_all_keeps_all_rows_in_the_spool(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.faults = {"": "hang"}
+    ours = model(pod, REFUSED + IMPATIENT)
+    ours.collect(0, 20)
+    eventually(lambda: proxy.happened.get("hang", 0) >= 4)
+    assert not statistics(ours, "set_aside_bytes")
+    proxy.faults = {}
+    eventually(lambda: pod.numbers("refused") == pod.numbers() == list(range(20)))
+
+
+def test_what_is_in_doubt_makes_way_though_too_much_waits_apart(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    settings = {"spool": {"bytes": 8000}, "flushInterval": "1h"}  # some 2,200 bytes are refused, 2,000 may wait apart
+    pod.settings(**settings)
+    ours = model(pod, REFUSED + IMPATIENT)
+    assert ours.ask("modeldata.flush(60)") == "True\n"
+    proxy.faults = {"/refused/": "hang"}
+    ours.ask("[refused.collect([[n]]) for n in range(20, 45)]")
+    ours.collect(0, 10)  # behind those of the other path, in one batch with them
+    ours.ask("modeldata.flush(0.5)")
+    eventually(pod.arrived(10))
+    proxy.faults = {}
+    pod.settings(**settings, generation=2)
+    eventually(lambda: pod.numbers("refused") == list(range(45)))
+    assert statistics(ours, "dropped") == {}
+
+
+def test_a_process_that_ends_sends_the_others_rows_though_one_path_does_not_answer(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.faults = {"/refused/": "hang"}
+    ours = model(pod, REFUSED + IMPATIENT)
+    eventually(lambda: statistics(ours, "set_aside_bytes"))
+    pod.settings(flushInterval="1h")
+    ours.ask("refused.collect([[20]])")
+    ours.collect(0, 20)
+    assert ours.ask("modeldata.close(10)") == "False\n"
+    assert pod.numbers() == list(range(20))
+
+
+def test_what_comes_for_one_refused_file_is_joined_to_what_waits_for_it(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.policies = [policies.Refuses(policies.NOT_PERMITTED, ("/refused/",))]
+    for first, before in (20, REFUSED), (25, HASTY + "refused = ModelDataCollector('m', 'refused', ['n'])\n"):
+        ours = model(pod, before)
+        eventually(lambda ours=ours: statistics(ours, "set_aside_bytes"))
+        for n in range(first, first + 5):
+            size = statistics(ours, "set_aside_bytes")
+            ours.ask(f"refused.collect([[{n}]])")
+            eventually(lambda ours=ours, size=size: statistics(ours, "set_aside_bytes") > size)
+        ours.kill()
+    assert len(list(pod.directory.glob("spool/.shipper/aside/*"))) == 1
+    proxy.policies = []
+    again = model(pod, HASTY)
+    eventually(lambda: pod.numbers("refused") == list(range(30)))
+    eventually(lambda: not statistics(again, "set_aside_bytes"))
 
 
 def test_a_credential_for_one_folder_delivers_that_folders_rows(
@@ -376,21 +511,22 @@ def test_storage_that_was_left_is_asked_with_the_credential_it_had_though_it_ref
     assert pod.numbers() == list(range(10))
 
 
+@pytest.mark.parametrize("fault", ["403", "hang"])
 def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_promised(
-    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, fault: str
 ) -> None:
     through(pod, proxy)
-    ours = model(pod, HASTY + "elected.MOVED_SECONDS = 3\n")
+    ours = model(pod, HASTY + IMPATIENT + "elected.MOVED_SECONDS = 3\n")
     ours.collect(0, 5)
     eventually(pod.arrived(5))
     proxy.rates = {"lost request": 1.0}
     ours.collect(5, 5)
     eventually(lambda: proxy.happened.get("lost request"))
-    proxy.rates, proxy.faults = {}, {"": "403"}
+    proxy.rates, proxy.faults = {}, {"": fault}
     asked = len(proxy.times)
     moved(pod)
     eventually(lambda: pod.numbers() == list(range(5, 10)))
-    assert proxy.happened["403"] >= 2
+    assert proxy.happened[fault] >= 2
     assert proxy.times[-1] - proxy.times[asked] >= 2
 
 
@@ -431,3 +567,27 @@ def test_a_process_that_closes_makes_no_more_requests_than_the_one_under_way(
     files = pod.blobs()
     assert len(files) == 40
     assert all(text.count("\r\n") == 2 for text in files.values())  # a header and a row
+
+
+def test_a_process_ends_in_its_time_though_storage_does_not_answer(pod: typing.Any, proxy: typing.Any) -> None:
+    through(pod, proxy)
+    proxy.faults, proxy.hang_seconds = {"": "hang"}, 600.0
+    script = f"{HASTY}detour.PATIENCE_SECONDS = answers.READ_SECONDS = 300.0\n"
+    pod.run(
+        f"from modeldata.delivery.azure import answers\n{script}ModelDataCollector('m', 'inputs', ['n']).collect([[0]])"
+    )
+    assert proxy.happened["hang"] == 1
+    assert pod.waits()
+
+
+def test_a_credential_that_is_refused_and_replaced_all_the_time_can_be_stopped(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    through(pod, proxy)
+    proxy.faults = {"": "403"}
+    replaced = "from modeldata.delivery import accounts\naccounts.Accounts.refresh = lambda *_: True\n"
+    ours = model(pod, HASTY + replaced)
+    ours.collect(0, 1)
+    eventually(lambda: proxy.requests > 20)
+    assert ours.ask("modeldata.close(0.1)") == "False\n"
+    eventually(lambda: ours.ask("modeldata.process.running.existing().shipper.running") == "False\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import os
 import pathlib
 import shutil
 import typing
@@ -23,7 +24,10 @@ ROWS = {(1, "x", None), (2, "y", None), (3, "x", None), (4, None, 0.5), (5, "z",
 
 @pytest.fixture
 def folder(write: Write, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Two days; on the second the columns change, change their order, a file is full, and a pod has its own."""
+    """Two days; on the second the columns change, change their order, a file is full, and a pod has its own.
+
+    And a policy left one empty.
+    """
     files = {
         "28/data.csv": write([[1, "x"], [2, "y"]], ["a", "b"]),
         "29/data.csv": write([["x", 3]], ["b", "a"]),
@@ -35,6 +39,7 @@ def folder(write: Write, tmp_path: pathlib.Path) -> pathlib.Path:
         path = tmp_path / "inputs/2026/11" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, path)
+    (tmp_path / "inputs/2026/11/29/data.2.csv").touch()
     return tmp_path
 
 
@@ -76,7 +81,7 @@ def test_spark(folder: pathlib.Path, spark: typing.Any) -> None:
 
 
 def _given(folder: pathlib.Path) -> dict[str, object]:
-    return {"folder": folder / "inputs", "glob": glob, "pandas": pandas, "polars": polars}
+    return {"folder": folder / "inputs", "glob": glob, "os": os, "pandas": pandas, "polars": polars}
 
 
 def test_no_recipe_leaves_a_file_out() -> None:

@@ -21,6 +21,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 
 @pytest.fixture(autouse=True)
 def _no_request_before_or_after() -> typing.Iterator[None]:
+    context._recent.clear()
     context._current.set(None)
     yield
     context._current.set(None)  # Flask's last one stays until its thread's next
@@ -69,13 +70,23 @@ async def asgi_id(headers: dict[bytes, bytes], kind: str = "http") -> str:
         ({b"x-request-id": "é€".encode()}, "é€"),
         ({b"x-request-id": b"\xff!"}, "\ufffd!"),
         ({b"x-request-id": "é".encode() * 128}, "é" * 128),
+        ({b"x-request-id": b"=1+1"}, "'=1+1"),
+        ({b"x-request-id": b"a", b"x-envoy-attempt-count": b"1"}, "a"),
+        ({b"x-request-id": b"a", b"x-envoy-attempt-count": b"2"}, "a.attempt2"),
+        ({b"x-envoy-attempt-count": b"3", b"x-ms-client-request-id": b"a"}, "a.attempt3"),
+        ({b"x-request-id": b"a", b"x-envoy-attempt-count": b"\xb2"}, "a"),
+        ({b"x-request-id": b"a", b"x-envoy-attempt-count": b"9" * 99}, "a"),
+        ({b"x-envoy-attempt-count": b"2"}, OURS),
         ({b"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, OURS),
         ({}, OURS),
     ],
 )
 async def test_the_id_is_the_header(headers: dict[bytes, bytes], expected: str) -> None:
-    for found in (wsgi_id(headers), await asgi_id(headers), await asgi_id(headers, "websocket")):
-        assert found == expected if expected != OURS else UUID.fullmatch(found)
+    for number, found in enumerate((wsgi_id(headers), await asgi_id(headers), await asgi_id(headers, "websocket"))):
+        if expected == OURS:
+            assert UUID.fullmatch(found)
+        else:  # the same id again is the request that is tried again
+            assert found == (f"{expected}.{number}" if number else expected)
 
 
 async def test_a_request_without_an_id_is_not_joined_to_the_one_before() -> None:
@@ -180,7 +191,7 @@ def test_flask_requests_have_their_ids_one_after_the_other(application: flask.Fl
     assert client.get("/id", headers={"x-request-id": "a"}).text == "a"
     assert client.get("/fails", headers={"x-request-id": "b"}).status_code == 500
     assert UUID.fullmatch(client.get("/id").text)
-    assert client.get("/id", headers={"x-request-id": "a"}).text == "a"
+    assert client.get("/id", headers={"x-request-id": "a"}).text == "a.1"  # tried again
 
 
 def test_an_id_that_is_given_around_flask_stays(application: flask.Flask) -> None:

@@ -30,12 +30,13 @@ class Accounts:
         self._stopped = stopped
         self._open: dict[tuple[str, str], tuple[blobs.Blobs, append.Appender]] = {}
 
-    def of(self, block: batches.Block, current: settings.Storage) -> append.Appender:
+    def of(self, block: batches.Block, current: settings.Storage, *, read_seconds: float) -> append.Appender:
         """Return the appender for a block.
 
         Args:
             block: the block.
             current: what the settings name.
+            read_seconds: how long its requests wait for an answer, until the next call.
 
         Raises:
             answers.NotDone: there is no credential for it: its container was left, and the file has the next one's.
@@ -59,6 +60,7 @@ class Accounts:
         if left:
             known[0].restore_credential()
         self._open[where] = known
+        known[0].read_seconds = read_seconds
         return known[1]
 
     def refresh(self, current: settings.Storage) -> bool:

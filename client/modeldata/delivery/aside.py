@@ -2,7 +2,8 @@
 
 In ``spool/.shipper/aside/``, a file each, as the journal writes a batch. A block is not dropped there: a lease ends, a
 policy is changed, so it is tried again (``detour`` says when). It counts as part of the spool, whose
-bound holds for both.
+bound holds for both. What comes every few seconds for the same file is joined to what waits for it already: the pod's
+disk has no room for a file of 4 KiB for each row, and storage's file none for a block.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from ..spool import sharing
 from . import batches, detour, journal
 
 logger = logging.getLogger("modeldata")
+
+JOIN_BYTES = 256 * 1024
+"""Up to so much is joined: for each block that comes, it is written anew."""
 
 
 class Aside:
@@ -62,10 +66,57 @@ class Aside:
 
         """
         sharing.make(self._directory)
+        before = self._last(block) if intent is None and name not in self.sizes else None
+        if before is None:
+            self._write(batches.Batch(name, (block,), {}, aside=name), intent)
+            return
+        (first,) = before.blocks
+        whole = dataclasses.replace(
+            first,
+            data=first.data + block.data,
+            rows=first.rows + block.rows,
+            writers=tuple(dict.fromkeys((*first.writers, *block.writers))),
+        )
+        joined = batches.Joined(name, len(block.data), block.rows)
+        self._write(dataclasses.replace(before, blocks=(whole,), joined=joined), None)
+
+    def take_back(self, name: str) -> None:
+        """Undo a ``put``, the last one, whose process was killed before it could note that the block is here.
+
+        Raises:
+            OSError: it is still here.
+
+        """
+        if name in self.sizes:
+            self.remove(name)
+            return
+        for each in list(self.sizes):
+            if _last_joined(self._directory / each) != name:
+                continue
+            found = self.get(each)
+            if found is not None and found[0].joined is not None:
+                (block,), joined = found[0].blocks, found[0].joined
+                rest = dataclasses.replace(block, data=block.data[: -joined.bytes], rows=block.rows - joined.rows)
+                self._write(dataclasses.replace(found[0], blocks=(rest,), joined=None), found[1])
+
+    def _last(self, block: batches.Block) -> batches.Batch | None:
+        """Return what another block for the same file can be joined to."""
+        waiting = self._by_place.get(detour.place(block))
+        name = next(reversed(waiting)) if waiting else ""
+        if not name or self.sizes[name] + len(block.data) > JOIN_BYTES:
+            return None
+        found = self.get(name)
+        if found is None or found[1] is not None:  # in doubt: only these very bytes at their place may be sent
+            return None
+        (there,) = found[0].blocks
+        return found[0] if (there.header, there.owner) == (block.header, block.owner) else None
+
+    def _write(self, batch: batches.Batch, intent: journal.Intent | None) -> None:
+        name = batch.aside
         doubt = orjson.dumps(
             dataclasses.asdict(intent) if intent is not None else None, option=orjson.OPT_APPEND_NEWLINE
         )
-        parts = [doubt, *batches.encode(batches.Batch(name, (block,), {}, aside=name))]
+        parts = [doubt, *batches.encode(batch)]
         new = self._directory / f"{name}.new"
         try:
             with os.fdopen(sharing.create(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
@@ -75,7 +126,7 @@ class Aside:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             raise
-        self._note(name, sum(map(len, parts)), detour.place(block))
+        self._note(name, sum(map(len, parts)), detour.place(batch.blocks[0]))
 
     def next(self, now: float, around: detour.Detour) -> str:
         """Return the name of the next block whose file is to be tried; empty if there is none.
@@ -91,7 +142,8 @@ class Aside:
         return ""
 
     def _note(self, name: str, size: int, place: detour.Place) -> None:
-        self._forget(name)
+        if self._places.get(name) != place:
+            self._forget(name)
         self.sizes[name], self._places[name] = size, place
         self._by_place.setdefault(place, {})[name] = None
 
@@ -149,6 +201,16 @@ def holds(directory: pathlib.Path, writer: str) -> bool:
     except OSError:
         return False
     return any(writer in _writers(each) for each in names)
+
+
+def _last_joined(path: pathlib.Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.readline()
+            document = orjson.loads(file.readline()[8:])
+            return str(document["joined"][0]) if "joined" in document else ""
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def _writers(path: pathlib.Path) -> tuple[str, ...]:

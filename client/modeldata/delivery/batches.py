@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 import zlib
 
 import orjson
@@ -25,6 +26,15 @@ class Block:
     """The directories in the spool of the processes that collected its rows; who waits for them asks."""
 
 
+class Joined(typing.NamedTuple):
+    """A block that was joined to one that had been set aside before, at its end."""
+
+    name: str
+    """Under which it would have been set aside alone."""
+    bytes: int
+    rows: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Blocks made of a piece of the spool; delivered in order, then forgotten together."""
@@ -35,6 +45,8 @@ class Batch:
     """For each segment it was taken from: the offset behind the last record taken."""
     aside: str = ""
     """The name under which its one block was set aside (see ``aside``)."""
+    joined: Joined | None = None
+    """What was joined to that block last."""
 
 
 def encode(batch: Batch) -> list[bytes]:
@@ -56,7 +68,7 @@ def encode(batch: Batch) -> list[bytes]:
     for block in batch.blocks:
         checksum = zlib.crc32(block.data, checksum)
     document = {"id": batch.id, "upto": batch.upto, "aside": batch.aside, "blocks": blocks, "crc32": checksum}
-    head = orjson.dumps(document)
+    head = orjson.dumps({**document, "joined": list(batch.joined)} if batch.joined is not None else document)
     return [b"%08x%b\n" % (zlib.crc32(head), head), *(block.data for block in batch.blocks)]
 
 
@@ -81,4 +93,5 @@ def decode(content: bytes) -> Batch:
         start = end
     if checksum != document["crc32"] or start > len(content):
         raise ValueError("wrong checksum")
-    return Batch(document["id"], tuple(blocks), document["upto"], document["aside"])
+    joined = Joined(*document["joined"]) if "joined" in document else None
+    return Batch(document["id"], tuple(blocks), document["upto"], document["aside"], joined)

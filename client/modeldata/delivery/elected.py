@@ -75,7 +75,7 @@ class Delivery:
         self._aside = aside.Aside(directory / ".shipper" / "aside")
         if self.journal.batch is not None and self.journal.intent is not None:
             # Set aside by a process that was killed before it had noted that it went on: the batch has it still.
-            self._aside.remove(f"{self.journal.batch.id}-{self.journal.intent.block}")
+            self._aside.take_back(f"{self.journal.batch.id}-{self.journal.intent.block}")
         self._detour = detour.Detour(directory / ".shipper" / detour.FILE)
         self._again_at = time.monotonic() + AGAIN_SECONDS
         self._accounts = accounts.Accounts(sas_file, self.journal, stopped)
@@ -104,9 +104,14 @@ class Delivery:
         """
         return self._accounts.pace(now)
 
-    def try_all_again(self) -> None:
-        """Try what was set aside, and what could not be read, when there is nothing else to send."""
-        self._detour.hasten()
+    def try_all_again(self, *, silent: bool = True) -> None:
+        """Try what was set aside, and what could not be read, when there is nothing else to send.
+
+        Args:
+            silent: also what storage did not answer, though it may hold up the rest.
+
+        """
+        self._detour.hasten(silent=silent)
         self._again_at = time.monotonic() + AGAIN_SECONDS
         self._taker.unreadable.clear()
 
@@ -231,11 +236,12 @@ class Delivery:
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
         suspect: batches.Block | None = None
+        postponed: set[detour.Place] = set()
         while self._block < len(taken.blocks):
             block = taken.blocks[self._block]
             place = detour.place(block)
             moved = (block.endpoint, block.container) != (current.storage.endpoint, current.storage.container)
-            tried = log.intent is not None and log.intent.block == self._block and bool(log.intent.name)
+            tried = self._is_in_doubt()
             if moved and not tried:
                 taken = self._move(taken, current.storage)
                 continue
@@ -244,15 +250,18 @@ class Delivery:
                 self._block += 1
                 continue
             turns.give_way()
+            began = time.monotonic()
             try:
-                self._accounts.of(block, current.storage).deliver(taken, self._block)
+                patience = self._detour.patience(place)
+                self._accounts.of(block, current.storage, read_seconds=patience).deliver(taken, self._block)
             except answers.NotDone as undone:
                 self._note_delivered(taken)
                 reply = undone.reply
                 if not moved and reply.answer is answers.Answer.DENIED and self._accounts.refresh(current.storage):
                     continue
                 now = time.monotonic()
-                trouble = self._detour.failed(place, reply, now, most=MOVED_SECONDS if moved else AGAIN_SECONDS)
+                most = MOVED_SECONDS if moved else AGAIN_SECONDS
+                trouble = self._detour.failed(place, reply, now, spent=now - began, most=most)
                 self._counters.refuse(refusal.cause(reply).value)
                 # Perhaps applied there: the old storage is asked for so long, and answers nothing where it is gone.
                 trouble.left_at = (trouble.left_at or now) if moved else 0.0
@@ -261,22 +270,25 @@ class Delivery:
                     taken = self._move(taken, current.storage)
                     continue
                 if not moved and not taken.aside:
-                    if trouble.lasted(now) < REFUSED_SECONDS or not self._others_arrive(taken, current):
+                    known = self._detour.is_known(trouble)
+                    soon = trouble.lasted(now) < REFUSED_SECONDS and not known
+                    if soon or not self._others_arrive(taken, current):
                         raise
-                    if suspect is not block:
+                    if suspect is not block and not known and not trouble.silences:
                         # Storage may have got well between the refusal and the question: then this block is well too.
                         suspect = block
                         continue
                 if not self._set_aside(taken, trouble, current):
-                    postponed = self._put_last(taken, current)
-                    if postponed is None:
+                    later = self._put_last(taken, current) if place not in postponed else None
+                    if later is None:
                         raise
-                    taken = postponed
+                    postponed.add(place)  # once, or those that can't be delivered take turns for ever
+                    taken = later
                     continue
             else:
                 self._counters.deliver(block.rows)
                 self._aside.remove(taken.aside)
-                self._detour.recovered(place)
+                self._detour.recovered(place, spent=time.monotonic() - began)
                 self._arrived.pop(place, None)
                 self._arrived[place] = time.monotonic()
                 if len(self._arrived) > _MOST_FOLDERS:
@@ -287,7 +299,7 @@ class Delivery:
         """Return whether storage takes appends elsewhere: at the container's root, or where other rows go to."""
         assert current.storage is not None
         block = taken.blocks[self._block]
-        ours = self._accounts.of(block, current.storage)
+        ours = self._accounts.of(block, current.storage, read_seconds=detour.PATIENCE_SECONDS)
         answer = ours.ask()
         if answer not in (answers.Answer.DENIED, answers.Answer.REFUSED):
             return answer is answers.Answer.NO_BLOB
@@ -300,7 +312,7 @@ class Delivery:
 
     def _is_open(self, place: detour.Place, than: detour.Place) -> bool:
         """Return whether a file is another than one in trouble, and in none itself that is known."""
-        return place != than and self._detour.around(place, time.monotonic()) is None
+        return place != than and not self._detour.waits(place, time.monotonic())
 
     def _set_aside(self, taken: batches.Batch, trouble: detour.Trouble, current: settings.Settings) -> bool:
         """Get a block out of the way of those behind it; return False where there is no room for it.
@@ -311,9 +323,13 @@ class Delivery:
         """
         assert current.storage is not None
         block = taken.blocks[self._block]
-        if not taken.aside and self._aside.bytes + len(block.data) > current.spool_bytes // ASIDE_SHARE:
-            if not self._is_the_only_one(trouble):
+        room = current.spool_bytes // ASIDE_SHARE
+        over = self._aside.bytes + len(block.data) - room
+        if not taken.aside and over > 0 and not self._is_the_only_one(trouble):
+            # One in doubt can't be put last instead: only this batch tells where it may be.
+            if not self._is_in_doubt() or over > room:
                 return False
+        elif not taken.aside and over > 0:
             self._leave(taken, block, current.storage)
             detail = f"storage refuses {block.path}: {trouble.reply.answer.value} ({trouble.reply.detail})"
             self._counters.drop(counters.Drop.STORAGE, detail, block.rows)
@@ -340,11 +356,16 @@ class Delivery:
     def _leave(self, taken: batches.Batch, block: batches.Block, to: settings.Storage) -> journal.Intent | None:
         """Give a block up for now; return the append of it that may have been applied."""
         intent = self.journal.intent
-        if intent is None or intent.block != self._block or not intent.name:
+        if not self._is_in_doubt():
             return None
         with contextlib.suppress(answers.NotDone):  # what was left without its credential has no own files either
-            self._accounts.of(block, to).set_aside(taken, self._block)
+            self._accounts.of(block, to, read_seconds=detour.PATIENCE_SECONDS).set_aside(taken, self._block)
         return intent
+
+    def _is_in_doubt(self) -> bool:
+        """Return whether the present block may have been appended."""
+        intent = self.journal.intent
+        return intent is not None and intent.block == self._block and bool(intent.name)
 
     def _is_the_only_one(self, trouble: detour.Trouble) -> bool:
         """Return whether it is certain that storage takes rows of other files."""
@@ -355,9 +376,8 @@ class Delivery:
     def _put_last(self, taken: batches.Batch, current: settings.Settings) -> batches.Batch | None:
         """Deliver a block after all the others there are; return the batch then, None where that changes nothing."""
         block, rest = taken.blocks[self._block], taken.blocks[self._block + 1 :]
-        intent = self.journal.intent
-        if intent is not None and intent.block == self._block and intent.name:
-            return None  # in doubt: only this batch tells where
+        if self._is_in_doubt():
+            return None
         ahead = self._see_ahead(taken, current)
         behind, upto = (ahead.blocks, {**taken.upto, **ahead.upto}) if ahead is not None else ((), taken.upto)
         here = detour.place(block)

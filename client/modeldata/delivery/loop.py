@@ -18,6 +18,7 @@ from .. import settings
 from ..observe import counters
 from ..spool import locks, segments, sharing, waiting
 from ..threads import forking, names
+from . import untraced
 from .azure import answers, refusal
 
 if typing.TYPE_CHECKING:
@@ -37,6 +38,9 @@ BACKOFF_SECONDS = (0.5, 30.0)
 HURRIED_BACKOFF_SECONDS = 0.25
 MOST_BACKOFF_SECONDS = 300.0
 """However long the service asks to wait."""
+
+ASIDE_SECONDS = 5.0
+"""How long blocks that were set aside are tried in a row."""
 
 POD_VARIABLE = "MODELDATA_POD_UID"
 
@@ -65,7 +69,7 @@ class Shipper:
         self._retry_at = self._failed_at = 0.0
         self._failed_under: object = None
         self._failures = 0
-        self._occasion: object = None
+        self._occasion: tuple[object, float] | None = None
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
@@ -193,11 +197,12 @@ class Shipper:
         ours = self._elected()
         if ours is None or current.storage is None:
             return
-        # Who asks for a flush may have mended what kept blocks apart; and so may new settings, or a new SAS.
+        # Who asks for a flush may have mended what kept blocks apart; and so may new settings, or a new SAS. A process
+        # that ends has no time for what storage does not answer: the others' rows would be late.
         occasion = (self._circumstances(current), self.hurry_until)
         if asked or occasion != self._occasion:
+            ours.try_all_again(silent=self._occasion is None or occasion[0] != self._occasion[0])
             self._occasion = occasion
-            ours.try_all_again()
         if self._must_wait(now, hurried, current):
             return
         pause = max(current.flush_seconds, ours.pace(time.time()))
@@ -209,7 +214,8 @@ class Shipper:
                 self._flush_file.unlink(missing_ok=True)
         self._waiting_since = now
         try:
-            self._ship(ours, current)
+            with untraced.thread():
+                self._ship(ours, current)
         except answers.Stopped:
             return
         except answers.NotDone as undone:
@@ -243,7 +249,9 @@ class Shipper:
                 self._next_scan = time.monotonic() + SCAN_SECONDS
                 ours.clean()
                 self._look()
-        while not self.stop and ours.ship_aside(current):
+        # Others' rows have come meanwhile: what is left is due again at once, behind them.
+        until = time.monotonic() + ASIDE_SECONDS
+        while not self.stop and time.monotonic() < until and ours.ship_aside(current):
             pass
         ours.clean()
         self._look()

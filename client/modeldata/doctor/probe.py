@@ -25,7 +25,8 @@ import typing
 import uuid
 
 from .. import settings
-from ..delivery.azure import answers, blobs
+from ..delivery.azure import answers, blobs, refusal
+from ..observe import causes
 from . import findings
 
 if typing.TYPE_CHECKING:
@@ -55,6 +56,16 @@ _IDENTITY_REFUSALS = {
     "AuthorizationPermissionMismatch": "the identity is known, but may not append",
     "InvalidAuthenticationInfo": "the token is refused",
 }
+
+
+_OF_THE_OWNER = (
+    causes.Cause.IMMUTABLE,
+    causes.Cause.LEASE,
+    causes.Cause.ENCRYPTION,
+    causes.Cause.DIRECTORY,
+    causes.Cause.ACCOUNT,
+)
+"""What no credential helps against: the owner of the storage has set it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +146,11 @@ def _meaning(container: str, answer: Answer, *, signed_in: bool) -> findings.Fin
     if known in (answers.Answer.NO_BLOB, answers.Answer.POSITION):
         who = "this identity" if signed_in else "this SAS"
         return findings.ok(SUBJECT, f"{container} can be reached, and {who} may append ({said})")
+    cause = refusal.cause(answers.Reply(known, said))
+    if cause in _OF_THE_OWNER:
+        return findings.wrong(SUBJECT, f"{container}: {cause.value} ({said}): rows wait", cause.way_out)
+    if answer.code == "ContainerDisabled":
+        return findings.wrong(SUBJECT, f"{container} is disabled ({said}): rows wait", "enable the container")
     if known is answers.Answer.NO_CONTAINER:
         return findings.wrong(SUBJECT, f"{container} does not exist ({said}): rows wait", "create the container")
     if known is answers.Answer.DENIED and signed_in:

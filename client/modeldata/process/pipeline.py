@@ -15,6 +15,7 @@ from .. import settings
 from ..delivery import loop
 from ..encoding import paths
 from ..observe import counters, metrics, statistics
+from ..requests import sampling
 from ..spool import writer
 
 logger = logging.getLogger("modeldata")
@@ -29,6 +30,7 @@ class Pipeline:
         self.pid = os.getpid()
         self.counters = counters.Counters()
         self.live = settings.LiveSettings(directory / "settings" / "settings.json")
+        self.sampler = sampling.Sampler(directory / "credential" / "hash-key")
         self._spool = directory / "spool"
         self.writer = writer.Writer(
             self._spool, name=self._name_directory, full_at=self.live.latest.spool_bytes, tally=self.counters

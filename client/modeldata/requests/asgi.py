@@ -7,6 +7,7 @@ import typing
 from . import headers
 
 _NAMES = (b"x-request-id", b"x-ms-client-request-id")
+_ATTEMPT = b"x-envoy-attempt-count"
 
 Scope = typing.MutableMapping[str, typing.Any]
 
@@ -30,9 +31,10 @@ class ASGIMiddleware:
 def _id_of_scope(scope: Scope) -> str | None:
     if scope["type"] not in ("http", "websocket"):
         return None
-    found = {name: value for name, value in scope["headers"] if name in _NAMES}
+    found = {name: value for name, value in scope["headers"] if name in _NAMES or name == _ATTEMPT}
+    attempt = found.get(_ATTEMPT, b"").decode("ascii", "replace")
     for name in _NAMES:
-        text = headers.usable(found.get(name, b"").decode("utf-8", "replace"))
+        text = headers.usable(found.get(name, b"").decode("utf-8", "replace"), attempt)
         if text:
             return text
     return ""

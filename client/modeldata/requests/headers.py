@@ -5,13 +5,23 @@ from __future__ import annotations
 import typing
 
 from ..observe import counters
-from . import context
+from . import context, given
 
 
-def usable(text: str) -> str:
-    """Return an id of a client's as it can be taken; empty if it can't."""
+def usable(text: str, attempt: str = "") -> str:
+    """Return an id of a client's as it can be taken; empty if it can't.
+
+    Args:
+        text: what the header says.
+        attempt: ``x-envoy-attempt-count``: a proxy's second try of a request has the id of the first, and may have come
+            to another pod.
+
+    """
     text = text.strip()
-    return text if len(text) <= context.MOST_ID_CHARACTERS and text.isprintable() else ""
+    if not text or len(text) > given.MOST_CHARACTERS or not text.isprintable():
+        return ""
+    again = attempt.isascii() and attempt.isdigit() and len(attempt) <= 4 and int(attempt) > 1
+    return f"{text}.attempt{int(attempt)}" if again else text
 
 
 Source = typing.TypeVar("Source")

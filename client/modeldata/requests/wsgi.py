@@ -7,6 +7,7 @@ import typing
 from . import context, headers
 
 _KEYS = ("HTTP_X_REQUEST_ID", "HTTP_X_MS_CLIENT_REQUEST_ID")
+_ATTEMPT = "HTTP_X_ENVOY_ATTEMPT_COUNT"
 
 Environ = dict[str, typing.Any]
 
@@ -70,7 +71,7 @@ def id_of_environ(environ: Environ) -> str:
         if text:
             # WSGI has bytes as Latin-1.
             text = text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "replace")
-            text = headers.usable(text)
+            text = headers.usable(text, environ.get(_ATTEMPT, ""))
             if text:
                 return text
     return ""

@@ -7,7 +7,7 @@ import typing
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
-"""How long an answer is waited for."""
+"""How long an answer is waited for, at most."""
 
 
 class Answer(enum.Enum):

@@ -50,6 +50,8 @@ class Blobs:
 
     def __init__(self, account: credentials.Account, credential: credentials.Credential) -> None:
         self.account = account
+        self.read_seconds: float = answers.READ_SECONDS
+        """How long an answer is waited for."""
         self._credential = credential
         self._clients: dict[str, BlobClient] = {}
         """By the blob's name: making one takes as long as encoding 100 rows."""
@@ -66,7 +68,6 @@ class Blobs:
                 credential=credential.for_sdk,
                 retry_total=0,
                 connection_timeout=answers.CONNECT_SECONDS,
-                read_timeout=answers.READ_SECONDS,
                 max_single_get_size=8 * 1024 * 1024,
             )
 
@@ -81,7 +82,12 @@ class Blobs:
     def append(self, name: str, data: bytes, position: int) -> answers.Reply:
         """Append a block if the blob is exactly ``position`` bytes long."""
         answer: dict[str, typing.Any] = {}
-        reply = self._try(lambda: answer.update(self._client(name).append_block(data, appendpos_condition=position)))
+        seconds = self.read_seconds
+        reply = self._try(
+            lambda: answer.update(
+                self._client(name).append_block(data, appendpos_condition=position, read_timeout=seconds)
+            )
+        )
         return reply._replace(blocks=answer.get("blob_committed_block_count") or 0)
 
     def create(self, name: str) -> answers.Reply:
@@ -92,6 +98,7 @@ class Blobs:
         return self._try(
             lambda: self._client(name).create_append_blob(
                 match_condition=MatchConditions.IfMissing,
+                read_timeout=self.read_seconds,
                 content_settings=ContentSettings(content_type="text/csv; charset=utf-8"),
             )
         )
@@ -102,7 +109,7 @@ class Blobs:
 
         def look() -> None:
             nonlocal length
-            length = self._client(name).get_blob_properties().size
+            length = self._client(name).get_blob_properties(read_timeout=self.read_seconds).size
 
         return self._try(look), length
 
@@ -112,7 +119,7 @@ class Blobs:
 
         def look() -> None:
             nonlocal data, expected
-            download = self._client(name).download_blob(offset=start, length=length)
+            download = self._client(name).download_blob(offset=start, length=length, read_timeout=self.read_seconds)
             expected, data = download.size, download.readall()
 
         reply = self._try(look)

@@ -50,6 +50,11 @@ def cause(reply: answers.Reply) -> causes.Cause:
     return _BY_ANSWER.get(reply.answer, causes.Cause.OTHER)
 
 
+def is_silence(reply: answers.Reply) -> bool:
+    """Return whether there was no answer."""
+    return cause(reply) is causes.Cause.UNREACHABLE
+
+
 def concerns_all(reply: answers.Reply) -> bool:
     """Return whether an answer may be one to every file of a container, though a file that is missing says otherwise.
 

@@ -82,7 +82,9 @@ class PodFiles:
         count = known.blocks + 1 if known is not None else 1
         end = intent.position + len(block.data)
         digest = shared.digest(block.header)
-        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, end, max(count, blocks)))
+        # One that was left stays closed: the next may have been made, and would stay empty.
+        closed = known is not None and known.closed
+        self._journal.remember(_address(block, intent.name), ownfiles.OwnFile(digest, end, max(count, blocks), closed))
 
     def lost(self, reply: answers.Reply, intent: journal.Intent, block: batches.Block) -> None:  # noqa: D102
         if reply.answer is answers.Answer.POSITION:
