@@ -15,7 +15,7 @@ from .observe import counters
 from .process import lifecycle, running, signals
 from .requests import context, sampling
 from .spool import records
-from .tables import cells, pieces, rows
+from .tables import adapter, cells, pieces, rows
 
 if typing.TYPE_CHECKING:
     from .process import pipeline
@@ -101,8 +101,7 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
-        self._columns: dict[object, None] = {}
-        """The labels of rows so far, in the order of the columns."""
+        self._columns = adapter.Columns()
         self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"

@@ -17,7 +17,7 @@ class Mappings(adapter.Adapter):
         lengths = {len(column) for column in columns if column is not None}
         if len(lengths) == 1 and None not in columns and (not call.input_rows or call.input_rows in lengths):
             whole = typing.cast("list[typing.Sequence[object]]", columns)
-            return adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole)))
+            return call.named(adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole))))
         return call.by_label([data]) if data else adapter.Content(call.names)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102

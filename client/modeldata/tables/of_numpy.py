@@ -54,7 +54,8 @@ def content(array: typing.Any, call: adapter.Call) -> adapter.Content:
         raise cells.Refused(f"an array of {array.ndim} dimensions is not collected: flatten it to rows first")
     if array.dtype.names:
         own, array = array.dtype.names, array.reshape(-1)
-        return adapter.Content(tuple(map(cells.name_text, own)), list(zip(*(listed(array[name]) for name in own))))
+        found = tuple(map(cells.name_text, own))
+        return call.named(adapter.Content(found, list(zip(*(listed(array[name]) for name in own)))))
     if array.dtype.kind == "O" and array.ndim == 1:  # rows of different lengths, dicts, texts: as a list of them
         return of_python.SEQUENCES.content(array.tolist(), call)
     if array.ndim == 0:
