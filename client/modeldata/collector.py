@@ -23,7 +23,8 @@ if typing.TYPE_CHECKING:
 logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
-_MOST_STREAMS = 100
+_MOST_STREAMS, _MOST_NAMES = 100, 10_000
+"""Of a collector, that are remembered: sets of columns, and names in all of them."""
 
 # What collect() uses in each call, by a name that is found at once.
 _PLAIN_CELLS = pieces.PLAIN_CELLS
@@ -168,7 +169,7 @@ class ModelDataCollector:
                 ours.writer.write(stream, line, count)
             if signals.wants_collect and threading.get_ident() not in signals.others:
                 signals.chain_at_collect()
-            if count > current.input_rows:  # whatever the inputs are called
+            if count > current.input_rows:  # noqa: PLR1730 (a call of max takes longer); whatever the inputs are called
                 current.input_rows = count
             if not self._is_inputs:
                 return None
@@ -284,7 +285,8 @@ class ModelDataCollector:
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
         if stream is None:
-            if len(self._streams) >= _MOST_STREAMS:  # columns that change with each call
+            known = sum(len(each.names) for each in self._streams.values())
+            if len(self._streams) >= _MOST_STREAMS or known > _MOST_NAMES:  # columns that change with each call
                 self._streams.clear()
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream

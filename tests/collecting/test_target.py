@@ -48,8 +48,32 @@ def test_names_in_other_scripts_stay_apart() -> None:
 @pytest.mark.parametrize("field", ["model", "designation", "version", "webservice", "workspace"])
 def test_different_names_never_share_a_folder(field: str) -> None:
     names = [
-        *("fraud/v1", "fraud v1", "fraud@v1", "fraud-v1", "fraud\\v1", "fraud--v1", "-fraud-v1", "fraud-v1.", "FRAUD-V1"),
-        *("\U0001f600", "\U0001f680", "-1", "1", ".1", "..", "...", " ", "  ", "\n", "{file}", "{model}", "a" * 200 + "/"),
+        *(
+            "fraud/v1",
+            "fraud v1",
+            "fraud@v1",
+            "fraud-v1",
+            "fraud\\v1",
+            "fraud--v1",
+            "-fraud-v1",
+            "fraud-v1.",
+            "FRAUD-V1",
+        ),
+        *(
+            "\U0001f600",
+            "\U0001f680",
+            "-1",
+            "1",
+            ".1",
+            "..",
+            "...",
+            " ",
+            "  ",
+            "\n",
+            "{file}",
+            "{model}",
+            "a" * 200 + "/",
+        ),
         *("a" * 200, "a" * 201, "a/" * 200, "a " * 200, "e\u0301", "\u00e9"),
     ]
     named: dict[str, str] = {}

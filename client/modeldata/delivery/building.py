@@ -10,7 +10,7 @@ from ..encoding import csvtext, layout, paths, redaction
 from ..observe import counters
 from ..spool import records
 from ..threads import turns
-from . import batches
+from . import batches, headers
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
@@ -41,12 +41,13 @@ class _Open:
 class Builder:
     """Takes records in, gives blocks out."""
 
-    def __init__(self, current: settings.Settings, *, key: bytes = b"") -> None:
+    def __init__(self, current: settings.Settings, *, key: bytes = b"", known: headers.Headers | None = None) -> None:
         """Begin with no rows.
 
         Args:
             current: where the rows go, and how they are written.
             key: for redactions by hash; empty where there is none.
+            known: the headers so far.
 
         """
         assert current.storage is not None
@@ -55,6 +56,7 @@ class Builder:
         self._open: dict[tuple[str, bytes], _Open] = {}
         self._closed: list[batches.Block] = []
         self._key = key
+        self._headers = known or headers.Headers()
         self._streams: dict[int, _Stream] = {}
         """By identity: looked up for each record, and comparing all that a stream is takes as long as a row."""
         self.bytes = 0
@@ -88,16 +90,19 @@ class Builder:
             stream = self._streams.get(id(singles.stream)) or self._learn(singles.stream)
             first, last = int(min(singles.microseconds)), int(max(singles.microseconds))
             if first // _DAY_MICROSECONDS == last // _DAY_MICROSECONDS:
-                csv = csvtext.singles_to_csv(singles, stream.layout)
-                if csv is not None:
-                    return [(csv, self._path(singles.stream, first, stream))]
+                csv, path = csvtext.singles_to_csv(singles, stream.layout), self._path(singles.stream, first, stream)
+                if csv is not None and self._headers.admit(path, csv.header):
+                    return [(csv, path)]
         return [each for found in singles.records() for each in self._of_record(found)]
 
     def _of_record(self, found: records.Record) -> list[tuple[csvtext.Csv, str]]:
         """Return the rows' text, and the path of their file; nothing where they are dropped."""
         try:
             stream = self._streams.get(id(found.stream)) or self._learn(found.stream)
-            return [(csvtext.to_csv(found, stream.layout), self._path(found.stream, found.microseconds, stream))]
+            csv, path = csvtext.to_csv(found, stream.layout), self._path(found.stream, found.microseconds, stream)
+            if not self._headers.admit(path, csv.header):
+                csv = csvtext.to_csv(found, stream.layout._replace(as_json=True))
+            return [(csv, path)]
         except redaction.KeyMissing:
             raise
         except Exception as error:

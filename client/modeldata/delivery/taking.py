@@ -14,7 +14,7 @@ from ..encoding import redaction
 from ..observe import counters
 from ..spool import segments
 from ..threads import names, turns
-from . import batches, building
+from . import batches, building, headers
 
 logger = logging.getLogger("modeldata")
 
@@ -60,6 +60,7 @@ class Taker:
         self._segments: dict[str, segments.Segment] = {}
         self._whole: dict[str, int] = {}
         """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
+        self._headers = headers.Headers()
         self._turn = ""
 
     def scan(self) -> list[segments.Found]:
@@ -84,7 +85,7 @@ class Taker:
         """
         assert current.storage is not None
         circumstances = self.circumstances(current)
-        builder = building.Builder(current, key=circumstances[1])
+        builder = building.Builder(current, key=circumstances[1], known=self._headers)
         since: dict[str, int] = {}
         upto: dict[str, int] = {}
         segments = self.scan()

@@ -1,4 +1,4 @@
-"""Objects with fields: dataclasses, named tuples, models of pydantic, attrs and msgspec. Each is a row, each field a column."""
+"""Objects with fields: dataclasses, named tuples, models of pydantic, attrs, msgspec. A row each, a field a column."""
 
 from __future__ import annotations
 
