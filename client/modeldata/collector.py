@@ -263,6 +263,7 @@ class ModelDataCollector:
     ) -> int:
         tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
         count = sum(table.rows for table in tables)
+        is_open = bool(tables) and tables[0].is_open and not self._is_inputs
         first = 0
         for table in tables:
             each = records.Record(
@@ -270,7 +271,7 @@ class ModelDataCollector:
                 microseconds,
                 current.id,
                 current.correlation,
-                first if count > 1 else records.SINGLE,
+                records.UNSETTLED if is_open else first if count > 1 else records.SINGLE,
                 table,
             )
             first += table.rows
@@ -280,7 +281,7 @@ class ModelDataCollector:
             if self._debug:
                 csv = csvtext.to_csv(each)
                 print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
-        return count
+        return 0 if is_open else count
 
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))

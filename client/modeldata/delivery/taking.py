@@ -7,14 +7,15 @@ import dataclasses
 import logging
 import pathlib
 import threading
+import time
 import typing
 
 from .. import settings
 from ..encoding import redaction
 from ..observe import counters
-from ..spool import segments
+from ..spool import records, segments
 from ..threads import names, turns
-from . import batches, building, headers
+from . import batches, building, headers, settling
 
 logger = logging.getLogger("modeldata")
 
@@ -61,6 +62,9 @@ class Taker:
         self._whole: dict[str, int] = {}
         """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
         self._headers = headers.Headers()
+        self._settling = settling.Settling(self._reader)
+        self.holds = False
+        """Whether rows were left that are too young to be taken."""
         self._turn = ""
 
     def scan(self) -> list[segments.Found]:
@@ -89,6 +93,8 @@ class Taker:
         since: dict[str, int] = {}
         upto: dict[str, int] = {}
         segments = self.scan()
+        self._settling.forget(segments)
+        self.holds = False
         for found in self._in_turn(segments):
             if builder.bytes >= most:
                 break
@@ -98,7 +104,13 @@ class Taker:
             builder.writer = found.key.partition("/")[0]
             try:
                 for record, end in self._reader(found).read(start):
-                    builder.add(record)
+                    whole = record
+                    if isinstance(record, records.Record) and record.first_row == records.UNSETTLED:
+                        whole = self._settling.settled(record, found, segments, now=time.time_ns() // 1000)
+                        if whole is None:
+                            self.holds = True
+                            break
+                    builder.add(whole)
                     since[found.key], upto[found.key] = start, end
                     if builder.bytes >= most:
                         break

@@ -131,7 +131,7 @@ def _followed(of: records.Record, comma: bytes, azureml: tuple[str, ...]) -> _Ar
 def _ids(of: records.Record, behind: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     """Return what all rows' request ids begin with, and what each one's ends with; ``behind`` comes after it."""
     ids = layout.quote(of.request).encode()
-    if of.first_row == records.SINGLE:
+    if of.first_row < 0:
         return ids, (behind,) * of.table.rows
     if ids.endswith(b'"'):
         ids, behind = ids[:-1], b'"' + behind

@@ -11,6 +11,9 @@ import typing
 
 from . import cells
 
+MOST_OPEN = 10_000
+"""Cells of a flat list that may turn out to be a column: as many rows as are made into text at a time."""
+
 MOST_SETS = 16
 """So often a collector's columns grow: who has a new label in each call has columns of each call alone."""
 
@@ -30,6 +33,12 @@ class Call(typing.NamedTuple):
         if self.input_rows > 1 and length == self.input_rows:
             return True
         return len(self.names) == 1 and length != 1
+
+    def is_open(self, length: int) -> bool:
+        """Return whether flat data of this length is a row only if nothing of its request says that it is a column."""
+        if self.input_rows or len(self.names) in (1, length):
+            return False
+        return 1 < length <= MOST_OPEN
 
     def by_label(self, values: typing.Sequence[typing.Any]) -> Content:
         """Return rows under labels, of which each may have its own order and lack some, as rows of one order.
@@ -103,6 +112,8 @@ class Content(typing.NamedTuple):
     rows: typing.Sequence[typing.Any] = ()
     array: typing.Any = None
     """In the place of ``rows``: two-dimensional, of one of numpy's types of numbers."""
+    is_open: bool = False
+    """Whether it is flat data, in one row, that may yet turn out to be a column."""
 
 
 class Adapter:

@@ -72,7 +72,9 @@ class Sequences(adapter.Adapter):
         found = adapter.of(data[0]).rows(data, call)
         if found is not None:
             return found
-        return adapter.Content(call.names, [(value,) for value in data] if call.is_column(len(data)) else (data,))
+        if call.is_column(len(data)):
+            return adapter.Content(call.names, [(value,) for value in data])
+        return adapter.Content(call.names, (data,), is_open=call.is_open(len(data)))
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
         return adapter.Content(call.names, values) if isinstance(values[0], _LISTED) else None
