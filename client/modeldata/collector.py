@@ -34,6 +34,12 @@ _now = time.time_ns
 _plain = records.plain
 
 
+_shown_key = os.urandom(32)
+"""For hashes that are only printed: who reads a log is not to know the hashes of the files."""
+_found: set[tuple[str, str]] = set()
+"""Models and features: what was found of what is redacted in rows that are printed."""
+
+
 class _Obeyed:
     """What a collector makes of the settings that it obeys.
 
@@ -279,9 +285,21 @@ class ModelDataCollector:
                 line, array = each.to_parts()
                 ours.writer.write(each.stream, line, table.rows, array)
             if self._debug:
-                csv = csvtext.to_csv(each)
-                print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
+                self._show(each, obeyed.settings)
         return 0 if is_open else count
+
+    def _show(self, record: records.Record, obeyed: settings.Settings) -> None:
+        """Print rows as they may be seen: what is printed leaves the pod with its log."""
+        if obeyed.unfulfilled or (obeyed is settings.OFF and running.existing() is not None):
+            logger.warning("modeldata: rows are not printed: what is to be redacted is not known")
+            return
+        csv = csvtext.to_csv(record, layout.Layout(obeyed.redactions, _shown_key))
+        _found.update((self.model_name, each.feature) for each in csv.matched)
+        held = [each.feature for each in obeyed.redactions if each.hold]
+        if all((self.model_name, feature) in _found for feature in held):
+            print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
+        else:
+            logger.warning("modeldata: rows are not printed: none has had %s", ", ".join(held))
 
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))

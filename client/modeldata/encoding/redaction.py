@@ -27,7 +27,9 @@ HASH_CHARACTERS = 32
 """Of the hash, in hexadecimal: 128 bits, by which equal values stay equal and different ones different."""
 
 _BETWEEN_PARTS = re.compile(r"[./\[\]]+")
-_NAMING = ("name", "feature", "column", "key", "field")
+_NAMING = frozenset(
+    ("name", "feature", "column", "key", "field", "names", "features", "columns", "keys", "fields", "variable")
+)
 """Keys of an object that may hold the name of what else is in it: ``{"name": "ssn", "data": [...]}``."""
 _MOST_LEVELS = 200
 """Of what is nested: orjson refuses more than 254."""
@@ -77,8 +79,12 @@ def apply(
     for place, name in enumerate(also):
         actions[place] = _stronger(actions[place], ours.action(parts(name)))
     kept = [place for place, action in enumerate(actions) if action is not settings.Action.DROP]
+    naming = any(not _NAMING.isdisjoint(path) for path in paths)
     found: Rows = []
-    for row in rows:
+    for whole in rows:
+        row = whole
+        if naming or any(type(cell) is list for cell in row):
+            row = ours.row(columns, row)
         found.append(
             [
                 ours.hash(row[place])
@@ -132,6 +138,20 @@ class _Redactor:
         text = layout.cell_text(value)
         return None if text is None else hmac.digest(self._key, text.encode(), "sha256").hex()[:HASH_CHARACTERS]
 
+    def row(self, columns: tuple[str, ...], row: list[typing.Any]) -> list[typing.Any]:
+        """Return a row in which cells that say what others are about are obeyed, as in an object."""
+        named = self._name_within(zip(columns, row), ())
+        places = self._places(row, ())
+        if named is None and not places:
+            return row
+        return [
+            cell if named is None or _is_naming(name) else self._as(named, cell)
+            for name, cell in zip(columns, (self._without(cell, places) for cell in row))
+        ]
+
+    def _as(self, action: settings.Action, value: object) -> str | None:
+        return None if action is settings.Action.DROP else self.hash(value)
+
     def value(self, value: typing.Any, path: Parts, level: int = 0) -> typing.Any:
         """Return what may be seen of a value at a path that is not redacted itself."""
         kind = type(value)
@@ -161,37 +181,37 @@ class _Redactor:
         return text if seen == inner else orjson.dumps(seen).decode()
 
     def _object(self, value: dict[str, typing.Any], path: Parts, level: int) -> typing.Any:
-        named = self._name_within(value, path)
+        named = self._name_within(value.items(), path)
         if named is settings.Action.DROP:
             return None
-        places = self._places(value, path)
+        places = self._places(value.values(), path)
         seen: dict[str, typing.Any] = {}
         for key, inner in value.items():
             below = path + parts(key)
             action = self.action(below)
             if action is settings.Action.DROP:
                 continue
-            if action is settings.Action.HASH or (named is settings.Action.HASH and key.casefold() not in _NAMING):
+            if action is settings.Action.HASH or (named is settings.Action.HASH and not _is_naming(key)):
                 seen[key] = self.hash(inner)
             else:
                 seen[key] = self.value(self._without(inner, places), below, level + 1)
         return seen
 
-    def _name_within(self, value: dict[str, typing.Any], path: Parts) -> settings.Action | None:
+    def _name_within(self, items: typing.Iterable[tuple[str, typing.Any]], path: Parts) -> settings.Action | None:
         """Return what is to be done to an object that says in one of its values what it is about."""
         found = None
-        for key, inner in value.items():
-            if type(inner) is str and key.casefold() in _NAMING:
+        for key, inner in items:
+            if type(inner) is str and _is_naming(key):
                 found = _stronger(found, self.action(path + parts(inner)))
         return found
 
-    def _places(self, value: dict[str, typing.Any], path: Parts) -> dict[int, dict[int, settings.Action]]:
+    def _places(self, values: typing.Iterable[typing.Any], path: Parts) -> dict[int, dict[int, settings.Action]]:
         """Return which places of lists are redacted, by the lists' lengths: an object may name its columns in a list.
 
         As ``{"columns": ["age", "ssn"], "data": [[41, "1-2"]]}``.
         """
         found: dict[int, dict[int, settings.Action]] = {}
-        for names in value.values():
+        for names in values:
             if type(names) is list and names and all(type(name) is str for name in names):
                 actions = {place: self.action(path + parts(name)) for place, name in enumerate(names)}
                 hidden = {place: action for place, action in actions.items() if action is not None}
@@ -213,6 +233,10 @@ class _Redactor:
 
     def _is_name(self, value: object) -> bool:
         return type(value) is str and self.action(parts(value)) is not None
+
+
+def _is_naming(key: str) -> bool:
+    return parts(key)[-1] in _NAMING
 
 
 def _is_within(wanted: Parts, path: Parts) -> bool:

@@ -56,6 +56,9 @@ class Pandas(of_tensors.Tensors):
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         if type(value).__name__ in ("NaTType", "NAType"):
             return None
+        labelled = self.labelled(value)
+        if labelled is not None:  # a list would lose the labels, by which what is to be redacted is found
+            return adapter.cell(labelled)
         if cells.loaded(value, "pandas", "DataFrame"):
             own = names(value)
             return [
