@@ -105,6 +105,7 @@ def test_a_model_that_has_prometheus_shows_what_is_collected(run: Run) -> None:
     assert others == {
         "modeldata_rows_accepted_total": 2,
         "modeldata_spool_set_aside_bytes": 0,
+        "modeldata_unmatched_redactions": 0,
         "modeldata_rows_delivered_total": 0,
         "modeldata_requests_sampled_out_total": 0,
         "modeldata_enabled": 1,
