@@ -62,7 +62,7 @@ class Sequences(adapter.Adapter):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102
         if not isinstance(data, (list, tuple)):
-            if not isinstance(data, _LISTED):
+            if not _is_listed(data):
                 return super().content(data, call)
             data = list(data)
         if data and all(isinstance(value, (bytes, bytearray, memoryview)) for value in data):
@@ -77,12 +77,12 @@ class Sequences(adapter.Adapter):
         return adapter.Content(call.names, (data,), is_open=call.is_open(len(data)))
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
-        return adapter.Content(call.names, values) if isinstance(values[0], _LISTED) else None
+        return adapter.Content(call.names, values) if _is_listed(values[0]) else None
 
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
         if isinstance(value, (list, tuple)):
             return value
-        return list(value) if isinstance(value, _LISTED) else None
+        return list(value) if _is_listed(value) else None
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         return [adapter.cell(inner) for inner in value]
@@ -107,6 +107,10 @@ _LISTED = (collections.abc.Sequence, collections.abc.ValuesView, collections.deq
 VALUES, SEQUENCES = Values(), Sequences()
 
 
+def _is_listed(value: object) -> bool:
+    return isinstance(value, _LISTED) or type(value).__module__ == "array"  # no Sequence before Python 3.10
+
+
 def is_value(kind: type) -> bool:
     """Return whether a type is one of single values."""
     return issubclass(kind, _SINGLE)
@@ -114,4 +118,4 @@ def is_value(kind: type) -> bool:
 
 def is_sequence(kind: type) -> bool:
     """Return whether a type is a list, a tuple, or any other sequence or set."""
-    return issubclass(kind, (*_LISTED, collections.abc.Set))
+    return issubclass(kind, (*_LISTED, collections.abc.Set)) or kind.__module__ == "array"
