@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import io
 import json
 import logging
 import pathlib
 import sys
+import tempfile
 import types
 import typing
 
@@ -24,7 +27,7 @@ from modeldata.delivery import matching, taking
 from modeldata.doctor import examination
 from modeldata.encoding import redaction
 from modeldata.observe import counters
-from modeldata.process import running
+from modeldata.process import pipeline, running
 from modeldata.requests import context
 from modeldata.spool import records
 from modeldata.tables import adapter, cells, rows
@@ -258,6 +261,54 @@ def test_no_value_of_a_redacted_feature_is_in_any_byte_that_is_sent(draw: strate
         assert SECRET.encode() not in sent(data, *redactions, names=names)
     except cells.Refused:
         return
+
+
+@hypothesis.given(draw=strategies.data())
+@hypothesis.settings(deadline=None, max_examples=150, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+def test_no_value_of_a_redacted_feature_leaves_the_process(draw: strategies.DataObject) -> None:
+    """Neither by storage nor by the log nor by what is printed: only to the spool, on the pod's own disk."""
+    keys = draw.draw(strategies.lists(strategies.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    features = draw.draw(strategies.lists(strategies.sampled_from(["ssn", "EMAIL", "É"]), min_size=1, unique=True))
+    wanted = {part for feature in features for part in redaction.parts(feature)}
+    row = marked({key: draw.draw(nested()) for key in keys}, False, wanted)
+    data, names = shaped(draw.draw, row)
+    demands = [
+        {"feature": each, "action": draw.draw(strategies.sampled_from(["Drop", "Hash"]))}
+        | ({"onMissing": "Hold"} if draw.draw(strategies.booleans()) else {})
+        for each in features
+    ]
+    ordered_late = draw.draw(strategies.booleans())
+    columns = draw.draw(strategies.sampled_from(["Leading", "AzureML"]))
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger("modeldata").addHandler(handler)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        contextlib.redirect_stdout(said),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        directory = pathlib.Path(name)
+        (directory / "settings").mkdir()
+        document = {"version": 1, "enabled": True, "columns": columns, "storage": {"endpoint": "http://127.0.0.1:1/x"}}
+        late = {**document, "redact": demands}
+        (directory / "settings/settings.json").write_text(json.dumps(document if ordered_late else late))
+        ours = pipeline.Pipeline(directory)
+        ours.shipper.running = True
+        patch.setattr(running, "mine", ours)
+        patch.setenv("AML_MODEL_DC_DEBUG", "false" if ordered_late else "true")
+        context.leave()
+        made = ModelDataCollector("m", "inputs", names)
+        made.collect(data)
+        ModelDataCollector("m", "predictions").collect([0.5, 0.25])
+        (directory / "key").write_bytes(KEY)
+        ours_taker = taking.Taker(
+            directory / "spool", own=lambda: "none", key_file=directory / "key", owner="", tally=ours.counters
+        )
+        taken = ours_taker.take(settings.parse(json.dumps(late).encode()), {}, most=10**9)
+        for block in taken.blocks if taken is not None else ():
+            said.write(f"{block.path} {block.header.decode()} {block.data.decode()}")
+    logging.getLogger("modeldata").removeHandler(handler)
+    assert SECRET not in said.getvalue()
 
 
 @pytest.fixture
