@@ -110,6 +110,11 @@ SHAPES: dict[str, tuple[object, tuple[str, ...]]] = {
     "JSON in a cell": ([[json.dumps({"customer": {"ssn": SECRET}})]], ("body",)),
     "JSON with blanks in a cell": ([[" \n[" + json.dumps({"ssn": SECRET}) + "]"]], ("body",)),
     "JSON within JSON": ([[json.dumps({"body": json.dumps({"ssn": SECRET})})]], ("raw",)),
+    "JSON with NaN": ([[f'{{"ssn": "{SECRET}", "n": [NaN, -Infinity]}}']], ("body",)),
+    "JSON with a key twice": ([[f'{{"a": {{"ssn": "{SECRET}"}}, "a": 1}}']], ("body",)),
+    "JSON with escapes": ([[f'{{"\\u0073sn": "{SECRET}", "n": NaN}}']], ("body",)),
+    "cut JSON with escapes": ([[f'{{"\\u0073sn": "{SECRET}"']], ("body",)),
+    "JSON nested too deeply": ([["[" * 100_000 + f'{{"ssn": "{SECRET}"}}' + "]" * 100_000]], ("body",)),
     "what was to be JSON": ([[json.dumps({"ssn": SECRET})[:-1]]], ("body",)),
     "a dict's text": ([[str({"ssn": SECRET})]], ("body",)),
     "a split frame": (json.loads(FRAME.to_json(orient="split")), ()),
@@ -172,6 +177,24 @@ def test_equal_values_have_equal_hashes_at_any_depth() -> None:
     assert expected is not None
     for data in ({"ssn": SECRET}, {"who": {"ssn": SECRET}}, [[json.dumps({"ssn": SECRET})]]):
         assert expected.encode() in sent(data, demand)
+
+
+@pytest.mark.parametrize("action", [DROP, HASH])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"ssn": 123456789012345678901234567890}',
+        '{"ssn": "\\ud800"}',
+        '{"ssn": {"a": NaN}}',
+        '{"ssn": [1e999, "\\ud800"]}',
+    ],
+)
+def test_odd_json_in_a_cell_costs_no_row(text: str, action: settings.Action) -> None:
+    outer = f'{{"a": "\\ud800", "n": 123456789012345678901234567890, "inner": {text}}}'
+    for body in (text, outer):
+        out = sent([[body, 1]], settings.Redaction("ssn", action), names=("body", "n"))
+        assert out.endswith(b",1\r\n")
+        assert b"1234567890" not in out.replace(b'""n"":123456789012345678901234567890', b"")
 
 
 NAMES = ["ssn", "SSN", "e-mail", "customer.email", "Email", "a b", "n", "x", "é", "name", "columns", "data"]

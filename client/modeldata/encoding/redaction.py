@@ -17,9 +17,8 @@ import pathlib
 import re
 import typing
 
-import orjson
-
 from .. import settings
+from ..tables import cells
 from ..threads import turns
 from . import layout
 
@@ -31,6 +30,7 @@ _NAMING = frozenset(
     ("name", "feature", "column", "key", "field", "names", "features", "columns", "keys", "fields", "variable")
 )
 """Keys of an object that may hold the name of what else is in it: ``{"name": "ssn", "data": [...]}``."""
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _MOST_LEVELS = 200
 """Of what is nested: orjson refuses more than 254."""
 
@@ -101,10 +101,34 @@ def apply(
 @functools.lru_cache(maxsize=4096)
 def parts(name: str) -> Parts:
     """Return the parts of a name, as they are compared."""
+    whole = _folded(name).strip()
+    return tuple(part for part in map(str.strip, _BETWEEN_PARTS.split(whole)) if part) or (whole,)
+
+
+def _folded(text: str) -> str:
     import unicodedata  # as hmac below
 
-    whole = unicodedata.normalize("NFKC", name).casefold().strip()
-    return tuple(part for part in map(str.strip, _BETWEEN_PARTS.split(whole)) if part) or (whole,)
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _json(value: object) -> str:
+    """Return a value as JSON; as orjson writes it, but for what orjson refuses, which was within a text."""
+    import json  # as above
+
+    return cells.name_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _once(pairs: list[tuple[str, typing.Any]]) -> dict[str, typing.Any]:
+    """Return an object of these pairs.
+
+    Raises:
+        ValueError: a key comes twice: the text would show a value that the object has not.
+
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 class _Redactor:
@@ -135,8 +159,12 @@ class _Redactor:
 
         if not self._key:
             raise KeyMissing
-        text = layout.cell_text(value)
-        return None if text is None else hmac.digest(self._key, text.encode(), "sha256").hex()[:HASH_CHARACTERS]
+        text = _json(value) if isinstance(value, (list, dict)) else layout.cell_text(value)
+        return (
+            None
+            if text is None
+            else hmac.digest(self._key, text.encode(errors="replace"), "sha256").hex()[:HASH_CHARACTERS]
+        )
 
     def row(self, columns: tuple[str, ...], row: list[typing.Any]) -> list[typing.Any]:
         """Return a row in which cells that say what others are about are obeyed, as in an object."""
@@ -165,20 +193,22 @@ class _Redactor:
 
     def _text(self, text: str, path: Parts, level: int) -> str | None:
         """Return a text that may be JSON: what such a text holds is found too."""
+        import json  # it reads what models write, NaN and infinities included, and tells of keys that come twice
+
         if not text.lstrip().startswith(("{", "[")):
             return text
         try:
-            inner = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            inner = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError):
             # What looks like an object and is none can't be looked through, so it is as if it were the feature.
-            folded = text.casefold()
-            named = [redaction for wanted, redaction in self._rules if wanted[-1] in folded]
+            plain = _folded(_ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text))
+            named = [redaction for wanted, redaction in self._rules if wanted[-1] in plain]
             if not named or "{" not in text:
                 return text
             self.matched.update(named)
             return None
         seen = self.value(inner, path, level + 1)
-        return text if seen == inner else orjson.dumps(seen).decode()
+        return text if seen == inner else _json(seen)
 
     def _object(self, value: dict[str, typing.Any], path: Parts, level: int) -> typing.Any:
         named = self._name_within(value.items(), path)
