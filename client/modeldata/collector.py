@@ -23,8 +23,8 @@ if typing.TYPE_CHECKING:
 logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
-_MOST_STREAMS, _MOST_NAMES = 100, 10_000
-"""Of a collector, that are remembered: sets of columns, and names in all of them."""
+_MOST_STREAMS, _MOST_STREAM_BYTES = 100, 1024 * 1024
+"""Of a collector, that are remembered: sets of columns, and the bytes of their names."""
 
 # What collect() uses in each call, by a name that is found at once.
 _PLAIN_CELLS = pieces.PLAIN_CELLS
@@ -108,6 +108,7 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
+        self._stream_bytes = 0
         self._columns = adapter.Columns()
         self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
@@ -304,9 +305,11 @@ class ModelDataCollector:
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
         if stream is None:
-            known = sum(len(each.names) for each in self._streams.values())
-            if len(self._streams) >= _MOST_STREAMS or known > _MOST_NAMES:  # columns that change with each call
+            self._stream_bytes += sum(map(len, names)) + 60 * len(names)
+            # Columns that change with each call.
+            if len(self._streams) >= _MOST_STREAMS or self._stream_bytes > _MOST_STREAM_BYTES:
                 self._streams.clear()
+                self._stream_bytes = 0
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
 

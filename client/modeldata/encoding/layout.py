@@ -47,25 +47,28 @@ class Layout(typing.NamedTuple):
 ROW = "row"
 """The column of files whose rows have their features in one object: of folders that have too many headers already."""
 
-_MOST_CACHED = 16_384
-"""Names of columns that are remembered, of some 100 bytes each: not headers, of which one may have a million."""
+_MOST_CACHED = 1024 * 1024
+"""Bytes of names that are remembered: not a number of headers, of which one may have a million columns."""
+_NAME_BYTES = 57
+"""What a text takes beside its characters, and its place in a tuple."""
 
 Made = typing.TypeVar("Made")
 
 
 class _Cache(typing.Dict[typing.Any, Made]):  # noqa: UP006 (evaluated at run time by 3.9)
-    """What was made of some sets of columns; as many as have a number of names between them."""
+    """What was made of some sets of columns; as many as fit."""
 
-    names = 0
+    bytes = 0
 
-    def keep(self, key: object, made: Made, names: int) -> Made:
-        """Remember what was made, unless it is too large, in the place of all others where there is no room."""
-        if self.names + names > _MOST_CACHED:
+    def keep(self, columns: tuple[str, ...], key: object, made: Made) -> Made:
+        """Remember what was made of columns, if it fits; in the place of all others where there is no room."""
+        size = sum(map(len, columns)) + _NAME_BYTES * len(columns)
+        if self.bytes + size > _MOST_CACHED:
             self.clear()
-            self.names = 0
-        if names <= _MOST_CACHED:
+            self.bytes = 0
+        if size <= _MOST_CACHED:
             self[key] = made
-            self.names += names
+            self.bytes += size
         return made
 
 
@@ -79,7 +82,7 @@ def names(given: tuple[str, ...], width: int) -> tuple[str, ...]:
     if found is not None:
         return found
     made = (*given, *(f"feature_{number}" for number in range(len(given), width)))
-    return _names.keep((given, width), made, len(made))
+    return _names.keep(made, (given, width), made)
 
 
 def header(columns: tuple[str, ...]) -> bytes:
@@ -87,7 +90,7 @@ def header(columns: tuple[str, ...]) -> bytes:
     found = _headers.get(columns)
     if found is not None:
         return found
-    return _headers.keep(columns, ",".join(map(quote, columns)).encode() + b"\r\n", len(columns))
+    return _headers.keep(columns, columns, ",".join(map(quote, columns)).encode() + b"\r\n")
 
 
 def cell_text(value: object) -> str | None:

@@ -31,6 +31,8 @@ _NAMING = frozenset(
 )
 """Keys of an object that may hold the name of what else is in it: ``{"name": "ssn", "data": [...]}``."""
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_MOST_KNOWN = 200
+"""Characters of a name whose parts are remembered: a key may be anything that a caller sends."""
 _MOST_LEVELS = 200
 """Of what is nested: orjson refuses more than 254."""
 
@@ -98,11 +100,17 @@ def apply(
     return Redacted(tuple(columns[place] for place in kept), found, frozenset(ours.matched))
 
 
-@functools.lru_cache(maxsize=4096)
 def parts(name: str) -> Parts:
     """Return the parts of a name, as they are compared."""
+    return _known_parts(name) if len(name) <= _MOST_KNOWN else _parts(name)
+
+
+def _parts(name: str) -> Parts:
     whole = _folded(name).strip()
     return tuple(part for part in map(str.strip, _BETWEEN_PARTS.split(whole)) if part) or (whole,)
+
+
+_known_parts = functools.lru_cache(maxsize=4096)(_parts)
 
 
 def _folded(text: str) -> str:
