@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import importlib.util
 import inspect
 import json
 import pathlib
@@ -20,6 +21,9 @@ import modeldata_operator.observe.metrics
 
 HERE = pathlib.Path(__file__).resolve().parent
 CRDS = HERE.parent / "crds"
+CONSTRAINTS = HERE.parent / "constraints.txt"
+TYPES = HERE.parent / "tests/collecting/collected_types.py"
+TYPES_BEGIN, TYPES_END = "<!-- Made from tests/collecting/collected_types.py by `make reference`. -->", "<!-- made -->"
 SCHEMA = HERE / "contract/settings.schema.json"
 Schema = dict[str, typing.Any]
 Row = collections.abc.Sequence[str]
@@ -33,6 +37,7 @@ def made() -> dict[pathlib.Path, str]:
         HERE / "reference/settings.md": settings(json.loads(SCHEMA.read_text(encoding="utf-8"))),
         HERE / "reference/metrics.md": metrics(),
         HERE / "reference/client.md": client(),
+        HERE / "compatibility.md": compatibility((HERE / "compatibility.md").read_text(encoding="utf-8")),
     }
 
 
@@ -133,6 +138,32 @@ def client() -> str:
         table(["field", "type", ""], attributes(modeldata.Statistics)),
     ]
     return page(parts)
+
+
+def compatibility(page: str) -> str:
+    """Write the table of types into a page, from the cases that the tests run."""
+    pins = [line.split("==") for line in CONSTRAINTS.read_text(encoding="utf-8").split() if "==" in line]
+    versions = {name.lower(): version for name, version in pins}
+    spec = importlib.util.spec_from_file_location("collected_types", TYPES)
+    assert spec is not None
+    assert spec.loader is not None
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    rows = []
+    for case in cases.CASES:
+        becomes = case.rows if case.rows == cases.REFUSED else "<br>".join(f"`{line}`" for line in lines(case.rows))
+        under = f" under `{', '.join(case.names)}`" if case.names else ""
+        version = versions.get(case.library, "")
+        rows.append([f"{case.library} {version}".strip(), case.kind, f"`{case.expression}`{under}", becomes])
+    before, _, rest = page.partition(TYPES_BEGIN)
+    _, _, behind = rest.partition(TYPES_END)
+    made = table(["library", "type", "collected", "is in the file"], rows)
+    return f"{before}{TYPES_BEGIN}\n{made}{TYPES_END}{behind}"
+
+
+def lines(rows: str) -> list[str]:
+    """Return the lines of a case's rows; an empty cell alone would be no code."""
+    return [line or " " for line in rows.split(" / ")]
 
 
 def heading(source: str, title: str, text: str) -> str:

@@ -15,7 +15,7 @@ from .observe import counters
 from .process import lifecycle, running, signals
 from .requests import context, given
 from .spool import records
-from .tables import cells, pieces, rows
+from .tables import adapter, cells, pieces, rows
 
 if typing.TYPE_CHECKING:
     from .process import pipeline
@@ -23,7 +23,8 @@ if typing.TYPE_CHECKING:
 logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
-_MOST_STREAMS = 100
+_MOST_STREAMS, _MOST_STREAM_BYTES = 100, 1024 * 1024
+"""Of a collector, that are remembered: sets of columns, and the bytes of their names."""
 
 # What collect() uses in each call, by a name that is found at once.
 _PLAIN_CELLS = pieces.PLAIN_CELLS
@@ -32,6 +33,12 @@ _enter = context.enter
 _now = time.time_ns
 _NONE = ""
 _plain = records.plain
+
+
+_shown_key = os.urandom(32)
+"""For hashes that are only printed: who reads a log is not to know the hashes of the files."""
+_found: set[tuple[str, str]] = set()
+"""Models and features: what was found of what is redacted in rows that are printed."""
 
 
 class _Obeyed:
@@ -102,8 +109,8 @@ class ModelDataCollector:
         )
         self._streams: dict[tuple[object, ...], records.Stream] = {}
         """By the names of their columns (a DataFrame brings its own) and their redactions."""
-        self._columns: dict[object, None] = {}
-        """The labels of rows so far, in the order of the columns."""
+        self._stream_bytes = 0
+        self._columns = adapter.Columns()
         self._plain_rows = 0 if self._debug else pieces.PLAIN_ROWS
         """Up to so many rows of a list go as they are; what is printed too never does."""
         self._is_inputs = self.designation == "inputs"
@@ -170,7 +177,7 @@ class ModelDataCollector:
                 ours.writer.write(stream, line, count)
             if signals.wants_collect and threading.get_ident() not in signals.others:
                 signals.chain_at_collect()
-            if count > current.input_rows:  # whatever the inputs are called
+            if count > current.input_rows:  # noqa: PLR1730 (a call of max takes longer); whatever the inputs are called
                 current.input_rows = count
             if not self._is_inputs:
                 return None
@@ -264,6 +271,7 @@ class ModelDataCollector:
     ) -> int:
         tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
         count = sum(table.rows for table in tables)
+        is_open = bool(tables) and tables[0].is_open and not self._is_inputs
         first = 0
         for table in tables:
             each = records.Record(
@@ -271,7 +279,7 @@ class ModelDataCollector:
                 microseconds,
                 current.id,
                 current.correlation,
-                first if count > 1 else records.SINGLE,
+                records.UNSETTLED if is_open else first if count > 1 else records.SINGLE,
                 table,
             )
             first += table.rows
@@ -279,15 +287,30 @@ class ModelDataCollector:
                 line, array = each.to_parts()
                 ours.writer.write(each.stream, line, table.rows, array)
             if self._debug:
-                csv = csvtext.to_csv(each)
-                print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
-        return count
+                self._show(each, obeyed.settings)
+        return 0 if is_open else count
+
+    def _show(self, record: records.Record, obeyed: settings.Settings) -> None:
+        """Print rows as they may be seen: what is printed leaves the pod with its log."""
+        if obeyed.unfulfilled or (obeyed is settings.OFF and running.existing() is not None):
+            logger.warning("modeldata: rows are not printed: what is to be redacted is not known")
+            return
+        csv = csvtext.to_csv(record, layout.Layout(obeyed.redactions, _shown_key))
+        _found.update((self.model_name, each.feature) for each in csv.matched)
+        held = [each.feature for each in obeyed.redactions if each.hold]
+        if all((self.model_name, feature) in _found for feature in held):
+            print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
+        else:
+            logger.warning("modeldata: rows are not printed: none has had %s", ", ".join(held))
 
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
         if stream is None:
-            if len(self._streams) >= _MOST_STREAMS:  # columns that change with each call
+            self._stream_bytes += sum(map(len, names)) + 60 * len(names)
+            # Columns that change with each call.
+            if len(self._streams) >= _MOST_STREAMS or self._stream_bytes > _MOST_STREAM_BYTES:
                 self._streams.clear()
+                self._stream_bytes = 0
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
 

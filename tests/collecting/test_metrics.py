@@ -92,7 +92,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_a_model_that_has_prometheus_shows_what_is_collected(run: Run) -> None:
-    shown = samples(run("import prometheus_client\n" + MODEL + "collect(1, 2, b'refused'); ticks(8); end(scrape())"))
+    shown = samples(run("import prometheus_client\n" + MODEL + "collect(1, 2, object()); ticks(8); end(scrape())"))
     assert shown.pop("modeldata_spool_waiting_bytes") > 0
     assert shown.pop("modeldata_oldest_waiting_row_age_seconds") > 0
     dropped = {name: count for name, count in shown.items() if name.startswith("modeldata_rows_dropped_total")}
@@ -105,6 +105,7 @@ def test_a_model_that_has_prometheus_shows_what_is_collected(run: Run) -> None:
     assert others == {
         "modeldata_rows_accepted_total": 2,
         "modeldata_spool_set_aside_bytes": 0,
+        "modeldata_unmatched_redactions": 0,
         "modeldata_rows_delivered_total": 0,
         "modeldata_requests_sampled_out_total": 0,
         "modeldata_enabled": 1,
@@ -199,7 +200,7 @@ children = []
 for n in range(2):
     child = os.fork()
     if child == 0:
-        collect(4, 5, b"refused")
+        collect(4, 5, object())
         ticks()
         os._exit(0)
     children.append(child)

@@ -145,7 +145,10 @@ def test_demands_are_read() -> None:
     redact = [{"feature": "ssn", "action": "Drop"}, {"feature": "email", "action": "Hash"}]
     read = parse(redact=redact, sampling={"percent": 10}, columns="AzureML")
     assert read.enabled
-    assert read.redactions == (("ssn", settings.Action.DROP), ("email", settings.Action.HASH))
+    assert read.redactions == (
+        settings.Redaction("ssn", settings.Action.DROP),
+        settings.Redaction("email", settings.Action.HASH),
+    )
     assert (read.percent, read.columns) == (10, settings.Columns.AZUREML)
 
 

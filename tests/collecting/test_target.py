@@ -43,3 +43,47 @@ def test_no_text_climbs_out_of_its_folder(text: str) -> None:
 def test_names_in_other_scripts_stay_apart() -> None:
     names = {directory(records.Stream(model=name, designation="inputs")) for name in ("日本", "中国", "Ελλάδα")}
     assert len(names) == 3
+
+
+@pytest.mark.parametrize("field", ["model", "designation", "version", "webservice", "workspace"])
+def test_different_names_never_share_a_folder(field: str) -> None:
+    names = [
+        *(
+            "fraud/v1",
+            "fraud v1",
+            "fraud@v1",
+            "fraud-v1",
+            "fraud\\v1",
+            "fraud--v1",
+            "-fraud-v1",
+            "fraud-v1.",
+            "FRAUD-V1",
+        ),
+        *(
+            "\U0001f600",
+            "\U0001f680",
+            "-1",
+            "1",
+            ".1",
+            "..",
+            "...",
+            " ",
+            "  ",
+            "\n",
+            "{file}",
+            "{model}",
+            "a" * 200 + "/",
+        ),
+        *("a" * 200, "a" * 201, "a/" * 200, "a " * 200, "e\u0301", "\u00e9"),
+    ]
+    named: dict[str, str] = {}
+    for name in names:
+        fields = {"model": "m", "designation": "inputs", field: name}
+        path = directory(records.Stream(**fields))
+        assert path not in named, (name, named[path])
+        named[path] = name
+
+
+@pytest.mark.parametrize("name", ["fraud-v1", "Fraud_1.2", "a(b)", "\u65e5\u672c", "2026-11-21", "x" * 128])
+def test_a_name_that_is_a_folders_name_already_keeps_it(name: str) -> None:
+    assert f"/{name}/3/{name}/" in directory(records.Stream(model=name, designation=name))

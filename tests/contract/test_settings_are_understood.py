@@ -86,7 +86,10 @@ def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:
     text = written(
         storage=storage,
         sampling={"percent": 25},
-        redact=[{"feature": "ssn", "action": "Drop"}, {"feature": "e-mail", "action": "Hash"}],
+        redact=[
+            {"feature": "ssn", "action": "Drop", "onMissing": "Hold"},
+            {"feature": "e-mail", "action": "Hash", "onMissing": "Send"},
+        ],
         columns="AzureML",
         flushInterval="2m",
         spool={"size": "64Mi"},
@@ -98,7 +101,7 @@ def test_every_field_of_the_spec_is_obeyed_as_it_was_meant() -> None:
     assert read.storage.file == settings.PER_POD
     assert read.percent == 25
     assert read.redactions == (
-        settings.Redaction("ssn", settings.Action.DROP),
+        settings.Redaction("ssn", settings.Action.DROP, hold=True),
         settings.Redaction("e-mail", settings.Action.HASH),
     )
     assert read.columns is settings.Columns.AZUREML
@@ -111,6 +114,8 @@ def test_every_word_that_a_collection_may_use_is_known_to_the_client_and_the_sch
     action = properties["redact"]["items"]["properties"]["action"]
     assert list(resources.Columns) == [each.value for each in settings.Columns] == properties["columns"]["enum"]
     assert list(resources.Action) == [each.value for each in settings.Action] == action["enum"]
+    on_missing = properties["redact"]["items"]["properties"]["onMissing"]
+    assert list(resources.OnMissing) == [each.value for each in settings.OnMissing] == on_missing["enum"]
     kinds = properties["storage"]["properties"]["file"]["enum"]
     assert list(resources.FileKind) == [settings.SHARED, settings.PER_POD] == kinds
 

@@ -31,6 +31,10 @@ def test_deployments_are_restarted_unless_someone_wants_it_otherwise(build):
         ({"redact": {"ssn": "Drop"}}, "spec.redact must be a list"),
         ({"redact": [{"feature": "ssn"}]}, "spec.redact[0].action is None: use Drop or Hash"),
         ({"redact": [{"feature": "", "action": "Drop"}]}, "spec.redact[0].feature must be a non-empty string"),
+        (
+            {"redact": [{"feature": "a", "action": "Drop", "onMissing": "Wait"}]},
+            "spec.redact[0].onMissing is 'Wait': use Send or Hold",
+        ),
         ({"columns": ["Leading"]}, "spec.columns is ['Leading']: use Leading or AzureML"),
         ({"flushInterval": "soon"}, "spec.flushInterval is 'soon': write a duration such as 5s or 2m"),
         ({"spool": {"size": "much"}}, "spec.spool.size is 'much': write a quantity such as 256Mi"),

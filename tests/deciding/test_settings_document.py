@@ -53,7 +53,10 @@ def test_the_document_has_every_key_of_the_contract(build):
 WHOLE = {
     "storage": {"file": "PerPod"},
     "sampling": {"percent": 25},
-    "redact": [{"feature": "ssn", "action": "Drop"}, {"feature": "e-mail \u00e4", "action": "Hash"}],
+    "redact": [
+        {"feature": "ssn", "action": "Drop", "onMissing": "Hold"},
+        {"feature": "e-mail \u00e4", "action": "Hash"},
+    ],
     "columns": "AzureML",
     "flushInterval": "2m",
     "spool": {"size": "64Mi"},
@@ -147,6 +150,7 @@ LONGEST_PATH += "p" * (512 - len(LONGEST_PATH) - 6 * 52 - len("/{file}")) + "/{f
         ("workspace", {"name": "s" * 65}),
         ("webservice", "w" * 254),
         ("redact", [{"feature": f"{number:0128}", "action": "Drop"} for number in range(12)]),
+        ("redact", [{"feature": f"{number:096}", "action": "Drop", "onMissing": "Hold"} for number in range(13)]),
         ("redact", [{"feature": f"{number}" + "\x01" * 126, "action": "Drop"} for number in range(3)]),
         ("redact", [{"feature": f"{number}" + "\u6f22" * 126, "action": "Drop"} for number in range(5)]),
     ],

@@ -85,7 +85,7 @@ for make in [*lists_and_arrays, numbers, mixed, nullable, of_polars]:
     steps = make()
     modeldata.ModelDataCollector("m", make.__name__, ["a", "b"]).collect(next(steps))
     assert next(steps, None) is None
-for refused in (b"image", numpy.zeros((2, 8, 8)), [[b"image"]], "text", object(), None):
+for refused in (b"image", numpy.zeros((2, 8, 8)), [b"image"], "text", object(), None):
     modeldata.ModelDataCollector("m", "refused").collect(refused)
 print(json.dumps(modeldata.stats().dropped))
 """

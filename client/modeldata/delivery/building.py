@@ -10,7 +10,7 @@ from ..encoding import csvtext, layout, paths, redaction
 from ..observe import counters
 from ..spool import records
 from ..threads import turns
-from . import batches
+from . import batches, headers, matching
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
@@ -41,12 +41,21 @@ class _Open:
 class Builder:
     """Takes records in, gives blocks out."""
 
-    def __init__(self, current: settings.Settings, *, key: bytes = b"") -> None:
+    def __init__(
+        self,
+        current: settings.Settings,
+        *,
+        key: bytes = b"",
+        known: headers.Headers | None = None,
+        matches: matching.Matching | None = None,
+    ) -> None:
         """Begin with no rows.
 
         Args:
             current: where the rows go, and how they are written.
             key: for redactions by hash; empty where there is none.
+            known: the headers so far.
+            matches: what was found so far of what is to be redacted.
 
         """
         assert current.storage is not None
@@ -55,6 +64,8 @@ class Builder:
         self._open: dict[tuple[str, bytes], _Open] = {}
         self._closed: list[batches.Block] = []
         self._key = key
+        self._headers = known or headers.Headers()
+        self._matches = matches
         self._streams: dict[int, _Stream] = {}
         """By identity: looked up for each record, and comparing all that a stream is takes as long as a row."""
         self.bytes = 0
@@ -69,6 +80,7 @@ class Builder:
 
         Raises:
             redaction.KeyMissing: values must be hashed, and there is no key. Nothing of it is added.
+            matching.Held: a feature must be found first. As above.
 
         """
         turns.give_way()
@@ -88,17 +100,23 @@ class Builder:
             stream = self._streams.get(id(singles.stream)) or self._learn(singles.stream)
             first, last = int(min(singles.microseconds)), int(max(singles.microseconds))
             if first // _DAY_MICROSECONDS == last // _DAY_MICROSECONDS:
-                csv = csvtext.singles_to_csv(singles, stream.layout)
-                if csv is not None:
-                    return [(csv, self._path(singles.stream, first, stream))]
+                csv, path = csvtext.singles_to_csv(singles, stream.layout), self._path(singles.stream, first, stream)
+                if csv is not None and self._headers.admit(path, csv.header):
+                    return [(csv, path)]
         return [each for found in singles.records() for each in self._of_record(found)]
 
     def _of_record(self, found: records.Record) -> list[tuple[csvtext.Csv, str]]:
         """Return the rows' text, and the path of their file; nothing where they are dropped."""
         try:
             stream = self._streams.get(id(found.stream)) or self._learn(found.stream)
-            return [(csvtext.to_csv(found, stream.layout), self._path(found.stream, found.microseconds, stream))]
-        except redaction.KeyMissing:
+            csv, path = csvtext.to_csv(found, stream.layout), self._path(found.stream, found.microseconds, stream)
+            if not self._headers.admit(path, csv.header):
+                csv = csvtext.to_csv(found, stream.layout._replace(as_json=True))
+            if self._settings.redactions and self._matches is not None:
+                of = found.stream
+                self._matches.look(of.model, of.designation, self._settings.redactions, csv.matched)
+            return [(csv, path)]
+        except (redaction.KeyMissing, matching.Held):
             raise
         except Exception as error:
             self.drops.append((counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows))

@@ -91,6 +91,11 @@ class Delivery:
         """Segments that could not be read."""
         return self._taker.unreadable
 
+    @property
+    def holds(self) -> bool:
+        """Whether rows were left in the spool that are too young to be taken."""
+        return self._taker.holds
+
     def close(self) -> None:
         """Close the connections."""
         self._accounts.close()

@@ -34,6 +34,9 @@ HURRIED_TICK_SECONDS = 0.05
 SCAN_SECONDS = 1.0
 """How often the spool is looked through, at most: with the ticks, what an idle process costs (0.1 % of a core)."""
 
+ASKED_SECONDS = 3.0
+"""So long who asked for a flush gets rows too that were too young to be taken at once."""
+
 BACKOFF_SECONDS = (0.5, 30.0)
 HURRIED_BACKOFF_SECONDS = 0.25
 MOST_BACKOFF_SECONDS = 300.0
@@ -70,6 +73,7 @@ class Shipper:
         self._failed_under: object = None
         self._failures = 0
         self._occasion: tuple[object, float] | None = None
+        self._asked_until = 0.0
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
         self._asleep = threading.Lock()
@@ -207,9 +211,11 @@ class Shipper:
             return
         pause = max(current.flush_seconds, ours.pace(time.time()))
         due = now - self._waiting_since >= pause or self._owed_bytes >= EAGER_BYTES
-        if not (due or asked or hurried or ours.journal.batch or ours.tries_again()):
+        asked_lately = now < self._asked_until and ours.holds
+        if not (due or asked or asked_lately or hurried or ours.journal.batch or ours.tries_again()):
             return
         if asked:
+            self._asked_until = now + ASKED_SECONDS
             with contextlib.suppress(OSError):
                 self._flush_file.unlink(missing_ok=True)
         self._waiting_since = now

@@ -7,14 +7,15 @@ import dataclasses
 import logging
 import pathlib
 import threading
+import time
 import typing
 
 from .. import settings
-from ..encoding import redaction
+from ..encoding import csvtext, layout, redaction
 from ..observe import counters
-from ..spool import segments
+from ..spool import records, segments
 from ..threads import names, turns
-from . import batches, building
+from . import batches, building, headers, matching, settling
 
 logger = logging.getLogger("modeldata")
 
@@ -60,6 +61,13 @@ class Taker:
         self._segments: dict[str, segments.Segment] = {}
         self._whole: dict[str, int] = {}
         """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
+        self._headers = headers.Headers()
+        self._matches = matching.Matching(directory / ".shipper" / matching.FILE)
+        self._searched: dict[tuple[str, str, str], int] = {}
+        """By segment, model and feature: up to where it was searched for rows that have it."""
+        self._settling = settling.Settling(self._reader)
+        self.holds = False
+        """Whether rows were left that are too young to be taken."""
         self._turn = ""
 
     def scan(self) -> list[segments.Found]:
@@ -84,10 +92,12 @@ class Taker:
         """
         assert current.storage is not None
         circumstances = self.circumstances(current)
-        builder = building.Builder(current, key=circumstances[1])
+        builder = building.Builder(current, key=circumstances[1], known=self._headers, matches=self._matches)
         since: dict[str, int] = {}
         upto: dict[str, int] = {}
         segments = self.scan()
+        self._settling.forget(segments)
+        self.holds = False
         for found in self._in_turn(segments):
             if builder.bytes >= most:
                 break
@@ -96,11 +106,18 @@ class Taker:
                 continue
             builder.writer = found.key.partition("/")[0]
             try:
-                for record, end in self._reader(found).read(start):
-                    builder.add(record)
+                for end in self._adding(builder, found, start, segments):
                     since[found.key], upto[found.key] = start, end
                     if builder.bytes >= most:
                         break
+            except matching.Held as held:
+                self._counters.complain(
+                    "held",
+                    "rows of %s wait for one that has %s, as redact[].onMissing says: mend its name in the "
+                    "DataCollection, or take it out",
+                    held.model,
+                    ", ".join(held.features),
+                )
             except redaction.KeyMissing:
                 self._counters.complain("hash-key", "rows wait for the key of redactions by hash: credential/hash-key")
             except FileNotFoundError:  # somebody removed it
@@ -110,12 +127,60 @@ class Taker:
                 self._counters.complain(
                     "unreadable", "%s can't be read, so its rows wait: %s", found.key, error.strerror
                 )
+        for feature, models in self._matches.unmatched(current.redactions).items():
+            self._counters.complain(
+                f"redaction {feature}",
+                "nothing is redacted as %r: no row of %s has such a column or key so far: is it misspelt?",
+                feature,
+                ", ".join(models),
+            )
         if not upto:
             return None
         self._turn = next(reversed(upto)).partition("/")[0]
         owner = self._owner if current.storage.file == settings.PER_POD else ""
         blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
         return Taken(blocks, since, upto, tuple(builder.drops), segments, builder.bytes >= most, circumstances)
+
+    def _adding(
+        self, builder: building.Builder, found: segments.Found, start: int, among: list[segments.Found]
+    ) -> typing.Iterator[int]:
+        """Add a segment's rows, and yield the offset behind each record that was added."""
+        for record, end in self._reader(found).read(start):
+            whole = record
+            if isinstance(record, records.Record) and record.first_row == records.UNSETTLED:
+                whole = self._settling.settled(record, found, among, now=time.time_ns() // 1000)
+                if whole is None:
+                    self.holds = True
+                    return
+            try:
+                builder.add(whole)
+            except matching.Held as held:
+                if not self._search(held, among):
+                    raise
+                builder.add(whole)
+            yield end
+
+    def _search(self, held: matching.Held, among: list[segments.Found]) -> bool:
+        """Return whether rows further on have what rows of their model wait for: predictions may come before inputs."""
+        there = {each.key for each in among}
+        self._searched = {known: upto for known, upto in self._searched.items() if known[0] in there}
+        return all(any(self._has(held.model, feature, each) for each in among) for feature in held.features)
+
+    def _has(self, model: str, feature: str, found: segments.Found) -> bool:
+        known = (found.key, model, feature)
+        wanted = layout.Layout((settings.Redaction(feature, settings.Action.DROP),))
+        with contextlib.suppress(OSError):  # whoever takes rows from it says so
+            for record, end in self._reader(found).read(self._searched.get(known, 0)):
+                self._searched[known] = end
+                for each in record.records() if isinstance(record, records.Run) else [record]:
+                    if each is None or each.stream.model != model:
+                        continue
+                    turns.give_way()
+                    with contextlib.suppress(Exception):  # a record that is no CSV is dropped in its turn
+                        if csvtext.to_csv(each, wanted).matched:
+                            self._matches.find(model, wanted.redactions)
+                            return True
+        return False
 
     def clean(self, consumed: typing.Mapping[str, int]) -> None:
         """Remove the segments that are delivered and complete.

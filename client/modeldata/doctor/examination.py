@@ -17,7 +17,7 @@ import typing
 import urllib.parse
 
 from .. import settings
-from ..delivery import detour
+from ..delivery import detour, matching
 from ..delivery.azure import answers, tokens
 from ..delivery.files import pacing
 from ..encoding import paths, redaction
@@ -65,6 +65,7 @@ def examine() -> typing.Iterator[findings.Finding]:
     current, found = _settings(directory / "settings" / "settings.json")
     yield from found
     yield from _treatment(directory / "credential" / "hash-key", current)
+    yield from _unmatched(directory / "spool" / ".shipper" / matching.FILE, current)
     yield from _storage(directory, current)
     yield from _refusals(directory / "spool", time.time())
     yield from _spool(directory / "spool", current)
@@ -96,6 +97,8 @@ def _settings(file: pathlib.Path) -> tuple[settings.Settings, list[findings.Find
     elif not current.enabled:
         text = "collection is off; rows collected before are still sent"
         found.append(findings.warning("settings", text, "to switch it on: enabled: true, in the DataCollection's spec"))
+    if current.unfulfilled:
+        return current, found
     if current.storage is None:
         text = "no storage is named: nothing is collected, and nothing sent"
         found.append(findings.wrong("settings", text, "storage.endpoint is missing"))
@@ -124,6 +127,18 @@ def _treatment(key: pathlib.Path, current: settings.Settings) -> typing.Iterator
         if features and action is settings.Action.HASH and not redaction.read_key(key):
             way_out = "the operator writes it beside the credential: see the condition CredentialsReady"
             yield findings.wrong("settings", f"{key} has no key for the hashes: rows that need it wait", way_out)
+
+
+def _unmatched(file: pathlib.Path, current: settings.Settings) -> typing.Iterator[findings.Finding]:
+    """Yield what is to be redacted and was found nowhere."""
+    held = {each.feature for each in current.redactions if each.hold}
+    for feature, models in matching.read(file).unmatched(current.redactions).items():
+        text = f"nothing is redacted as {feature!r}: no row of {', '.join(models)} has such a column or key so far"
+        way_out = "if its name is misspelt, mend spec.redact in the DataCollection"
+        if feature in held:
+            yield findings.wrong("redaction", f"{text}, so all rows wait (onMissing: Hold)", way_out)
+        else:
+            yield findings.warning("redaction", text, way_out)
 
 
 class _Complaints(logging.Handler):

@@ -17,6 +17,7 @@ import typing
 
 import orjson
 
+from .. import settings
 from ..spool import records
 from ..tables import cells, pieces
 from ..threads import turns
@@ -58,6 +59,8 @@ class Csv(typing.NamedTuple):
 
     header: bytes
     chunks: list[Chunk]
+    matched: frozenset[settings.Redaction] = frozenset()
+    """Redactions that had something to redact."""
 
     @property
     def text(self) -> bytes:
@@ -72,7 +75,7 @@ def to_csv(of: records.Record, wanted: layout.Layout = layout.Layout()) -> Csv: 
         redaction.KeyMissing: values must be hashed, and the layout has no key.
 
     """
-    columns, parts = _features(of.table, wanted)
+    columns, parts, matched = _features(of, wanted)
     comma = b"," if columns else b""
     if wanted.azureml is None:
         columns, around = (*layout.LEADING, *columns), _led(of, comma)
@@ -80,13 +83,13 @@ def to_csv(of: records.Record, wanted: layout.Layout = layout.Layout()) -> Csv: 
         around = _Around()
     else:
         columns, around = (*columns, *layout.AZUREML), _followed(of, comma, wanted.azureml)
-    return Csv(layout.header(columns), _chunks(parts, around))
+    return Csv(layout.header(columns), _chunks(parts, around), matched)
 
 
 def singles_to_csv(of: records.Singles, wanted: layout.Layout = layout.Layout()) -> Csv | None:  # noqa: B008 (immutable)
     """Return what ``to_csv`` of each would; None where it must be asked, as their columns are not all as they came."""
     widths = _widths(of.cells)
-    if wanted.redactions or wanted.azureml or len(widths) > 1:
+    if wanted.redactions or wanted.azureml or wanted.as_json or len(widths) > 1:
         return None
     (width,) = widths
     columns = layout.names(of.stream.names, width)
@@ -128,7 +131,7 @@ def _followed(of: records.Record, comma: bytes, azureml: tuple[str, ...]) -> _Ar
 def _ids(of: records.Record, behind: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     """Return what all rows' request ids begin with, and what each one's ends with; ``behind`` comes after it."""
     ids = layout.quote(of.request).encode()
-    if of.first_row == records.SINGLE:
+    if of.first_row < 0:
         return ids, (behind,) * of.table.rows
     if ids.endswith(b'"'):
         ids, behind = ids[:-1], b'"' + behind
@@ -185,55 +188,99 @@ def _joined(cells: list[bytes], around: _Around, number: int) -> bytes:
     return b"".join(pieces)
 
 
-def _features(table: pieces.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], typing.Iterable[list[bytes]]]:
-    """Return the names of the columns, and each row's cells as they stand in the file."""
+class _Features(typing.NamedTuple):
+    """The features' columns, and each row's cells as they stand in the file."""
+
+    columns: tuple[str, ...]
+    parts: typing.Iterable[list[bytes]]
+    matched: frozenset[settings.Redaction] = frozenset()
+
+
+def _features(of: records.Record, wanted: layout.Layout) -> _Features:
+    table = of.table
+    looked_at = bool(wanted.redactions) or wanted.as_json
     if table.encoding is pieces.Encoding.ARRAY:
         columns, parts = layout.names(table.names, table.width), _array_rows(table)
         if missing := len(columns) - table.width:
             parts = ([row + b"," * missing for row in part] for part in parts)
-        if not wanted.redactions:
-            return columns, parts
+        if not looked_at:
+            return _Features(columns, parts)
         cells = [row for part in parts for row in part]
     else:
         plain = _even_rows(table) or _plain_rows(table)
         if plain is None:
-            return _mixed(table, wanted)
+            return _mixed(of, wanted)
         cells, widths = plain
         columns = layout.names(table.names, max(widths))
         if min(widths) < len(columns):
             cells = [row + b"," * (len(columns) - 1 - row.count(b",")) for row in cells]
-    if wanted.redactions:
-        return _redacted(columns, [[cell or None for cell in row.decode().split(",")] for row in cells], wanted)
-    return columns, [cells]
+    if looked_at:
+        return _looked_at(columns, [list(map(_plain_value, row.split(b","))) for row in cells], wanted)
+    return _Features(columns, [cells])
 
 
-def _mixed(table: pieces.Table, wanted: layout.Layout) -> tuple[tuple[str, ...], list[list[bytes]]]:
-    texts: redaction.Rows = []
-    for row in orjson.loads(table.payload):
+def _plain_value(text: bytes) -> object:
+    """Return the value of a plain cell, if it has the same text as the cell."""
+    if not text:
+        return None
+    with contextlib.suppress(orjson.JSONDecodeError):
+        value: object = orjson.loads(text)
+        if (layout.cell_text(value) or "").encode() == text:
+            return value
+    return text.decode()
+
+
+def _mixed(of: records.Record, wanted: layout.Layout) -> _Features:
+    rows: redaction.Rows = []
+    for row in orjson.loads(of.table.payload):
         # A row that is no list (a scalar between lists, say) is one cell. No cells read as one that is empty.
-        texts.append([_cell_text(cell) for cell in row] if isinstance(row, list) else [_cell_text(row)])
+        rows.append(row if isinstance(row, list) else [row])
         turns.give_way()
-    width = max(max(map(len, texts), default=1), 1)
-    columns = layout.names(table.names, width)
-    if width > len(table.names) and all(_is_correlated(row, width) for row in texts):
-        columns = (*columns[: width - len(layout.AZUREML)], *layout.AZUREML)
-    return _redacted(columns, texts, wanted)
+    width = max(max(map(len, rows), default=1), 1)
+    columns = own = layout.names(of.table.names, width)
+    if width > len(of.table.names) and all(_is_correlated(row, width) for row in rows):
+        # Data that looks like it takes no column its name: what a caller says of itself can't be told from its id.
+        given = len(of.table.names) > width - len(layout.AZUREML)
+        if not given or all(row[-1] == of.request for row in rows):
+            columns = (*columns[: width - len(layout.AZUREML)], *layout.AZUREML)
+    return _looked_at(columns, rows, wanted, own)
 
 
-def _redacted(
-    columns: tuple[str, ...], texts: redaction.Rows, wanted: layout.Layout
-) -> tuple[tuple[str, ...], list[list[bytes]]]:
+def _looked_at(
+    columns: tuple[str, ...], rows: redaction.Rows, wanted: layout.Layout, own: tuple[str, ...] = ()
+) -> _Features:
+    """Return what may be seen of rows, each cell of which is looked at; ``own``: the columns' names as they came."""
+    matched: frozenset[settings.Redaction] = frozenset()
     if wanted.redactions:
-        columns, texts = redaction.apply(columns, texts, wanted.redactions, wanted.key)
+        columns, rows, matched = redaction.apply(columns, rows, wanted.redactions, wanted.key, also=own)
+    if wanted.as_json:
+        columns, rows = _as_objects(columns, rows)
     width = len(columns)
-    return columns, [[(",".join(map(_quoted, row)) + "," * (width - max(1, len(row)))).encode() for row in texts]]
+    lines = []
+    for row in rows:
+        cells = ",".join(_quoted(layout.cell_text(cell)) for cell in row)
+        lines.append((cells + "," * (width - max(1, len(row)))).encode())
+        turns.give_way()
+    return _Features(columns, [lines], matched)
 
 
-def _is_correlated(row: list[str | None], width: int) -> bool:
+def _is_correlated(row: list[typing.Any], width: int) -> bool:
     """Return whether the last cells are the values that ``add_correlations`` appends to lists and arrays."""
-    if len(row) != width or width <= len(layout.AZUREML) or row[-6] != str(layout.BOUNDARY):
+    if len(row) != width or width <= len(layout.AZUREML) or row[-6] not in (layout.BOUNDARY, str(layout.BOUNDARY)):
         return False
-    return row[-1] is not None and _ISO_TIME.match(row[-7] or "") is not None
+    return row[-1] is not None and isinstance(row[-7], str) and _ISO_TIME.match(row[-7]) is not None
+
+
+def _as_objects(columns: tuple[str, ...], rows: redaction.Rows) -> tuple[tuple[str, ...], redaction.Rows]:
+    """Return rows whose features are one object, of the cells that are not empty."""
+    behind = layout.AZUREML if columns[-len(layout.AZUREML) :] == layout.AZUREML else ()
+    width = len(columns) - len(behind)
+    named = dict(zip(columns[:width], range(width)))  # of columns of one name, the others get their number too
+    keys = [name if named[name] == place else f"{name}.{place}" for place, name in enumerate(columns[:width])]
+    found: redaction.Rows = [
+        [{key: cell for key, cell in zip(keys, row) if cell is not None}, *row[width:]] for row in rows
+    ]
+    return (layout.ROW, *behind), found
 
 
 class _Plain(typing.NamedTuple):
@@ -283,16 +330,6 @@ def _plain_rows(table: pieces.Table) -> _Plain | None:
 
 def _widths(plain: typing.Iterable[bytes]) -> set[int]:
     return {commas + 1 for commas in map(bytes.count, plain, itertools.repeat(b","))}
-
-
-def _cell_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, dict)):
-        return orjson.dumps(value).decode()
-    return repr(value)
 
 
 def _quoted(text: str | None) -> str:

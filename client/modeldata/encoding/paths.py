@@ -59,18 +59,25 @@ def _named(path: str) -> str:
 
 
 def safe(part: str) -> str:
-    """Return text as one part of a path: letters and digits of any script, ``._-()``; never empty, ``.`` or ``..``."""
+    """Return text as one part of a path: letters and digits of any script, ``._-()``; never empty, ``.`` or ``..``.
+
+    Where that changes something, with a digest: ``fraud/v1`` and ``fraud v1`` are two models.
+    """
     cleaned = _UNSAFE.sub("-", part).strip(".-")
-    return _short(cleaned, 128) or "default"
+    if cleaned == part:
+        return _short(part, 128) or "default"
+    return f"{_short(cleaned, 119) or 'default'}-{_digest(part)}"
 
 
 def _short(part: str, most: int) -> str:
-    if len(part) <= most:
-        return part
+    # With a digest: names that begin alike must not become one.
+    return part if len(part) <= most else f"{part[: most - 9]}-{_digest(part)}"
+
+
+def _digest(text: str) -> str:
     import hashlib  # as in delivery.files.shared
 
-    # With a digest: names that begin alike must not become one.
-    return f"{part[: most - 9]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def origin(stream: records.Stream, known: settings.Origin) -> settings.Origin:

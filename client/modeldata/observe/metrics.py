@@ -97,6 +97,11 @@ def numbers(seen: statistics.Statistics, *, enabled: bool, generation: int) -> l
             "Seconds since this process last delivered; absent before the first time.",
             since,
         ),
+        Number(
+            "modeldata_unmatched_redactions",
+            "Features that are to be redacted and that no row in this pod had so far.",
+            {"": len(seen.unmatched_redactions)},
+        ),
         Number("modeldata_enabled", "1 if the settings switch collection on.", {"": float(enabled)}),
         Number("modeldata_settings_generation", "The settings' generation.", {"": generation}),
     ]

@@ -26,5 +26,8 @@ class Statistics:
     again. See ``modeldata.observe.causes.Cause``."""
     set_aside_bytes: int = 0
     """Bytes of the pod's spool that were set aside, as storage refuses them and takes others."""
+    unmatched_redactions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """Features that are to be redacted and that no row in this pod had so far, each with the models whose rows were
+    looked at: names that are misspelt, most likely."""
     since_delivery: float | None = None
     """Seconds since this process last delivered; None before the first time, and in processes that do not ship."""

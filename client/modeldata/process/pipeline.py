@@ -17,6 +17,7 @@ from ..encoding import paths
 from ..observe import counters, metrics, statistics
 from ..requests import sampling
 from ..spool import writer
+from ..threads import forking
 
 logger = logging.getLogger("modeldata")
 
@@ -130,8 +131,17 @@ class Pipeline:
             oldest_waiting_age=max(0.0, now - oldest) if oldest else 0.0,
             refusals=dict(tally.refusals),
             set_aside_bytes=self.shipper.seen.aside_bytes,
+            unmatched_redactions=self._unmatched(),
             since_delivery=max(0.0, now - tally.last_delivery) if tally.last_delivery else None,
         )
+
+    def _unmatched(self) -> dict[str, tuple[str, ...]]:
+        redactions = self.live.latest.redactions
+        if not redactions:
+            return {}
+        with forking.gate:
+            from ..delivery import matching  # where nothing is to be redacted, it is not needed
+        return matching.read(self._spool / ".shipper" / matching.FILE).unmatched(redactions)
 
     def _name_directory(self) -> str:
         pod = os.environ.get(loop.POD_VARIABLE) or os.uname().nodename

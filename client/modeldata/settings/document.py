@@ -43,6 +43,17 @@ class Redaction(typing.NamedTuple):
 
     feature: str
     action: Action
+    hold: bool = False
+    """Whether rows of a model wait until the feature was found in one of them."""
+
+
+class OnMissing(enum.Enum):
+    """What becomes of rows while a feature was found in none of their model."""
+
+    SEND = "Send"
+    """They are sent."""
+    HOLD = "Hold"
+    """They wait."""
 
 
 class WorkloadIdentity(typing.NamedTuple):
@@ -108,6 +119,8 @@ class Settings(typing.NamedTuple):
     columns: Columns = Columns.LEADING
     flush_seconds: float = DEFAULT_FLUSH_SECONDS
     spool_bytes: int = DEFAULT_SPOOL_BYTES
+    unfulfilled: str = ""
+    """A demand that this client can't fulfil: nothing is collected, shown or sent; ``storage`` is None."""
 
 
 OFF = Settings()
@@ -118,7 +131,7 @@ def parse(text: bytes) -> Settings:
     """Read ``settings.json``.
 
     Fields this client does not know are ignored. A demand that it knows but can't fulfil (rows to be redacted, say)
-    switches collection off: rows that should not have been written can't be taken back.
+    switches collection off, and what waits stays in the spool: what should not have been sent can't be taken back.
 
     Raises:
         SettingsError: the text is no JSON object, or a field has another type than the schema says.
@@ -132,7 +145,11 @@ def parse(text: bytes) -> Settings:
         raise SettingsError("not a JSON object")
     unfulfilled = _unfulfilled(document)
     if unfulfilled:
-        logger.error("modeldata: collection is off: the settings ask for %s, which this client can't do", unfulfilled)
+        logger.error(
+            "modeldata: nothing is collected, and what waits is not sent: the settings ask for %s, which this client "
+            "can't do",
+            unfulfilled,
+        )
     storage = _get(document, "storage", dict, {})
     origin = _get(document, "identity", dict, {})
     endpoint = _get(storage, "endpoint", str, "").rstrip("/")
@@ -149,7 +166,7 @@ def parse(text: bytes) -> Settings:
             file=_get(storage, "file", str, SHARED),
             identity=_workload_identity(_get(storage, "credential", dict, {})),
         )
-        if endpoint
+        if endpoint and not unfulfilled
         else None,
         origin=Origin(
             subscription=_get(origin, "subscription", str, "default"),
@@ -163,6 +180,7 @@ def parse(text: bytes) -> Settings:
         columns=Columns.LEADING if unfulfilled else Columns(_get(document, "columns", str, "Leading")),
         flush_seconds=_seconds(_get(document, "flushInterval", str, "5s")),
         spool_bytes=_get(_get(document, "spool", dict, {}), "bytes", int, DEFAULT_SPOOL_BYTES),
+        unfulfilled=unfulfilled,
     )
 
 
@@ -225,5 +243,7 @@ def _redactions(document: dict[str, typing.Any]) -> tuple[Redaction, ...]:
     for each in _get(document, "redact", list, []):
         if not isinstance(each, dict) or not _get(each, "feature", str, ""):
             raise SettingsError("a redaction without a feature")
-        found.append(Redaction(each["feature"], Action(_get(each, "action", str, ""))))
+        on_missing = OnMissing(_get(each, "onMissing", str, OnMissing.SEND.value))
+        action = Action(_get(each, "action", str, ""))
+        found.append(Redaction(each["feature"], action, on_missing is OnMissing.HOLD))
     return tuple(found)

@@ -10,6 +10,7 @@ takes::
 JSON text has no line end and no NUL in it: a line without its end was cut off, one with a NUL was damaged by a crash
 of the node. ``correlation`` is empty where it is the request's id. ``first row`` is -1 for a single row, whose request
 id has no number; else the number of the first row within its request, which counts on where a call was cut into pieces.
+It is -2 for a flat list in one row of which the rest of its request tells whether it is a row or a column.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .. import settings
 from ..tables import adapter, pieces
 
 SINGLE = -1
+UNSETTLED = -2
 
 _ROWS, _ARRAY, _STREAM = b"[AS"
 _HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')

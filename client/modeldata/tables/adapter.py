@@ -11,8 +11,11 @@ import typing
 
 from . import cells
 
-MOST_COLUMNS = 1000
-"""As many labels are remembered of a collector: who has a new one in each call has columns of each call alone."""
+MOST_OPEN = 10_000
+"""Cells of a flat list that may turn out to be a column: as many rows as are made into text at a time."""
+
+MOST_SETS = 16
+"""So often a collector's columns grow: who has a new label in each call has columns of each call alone."""
 
 
 class Call(typing.NamedTuple):
@@ -22,8 +25,8 @@ class Call(typing.NamedTuple):
     """The collector's."""
     input_rows: int = 0
     """How many rows this request's inputs had."""
-    columns: dict[object, None] | None = None
-    """The labels of the collector's rows so far, in the order of its files' columns; grows by those of this call."""
+    columns: Columns | None = None
+    """Those of the collector's rows so far; grows by the labels of this call."""
 
     def is_column(self, length: int) -> bool:
         """Return whether flat data of this length is a column rather than a row, see ``rows.take``."""
@@ -31,25 +34,74 @@ class Call(typing.NamedTuple):
             return True
         return len(self.names) == 1 and length != 1
 
+    def is_open(self, length: int) -> bool:
+        """Return whether flat data of this length is a row only if nothing of its request says that it is a column."""
+        if self.input_rows or len(self.names) in (1, length):
+            return False
+        return 1 < length <= MOST_OPEN
+
     def by_label(self, values: typing.Sequence[typing.Any]) -> Content:
         """Return rows under labels, of which each may have its own order and lack some, as rows of one order.
 
-        That of the collector's names, where the labels have to do with them, else of the first call; labels that were
-        never seen come behind. So that what is equal but for the order has one header, and one file.
+        So that what is equal but for the order has one header, and one file.
         """
         rows = [labelled(each) for each in values]
-        found = dict.fromkeys(label for row in rows if row is not None for label in row)
-        known = self.columns if self.columns is not None else {}
-        if len(known) + len(found) > MOST_COLUMNS:
-            known = {}
-        if not known and any(name in found for name in self.names):
-            known.update(dict.fromkeys(self.names))
-        known.update(found)
-        order = list(known)
+        order = self._order(tuple(dict.fromkeys(label for found in rows if found is not None for label in found)))
         cells_of = [
-            [row.get(label) for label in order] if row is not None else [each] for row, each in zip(rows, values)
+            [found.get(label) for label in order] if found is not None else row(each)
+            for found, each in zip(rows, values)
         ]
         return Content(tuple(map(cells.name_text, order)), cells_of)
+
+    def framed(self, names: tuple[str, ...], rows: typing.Sequence[typing.Any], array: typing.Any = None) -> Content:
+        """Return what a DataFrame has: under the collector's names where it has no names of its own."""
+        return self.named(Content(names, rows, array)) if names else Content(self.names, rows, array)
+
+    def named(self, content: Content) -> Content:
+        """Return a table that brings the names of all its columns, in the order of the collector's columns."""
+        order = self._order(content.names)
+        if order == content.names or len(set(content.names)) < len(content.names):
+            return content
+        places = {name: place for place, name in enumerate(content.names)}
+        where = [places.get(typing.cast("str", label)) for label in order]
+        names = tuple(map(cells.name_text, order))
+        if content.array is not None and None not in where:
+            return Content(names, array=content.array[:, where])
+        rows = content.rows if content.array is None else content.array.tolist()
+        return Content(names, [[None if at is None else each[at] for at in where] for each in rows])
+
+    def _order(self, labels: tuple[object, ...]) -> tuple[object, ...]:
+        """Return labels in the order of the collector's columns, with those of its columns that are missing here.
+
+        That of the collector's names, where the labels have to do with them, else of the first call; labels that were
+        never seen come behind.
+        """
+        known = self.columns.labels if self.columns is not None else ()
+        if labels == known:
+            return known
+        if not known and any(name in labels for name in self.names):
+            known = tuple(dict.fromkeys(self.names))
+        fresh = set(labels).difference(known)
+        if fresh:
+            if self.columns is not None and self.columns.sets >= MOST_SETS:
+                return labels
+            # What add_correlations appended stays the end of its table.
+            if any(str(label).startswith("$aml_") for label in labels):
+                return labels
+        order = (*known, *(label for label in labels if label in fresh))
+        if self.columns is not None and order != self.columns.labels:
+            self.columns.labels = order
+            self.columns.sets += 1
+        return order
+
+
+class Columns:
+    """The labels of a collector's rows so far, in the order of its files' columns."""
+
+    def __init__(self) -> None:
+        self.labels: tuple[object, ...] = ()
+        self.sets = 0
+        """How often they have grown."""
 
 
 class Content(typing.NamedTuple):
@@ -60,6 +112,8 @@ class Content(typing.NamedTuple):
     rows: typing.Sequence[typing.Any] = ()
     array: typing.Any = None
     """In the place of ``rows``: two-dimensional, of one of numpy's types of numbers."""
+    is_open: bool = False
+    """Whether it is flat data, in one row, that may yet turn out to be a column."""
 
 
 class Adapter:

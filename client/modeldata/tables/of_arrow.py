@@ -11,9 +11,9 @@ class Arrow(of_tensors.Tensors):
     """What pyarrow has."""
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
-        if hasattr(data, "column_names") and hasattr(data, "columns"):
+        if hasattr(data, "schema") and hasattr(data, "columns"):
             columns = [_column(each) for each in data.columns]
-            return adapter.Content(tuple(map(cells.name_text, data.column_names)), list(zip(*columns)))
+            return call.named(adapter.Content(tuple(map(cells.name_text, data.schema.names)), list(zip(*columns))))
         if hasattr(data, "to_pylist"):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)

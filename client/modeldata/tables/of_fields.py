@@ -1,4 +1,4 @@
-"""Objects with fields: dataclasses, named tuples, models of pydantic and attrs. Each is a row, each field a column."""
+"""Objects with fields: dataclasses, named tuples, models of pydantic, attrs, msgspec. A row each, a field a column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Fields(adapter.Adapter):
         return value if isinstance(value, tuple) else None
 
     def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
-        return {name: getattr(value, name) for name in names(type(value))}
+        found = {name: getattr(value, name, None) for name in names(type(value))}
+        if not hasattr(value, "model_fields") and isinstance(getattr(value, "__fields__", None), dict):
+            return {**found, **vars(value)}  # pydantic's 1 has further fields beside its own
+        return {**found, **(getattr(value, "__pydantic_extra__", None) or {})}
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         if isinstance(value, tuple):
@@ -41,7 +44,8 @@ def names(kind: typing.Any) -> list[str]:
     found = getattr(kind, "model_fields", None) or getattr(kind, "__fields__", None)  # pydantic's 2 and 1
     if isinstance(found, dict):
         return list(found)
-    return [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+    own = getattr(kind, "__struct_fields__", ())  # msgspec's
+    return list(own) or [field.name for field in getattr(kind, "__attrs_attrs__", ())]
 
 
 def has_fields(kind: type) -> bool:

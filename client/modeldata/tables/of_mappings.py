@@ -13,11 +13,14 @@ class Mappings(adapter.Adapter):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         data = _plain(data)
+        split = _split(data, call)
+        if split is not None:
+            return split
         columns = [_column(values, call) for values in data.values()]
         lengths = {len(column) for column in columns if column is not None}
         if len(lengths) == 1 and None not in columns and (not call.input_rows or call.input_rows in lengths):
             whole = typing.cast("list[typing.Sequence[object]]", columns)
-            return adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole)))
+            return call.named(adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole))))
         return call.by_label([data]) if data else adapter.Content(call.names)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
@@ -28,6 +31,18 @@ class Mappings(adapter.Adapter):
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         return {_key(key): adapter.cell(inner) for key, inner in _plain(value).items()}
+
+
+def _split(data: dict[object, typing.Any], call: adapter.Call) -> adapter.Content | None:
+    """Return the rows of a table that pandas has split for JSON: ``{"columns": [...], "data": [[...], ...]}``."""
+    if not {"columns", "data"} <= data.keys() <= {"columns", "data", "index", "index_names", "column_names"}:
+        return None
+    names, rows = data["columns"], data["data"]
+    if not isinstance(names, (list, tuple)) or not isinstance(rows, (list, tuple)) or not rows:
+        return None
+    if not all(isinstance(row, (list, tuple)) and len(row) == len(names) for row in rows):
+        return None
+    return call.framed(tuple(map(cells.name_text, names)), rows)
 
 
 def _plain(data: typing.Any) -> dict[object, typing.Any]:

@@ -54,17 +54,19 @@ def content(array: typing.Any, call: adapter.Call) -> adapter.Content:
         raise cells.Refused(f"an array of {array.ndim} dimensions is not collected: flatten it to rows first")
     if array.dtype.names:
         own, array = array.dtype.names, array.reshape(-1)
-        return adapter.Content(tuple(map(cells.name_text, own)), list(zip(*(listed(array[name]) for name in own))))
+        found = tuple(map(cells.name_text, own))
+        return call.named(adapter.Content(found, list(zip(*(listed(array[name]) for name in own)))))
     if array.dtype.kind == "O" and array.ndim == 1:  # rows of different lengths, dicts, texts: as a list of them
         return of_python.SEQUENCES.content(array.tolist(), call)
+    is_open = array.ndim == 1 and call.is_open(len(array))
     if array.ndim == 0:
         array = array.reshape(1, 1)
     elif array.ndim == 1:
         array = array.reshape(-1, 1) if call.is_column(len(array)) else array.reshape(1, -1)
     # The bytes of a masked array hold what is masked.
     if hasattr(array, "mask") or array.dtype.kind not in "iufb" or array.dtype.itemsize > 8 or not array.size:
-        return adapter.Content(call.names, listed(array))
-    return adapter.Content(call.names, array=array)
+        return adapter.Content(call.names, listed(array), is_open=is_open)
+    return adapter.Content(call.names, array=array, is_open=is_open)
 
 
 def rows(values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content:

@@ -18,12 +18,15 @@ class Pandas(of_tensors.Tensors):
         if cells.loaded(data, "pandas", "DataFrame"):
             data = _with_index(data)
             array, own = _numbers(data), names(data)
+            if call.names and list(data.columns) == list(range(len(own))):
+                own = ()  # made of a table that had no names
             if array is not None:
-                return of_numpy.content(array, adapter.Call(own))
+                found = of_numpy.content(array, adapter.Call())
+                return call.framed(own, found.rows, found.array)
             # Column by column: the frame's own conversion would make floats of integers beside floats.
-            return adapter.Content(own, list(zip(*(_column(values) for _, values in data.items()))))
+            return call.framed(own, list(zip(*(_column(values) for _, values in data.items()))))
         if isinstance(data, tuple):
-            return call.by_label([data])
+            return self.rows([data], call) or call.by_label([data])
         if _is_column(data):
             if not call.is_column(len(data)) and self.labelled(data) is not None:
                 return call.by_label([data])
@@ -34,7 +37,11 @@ class Pandas(of_tensors.Tensors):
         return super().content(data, call)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
-        return call.by_label(values) if self.labelled(values[0]) is not None else super().rows(values, call)
+        first = values[0]
+        if isinstance(first, tuple) and call.names and _lost_names(first):
+            width = len(of_fields.names(type(first))) - hasattr(first, "Index")
+            return adapter.Content(call.names, [each[len(each) - width :] for each in values])
+        return call.by_label(values) if self.labelled(first) is not None else super().rows(values, call)
 
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
         return _column(value) if _is_column(value) else super().listed(value)
@@ -44,11 +51,14 @@ class Pandas(of_tensors.Tensors):
             return {name: getattr(value, name) for name in of_fields.names(type(value)) if name != "Index"}
         if not cells.loaded(value, "pandas", "Series") or not all(isinstance(label, str) for label in value.index):
             return None
-        return dict(zip(value.index, _column(value)))
+        return dict(zip(value.index, _column(value))) if value.index.is_unique else None
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         if type(value).__name__ in ("NaTType", "NAType"):
             return None
+        labelled = self.labelled(value)
+        if labelled is not None:  # a list would lose the labels, by which what is to be redacted is found
+            return adapter.cell(labelled)
         if cells.loaded(value, "pandas", "DataFrame"):
             own = names(value)
             return [
@@ -60,6 +70,11 @@ class Pandas(of_tensors.Tensors):
 
     def joined(self, data: typing.Any, headers: typing.Mapping[str, object], call: adapter.Call) -> typing.Any:  # noqa: D102
         return data.assign(**headers) if cells.loaded(data, "pandas", "DataFrame") else data
+
+
+def _lost_names(row: typing.Any) -> bool:
+    """Return whether itertuples() has replaced names, as it does where they are no words of Python."""
+    return any(name[0] == "_" and name[1:].isdecimal() for name in of_fields.names(type(row)))
 
 
 def _with_index(frame: typing.Any) -> typing.Any:

@@ -13,7 +13,10 @@ class Polars(of_tensors.Tensors):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "polars", "DataFrame"):
-            return adapter.Content(of_pandas.names(data), list(zip(*map(_column, data.get_columns()))))
+            own = of_pandas.names(data)
+            if call.names and own == tuple(f"column_{number}" for number in range(len(own))):
+                own = ()  # which polars names a table that had no names
+            return call.framed(own, list(zip(*map(_column, data.get_columns()))))
         if cells.loaded(data, "polars", "Series"):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import collections
+import collections.abc
 import datetime
 import enum
 import math
@@ -58,13 +58,13 @@ def _decimal_text(value: typing.Any) -> str:
 
 
 class Sequences(adapter.Adapter):
-    """Lists, tuples, deques and sets."""
+    """Lists, tuples, and other sequences and sets."""
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102
-        if isinstance(data, collections.deque):
-            data = list(data)
         if not isinstance(data, (list, tuple)):
-            return super().content(data, call)
+            if not _is_listed(data):
+                return super().content(data, call)
+            data = list(data)
         if data and all(isinstance(value, (bytes, bytearray, memoryview)) for value in data):
             raise cells.Refused("a list of bytes is not collected: give rows, an array or a DataFrame")
         if not data:
@@ -72,15 +72,17 @@ class Sequences(adapter.Adapter):
         found = adapter.of(data[0]).rows(data, call)
         if found is not None:
             return found
-        return adapter.Content(call.names, [(value,) for value in data] if call.is_column(len(data)) else (data,))
+        if call.is_column(len(data)):
+            return adapter.Content(call.names, [(value,) for value in data])
+        return adapter.Content(call.names, (data,), is_open=call.is_open(len(data)))
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
-        return adapter.Content(call.names, values) if isinstance(values[0], _ROWS) else None
+        return adapter.Content(call.names, values) if _is_listed(values[0]) else None
 
     def listed(self, value: typing.Any) -> typing.Sequence[object] | None:  # noqa: D102
-        if isinstance(value, collections.deque):
-            return list(value)
-        return value if isinstance(value, (list, tuple)) else None
+        if isinstance(value, (list, tuple)):
+            return value
+        return list(value) if _is_listed(value) else None
 
     def cell(self, value: typing.Any) -> object:  # noqa: D102
         return [adapter.cell(inner) for inner in value]
@@ -100,8 +102,13 @@ _SINGLE = (
     *(str, bytes, bytearray, memoryview, float, int, complex, type(None), numbers.Number, enum.Enum),
     *(datetime.date, datetime.time, datetime.timedelta),
 )
-_ROWS = (list, tuple, collections.deque)
+_LISTED = (collections.abc.Sequence, collections.abc.ValuesView, collections.deque)
+"""What has an order; of a set, the cells would stand under other names in each process."""
 VALUES, SEQUENCES = Values(), Sequences()
+
+
+def _is_listed(value: object) -> bool:
+    return isinstance(value, _LISTED) or type(value).__module__ == "array"  # no Sequence before Python 3.10
 
 
 def is_value(kind: type) -> bool:
@@ -110,5 +117,5 @@ def is_value(kind: type) -> bool:
 
 
 def is_sequence(kind: type) -> bool:
-    """Return whether a type is a list, a tuple, a deque or a set."""
-    return issubclass(kind, (list, tuple, set, frozenset, collections.deque))
+    """Return whether a type is a list, a tuple, or any other sequence or set."""
+    return issubclass(kind, (*_LISTED, collections.abc.Set)) or kind.__module__ == "array"

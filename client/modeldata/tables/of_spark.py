@@ -12,7 +12,10 @@ class Spark(of_tensors.Tensors):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "pyspark.sql", "DataFrame"):
-            return adapter.Content(of_pandas.names(data), [tuple(row) for row in data.collect()])
+            own = of_pandas.names(data)
+            if call.names and own == tuple(f"_{number}" for number in range(1, len(own) + 1)):
+                own = ()  # which Spark names a table that had no names
+            return call.framed(own, [tuple(row) for row in data.collect()])
         if self.labelled(data) is not None:
             return call.by_label([data])
         return of_python.SEQUENCES.content(data, call) if isinstance(data, tuple) else super().content(data, call)

@@ -33,6 +33,8 @@ class Table(typing.NamedTuple):
     """For ``ARRAY``: the numpy type string, such as ``<f8``."""
     width: int = 0
     """For ``ARRAY``: cells in a row."""
+    is_open: bool = False
+    """Whether it is a flat list that may yet turn out to be a column."""
 
 
 PIECE_ROWS = 2000
@@ -53,9 +55,19 @@ JSON_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 def tables(content: adapter.Content) -> list[Table]:
     """Return what a call's data has as tables: one, but where it is cut into pieces."""
-    if content.array is None:
-        return _of_rows(content.names, content.rows)
-    return _of_array(content.names, content.array)
+    made = _of_rows(content.names, content.rows) if content.array is None else _of_array(content.names, content.array)
+    return [each._replace(is_open=True) for each in made] if content.is_open else made
+
+
+def flat(payload: bytes) -> list[object]:
+    """Return the cells of one row, as it lies in the spool."""
+    (row,) = orjson.loads(payload)
+    return row if isinstance(row, list) else [row]
+
+
+def column(values: typing.Sequence[object]) -> bytes:
+    """Return cells as rows of one cell each."""
+    return orjson.dumps([[each] for each in values])
 
 
 def _of_rows(names: tuple[str, ...], rows: typing.Sequence[typing.Any]) -> list[Table]:

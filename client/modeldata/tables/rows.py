@@ -40,7 +40,7 @@ adapter.BY_KIND += (
 
 
 def take(
-    data: object, *, names: tuple[str, ...], input_rows: int, columns: dict[object, None] | None = None
+    data: object, *, names: tuple[str, ...], input_rows: int, columns: adapter.Columns | None = None
 ) -> list[pieces.Table]:
     """Turn what a model script collects into tables; nothing of the caller's data is kept.
 
@@ -58,7 +58,7 @@ def take(
         data: what is collected.
         names: the collector's.
         input_rows: how many rows this request has had so far.
-        columns: the labels of the collector's rows so far; grows by new ones.
+        columns: those of the collector's rows so far; they grow by new ones.
 
     Raises:
         cells.Refused: bytes, text, images, tensors of more than two dimensions, or a type that is no table.

@@ -30,6 +30,7 @@ LONGEST_SUBSCRIPTION = 64
 LONGEST_RESOURCE_GROUP = 90
 LONGEST_WORKSPACE = 64
 REDACTION_BYTES = 32
+HOLD_BYTES = 20
 LONGEST_REDACTIONS = 1792
 
 
@@ -45,6 +46,13 @@ class Action(StrEnum):
 
     DROP = "Drop"
     HASH = "Hash"
+
+
+class OnMissing(StrEnum):
+    """What becomes of rows while none of their model has had a feature that is to be redacted."""
+
+    SEND = "Send"
+    HOLD = "Hold"
 
 
 class Columns(StrEnum):
@@ -117,6 +125,7 @@ class Redaction:
 
     feature: str
     action: Action
+    on_missing: OnMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +322,11 @@ def _sampling_percent(value: object) -> int:
 
 def _redactions(value: object) -> tuple[Redaction, ...]:
     found = tuple(_redaction(item, path) for path, item in fields.items(value, "spec.redact"))
-    if sum(bounds.size(each.feature) + REDACTION_BYTES for each in found) > LONGEST_REDACTIONS:
+    lengths = [
+        bounds.size(each.feature) + REDACTION_BYTES + (HOLD_BYTES if each.on_missing == OnMissing.HOLD else 0)
+        for each in found
+    ]
+    if sum(lengths) > LONGEST_REDACTIONS:
         raise ResourceError(f"spec.redact is too long: the settings of a pod have room for {LONGEST_REDACTIONS} bytes")
     return found
 
@@ -322,6 +335,7 @@ def _redaction(item: Mapping[str, Any], path: str) -> Redaction:
     return Redaction(
         feature=fields.text(item.get("feature"), f"{path}.feature"),
         action=fields.choice(item.get("action"), f"{path}.action", Action),
+        on_missing=fields.choice(item.get("onMissing", OnMissing.SEND), f"{path}.onMissing", OnMissing),
     )
 
 

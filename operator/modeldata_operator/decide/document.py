@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ..api import bounds, names, pod_token, workloads
-from ..api.resources import DataCollection, WorkloadIdentity
+from ..api.resources import DataCollection, OnMissing, Redaction, WorkloadIdentity
 from ..api.restartables import Deployment
 from ..api.workloads import Pod
 from . import injection
@@ -42,12 +42,18 @@ def settings(collection: DataCollection, pod: Pod, deployment: Deployment | None
                 "modelVersion": _model_version(pod),
             },
             "sampling": {"percent": collection.sampling_percent},
-            "redact": [{"feature": each.feature, "action": each.action} for each in collection.redactions],
+            "redact": [_redaction(each) for each in collection.redactions],
             "columns": collection.columns,
             "flushInterval": collection.flush_interval,
             "spool": {"bytes": injection.spool_bytes(collection, pod)},
         }
     )
+
+
+def _redaction(of: Redaction) -> dict[str, str]:
+    found = {"feature": of.feature, "action": str(of.action)}
+    # What is the default is left out: there is room for few bytes.
+    return {**found, "onMissing": str(of.on_missing)} if of.on_missing != OnMissing.SEND else found
 
 
 def switched_off(present: str, collection: str) -> str:

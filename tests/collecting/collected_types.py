@@ -1,0 +1,235 @@
+"""What scripts collect, type by type, and what becomes of it: run as tests, and made into docs/compatibility.md."""
+
+from __future__ import annotations
+
+import typing
+
+REFUSED = "refused"
+
+
+class Case(typing.NamedTuple):
+    """One type of one library."""
+
+    library: str
+    """As in constraints.txt; ``Python`` for its own."""
+    kind: str
+    expression: str
+    """Python, with the names of ``test_collected_types.NAMESPACE``."""
+    rows: str
+    """The features of the file, as CSV: a line for the names, then one for each row. Or ``REFUSED``."""
+    names: tuple[str, ...] = ()
+    """The collector's ``feature_names``."""
+    inputs: int = 0
+    """How many rows the request has had."""
+
+
+CASES = [
+    Case("Python", "list of lists", "[[1, 2.5], [3, None]]", "a,b / 1,2.5 / 3,", ("a", "b")),
+    Case("Python", "tuple of tuples", "((1, 2), (3, 4))", "a,b / 1,2 / 3,4", ("a", "b")),
+    Case("Python", "flat list", "[1, 2, 3]", "feature_0,feature_1,feature_2 / 1,2,3"),
+    Case("Python", "flat list after 3 rows", "[1, 2, 3]", "feature_0 / 1 / 2 / 3", (), 3),
+    Case("Python", "flat list, one name", "[1, 2, 3]", "p / 1 / 2 / 3", ("p",)),
+    Case("Python", "deque", "collections.deque([[1, 2], [3, 4]])", "a,b / 1,2 / 3,4", ("a", "b")),
+    Case("Python", "UserList", "collections.UserList([[1, 2]])", "a,b / 1,2", ("a", "b")),
+    Case("Python", "array", "array.array('d', [1.5, 2.5])", "a,b / 1.5,2.5", ("a", "b")),
+    Case("Python", "range", "range(3)", "p / 0 / 1 / 2", ("p",)),
+    Case("Python", "values of a dict", "{'a': 1, 'b': 2}.values()", "a,b / 1,2", ("a", "b")),
+    Case("Python", "set in a cell", "[[{1}, 2]]", "a,b / [1],2", ("a", "b")),
+    Case("Python", "a number", "0.5", "p / 0.5", ("p",)),
+    Case("Python", "a Decimal", "decimal.Decimal('1.10')", "p / 1.10", ("p",)),
+    Case("Python", "dict", "{'b': 1, 'a': 2}", "b,a / 1,2"),
+    Case("Python", "dict, with feature_names", "{'b': 1, 'a': 2}", "a,b / 2,1", ("a", "b")),
+    Case("Python", "dict without a name's key", "{'b': 1}", "a,b / ,1", ("a", "b")),
+    Case("Python", "dict of lists", "{'a': [1, 2], 'b': ['x', 'y']}", "a,b / 1,x / 2,y"),
+    Case(
+        "Python", "dict of lists after 1 row", "{'a': [1, 2], 'b': ['x', 'y']}", 'a,b / "[1,2]","[""x"",""y""]"', (), 1
+    ),
+    Case("Python", "list of dicts", "[{'a': 1, 'b': 2}, {'b': 20, 'c': 3}]", "a,b,c / 1,2, / ,20,3"),
+    Case("Python", "nested dict", "{'who': {'age': 41}, 'n': 1}", 'who,n / "{""age"":41}",1'),
+    Case("Python", "split table", "{'columns': ['a', 'b'], 'data': [[1, 2], [3, 4]]}", "a,b / 1,2 / 3,4"),
+    Case("Python", "UserDict", "collections.UserDict(a=1, b=2)", "a,b / 1,2"),
+    Case("Python", "OrderedDict, Counter", "collections.Counter('aab')", "a,b / 2,1"),
+    Case("Python", "ChainMap", "collections.ChainMap({'a': 1}, {'b': 2})", "b,a / 2,1"),
+    Case("Python", "mapping proxy", "types.MappingProxyType({'a': 1})", "a / 1"),
+    Case("Python", "dataclass", "Point(1, 2)", "x,y / 1,2"),
+    Case("Python", "list of dataclasses", "[Point(1, 2), Point(3, 4)]", "x,y / 1,2 / 3,4"),
+    Case("Python", "dataclass with slots", "[Slotted(1, 2)]", "x,y / 1,2"),
+    Case("Python", "dataclass in a dataclass", "Point(Point(1, 2), 3)", 'x,y / "{""x"":1,""y"":2}",3'),
+    Case("Python", "named tuple", "Pair(1, 'x')", "n,s / 1,x"),
+    Case("Python", "list of named tuples", "[Pair(1, 'x'), Pair(2, 'y')]", "n,s / 1,x / 2,y"),
+    Case("Python", "typing.NamedTuple", "[Typed(1, 'x')]", "n,s / 1,x"),
+    Case("Python", "cell of bytes that are text", "[['é'.encode(), 1]]", "a,b / é,1", ("a", "b")),
+    Case("Python", "cell of other bytes", "[[b'\\xff\\x00', 1]]", "a,b / /wA=,1", ("a", "b")),
+    Case("Python", "bytearray, memoryview in a cell", "[[bytearray(b'x'), memoryview(b'y')]]", "a,b / x,y", ("a", "b")),
+    Case("Python", "bytes as a whole", "b'image'", REFUSED),
+    Case("Python", "list of bytes", "[b'image', b'image']", REFUSED),
+    Case("Python", "text as a whole", "'text'", REFUSED),
+    Case("Python", "nothing", "None", REFUSED),
+    Case("Python", "iterator: it would be used up", "iter([[1, 2]])", REFUSED),
+    Case("Python", "iterator in a cell", "[[1, iter([1])]]", REFUSED),
+    Case("Python", "object that is its address", "[[1, object()]]", REFUSED),
+    Case("numpy", "array of two dimensions", "numpy.array([[1, 2], [3, 4]])", "a,b / 1,2 / 3,4", ("a", "b")),
+    Case("numpy", "array of one", "numpy.array([1.5, 2.5])", "a,b / 1.5,2.5", ("a", "b")),
+    Case("numpy", "array of one after 2 rows", "numpy.array([1.5, 2.5])", "feature_0 / 1.5 / 2.5", (), 2),
+    Case("numpy", "array of none", "numpy.array(7)", "p / 7", ("p",)),
+    Case("numpy", "scalar", "numpy.float32(0.1)", "p / 0.1", ("p",)),
+    Case("numpy", "float16", "numpy.array([[0.5, 0.1]], 'f2')", "a,b / 0.5,0.099975586", ("a", "b")),
+    Case("numpy", "float32", "numpy.array([[0.1, 2.5]], 'f4')", "a,b / 0.1,2.5", ("a", "b")),
+    Case("numpy", "longdouble", "numpy.array([[numpy.longdouble('0.1')]])", "a / 0.1", ("a",)),
+    Case("numpy", "complex", "numpy.array([[1 + 2j]])", "a / (1+2j)", ("a",)),
+    Case("numpy", "bool", "numpy.array([[True, False]])", "a,b / true,false", ("a", "b")),
+    Case("numpy", "text", "numpy.array([['x', 'y']])", "a,b / x,y", ("a", "b")),
+    Case("numpy", "bytes", "numpy.array([[b'x', b'y']])", "a,b / x,y", ("a", "b")),
+    Case("numpy", "datetime64", "numpy.array([['2026-01-02', 'NaT']], 'M8[D]')", "a,b / 2026-01-02,", ("a", "b")),
+    Case("numpy", "objects", "numpy.array([[1, 'x']], object)", "a,b / 1,x", ("a", "b")),
+    Case("numpy", "ragged objects", "ragged([1], [2, 3])", "a,b / 1, / 2,3", ("a", "b")),
+    Case("numpy", "dicts in an array", "numpy.array([{'b': 1, 'a': 2}, {'a': 3}])", "b,a / 1,2 / ,3"),
+    Case("numpy", "structured array", "numpy.array([(1, 2.5)], [('a', int), ('b', float)])", "a,b / 1,2.5"),
+    Case("numpy", "masked array", "numpy.ma.masked_array([[1, 2]], mask=[[True, False]])", "a,b / ,2", ("a", "b")),
+    Case("numpy", "list of arrays", "[numpy.array([1, 2]), numpy.array([3, 4])]", "a,b / 1,2 / 3,4", ("a", "b")),
+    Case("numpy", "dict of arrays", "{'a': numpy.array([1, 2]), 'b': numpy.array([0.5, 1])}", "a,b / 1,0.5 / 2,1.0"),
+    Case(
+        "numpy",
+        "dict with an array of two dimensions, after 2 rows",
+        "{'cls': numpy.eye(2), 'lab': numpy.array([0, 1])}",
+        'cls,lab / "[1.0,0.0]",0 / "[0.0,1.0]",1',
+        (),
+        2,
+    ),
+    Case("numpy", "array in a cell", "[[numpy.array([1, 2]), 'x']]", 'a,b / "[1,2]",x', ("a", "b")),
+    Case("numpy", "array of three dimensions", "numpy.zeros((2, 8, 8))", REFUSED),
+    Case("numpy", "list of images", "[numpy.zeros((8, 8))]", REFUSED),
+    Case("pandas", "DataFrame", "pandas.DataFrame({'a': [1, 2], 'b': ['x', None]})", "a,b / 1,x / 2,"),
+    Case("pandas", "DataFrame of one type", "pandas.DataFrame({'a': [1.5], 'b': [2.5]})", "a,b / 1.5,2.5"),
+    Case("pandas", "DataFrame without names", "pandas.DataFrame([[1, 2]])", "age,ssn / 1,2", ("age", "ssn")),
+    Case("pandas", "the same without feature_names", "pandas.DataFrame([[1, 2]])", "0,1 / 1,2"),
+    Case(
+        "pandas",
+        "DataFrame with a named index",
+        "pandas.DataFrame({'a': [1]}, pandas.Index(['x'], name='id'))",
+        "id,a / x,1",
+    ),
+    Case(
+        "pandas",
+        "columns of several levels",
+        "pandas.DataFrame([[1, 2]], columns=[['a', 'a'], ['x', 'y']])",
+        "a.x,a.y / 1,2",
+    ),
+    Case("pandas", "two columns of one name", "pandas.DataFrame([[1, 2]], columns=['a', 'a'])", "a,a / 1,2"),
+    Case("pandas", "Int64, boolean, string", "pandas.DataFrame({'a': pandas.array([1, None], 'Int64')})", "a / 1 / "),
+    Case("pandas", "categories", "pandas.DataFrame({'a': pandas.Categorical(['x', 'y'])})", "a / x / y"),
+    Case(
+        "pandas",
+        "times with a zone",
+        "pandas.DataFrame({'a': pandas.to_datetime(['2026-01-02'], utc=True)})",
+        "a / 2026-01-02T00:00:00+00:00",
+    ),
+    Case("pandas", "column of bytes", "pandas.DataFrame({'a': [b'x', b'\\xff'], 'b': [1, 2]})", "a,b / x,1 / /w==,2"),
+    Case("pandas", "arrow-backed", "pandas.DataFrame({'a': pandas.array([0.1], 'float[pyarrow]')})", "a / 0.1"),
+    Case("pandas", "sparse", "pandas.DataFrame({'a': pandas.arrays.SparseArray([0.0, 1.5])})", "a / 0.0 / 1.5"),
+    Case("pandas", "row of a frame: iloc[0]", "pandas.DataFrame({'a': [1], 'b': ['x']}).iloc[0]", "a,b / 1,x"),
+    Case(
+        "pandas",
+        "row of a frame, with feature_names",
+        "pandas.DataFrame({'b': [1], 'a': [2]}).iloc[0]",
+        "a,b / 2,1",
+        ("a", "b"),
+    ),
+    Case(
+        "pandas",
+        "rows of iterrows()",
+        "[row for _, row in pandas.DataFrame({'a': [1, 2], 'b': [3, 4]}).iterrows()]",
+        "a,b / 1,3 / 2,4",
+    ),
+    Case(
+        "pandas",
+        "rows of itertuples()",
+        "list(pandas.DataFrame({'a': [1, 2], 'b': [3, 4]}).itertuples())",
+        "a,b / 1,3 / 2,4",
+    ),
+    Case("pandas", "itertuples() itself: it would be used up", "pandas.DataFrame({'a': [1]}).itertuples()", REFUSED),
+    Case(
+        "pandas",
+        "Series in another order",
+        "[pandas.Series({'a': 1, 'b': 2}), pandas.Series({'b': 20, 'a': 10})]",
+        "a,b / 1,2 / 10,20",
+    ),
+    Case("pandas", "Series of numbers after 2 rows", "pandas.Series([0.1, 0.9])", "p / 0.1 / 0.9", ("p",), 2),
+    Case("pandas", "Index", "pandas.Index([1, 2])", "a,b / 1,2", ("a", "b")),
+    Case("pandas", "dict of Series", "{'a': pandas.Series([1, 2]), 'b': pandas.Series(['x', 'y'])}", "a,b / 1,x / 2,y"),
+    Case("pandas", "DataFrame in a cell", "{'x': pandas.DataFrame({'a': [1]})}", 'x / "[{""a"":1}]"'),
+    Case("pandas", "NA, NaT in a cell", "[[pandas.NA, pandas.NaT, 1]]", "a,b,c / ,,1", ("a", "b", "c")),
+    Case("pandas", "list of DataFrames", "[pandas.DataFrame({'a': [1]})]", REFUSED),
+    Case("polars", "DataFrame", "polars.DataFrame({'a': [1, 2], 'b': ['x', None]})", "a,b / 1,x / 2,"),
+    Case(
+        "polars",
+        "DataFrame without names",
+        "polars.DataFrame([[1, 2], [3, 4]], orient='row')",
+        "x,y / 1,2 / 3,4",
+        ("x", "y"),
+    ),
+    Case("polars", "Float32", "polars.DataFrame({'a': [0.1]}, schema={'a': polars.Float32})", "a / 0.1"),
+    Case(
+        "polars",
+        "list of Float32",
+        "polars.DataFrame({'a': [[0.1]]}, schema={'a': polars.List(polars.Float32)})",
+        "a / [0.1]",
+    ),
+    Case("polars", "struct", "polars.DataFrame({'a': [{'x': 1}]})", 'a / "{""x"":1}"'),
+    Case("polars", "Binary", "polars.DataFrame({'a': [b'x'], 'b': [1]})", "a,b / x,1"),
+    Case("polars", "Date, Datetime", "polars.DataFrame({'a': [datetime.date(2026, 1, 2)]})", "a / 2026-01-02"),
+    Case("polars", "Series", "polars.Series([1, 2])", "a,b / 1,2", ("a", "b")),
+    Case("polars", "list of Series", "[polars.Series([1, 2]), polars.Series([3, 4])]", "a,b / 1,2 / 3,4", ("a", "b")),
+    Case("polars", "DataFrame in a cell", "{'x': polars.DataFrame({'a': [1]})}", 'x / "[{""a"":1}]"'),
+    Case("polars", "LazyFrame", "polars.LazyFrame({'a': [1]})", REFUSED),
+    Case("pyarrow", "Table", "pyarrow.table({'a': [1, None], 'b': ['x', 'y']})", "a,b / 1,x / ,y"),
+    Case("pyarrow", "RecordBatch", "pyarrow.RecordBatch.from_pydict({'a': [1]})", "a / 1"),
+    Case("pyarrow", "float32", "pyarrow.table({'a': pyarrow.array([0.1, None], 'float32')})", "a / 0.1 / "),
+    Case("pyarrow", "struct, list", "pyarrow.table({'a': [{'x': [1]}]})", 'a / "{""x"":[1]}"'),
+    Case("pyarrow", "dictionary", "pyarrow.table({'a': pyarrow.array(['x']).dictionary_encode()})", "a / x"),
+    Case("pyarrow", "Array, ChunkedArray", "pyarrow.array([1, 2])", "a,b / 1,2", ("a", "b")),
+    Case("pyarrow", "scalar in a cell", "[[pyarrow.scalar(1), 'x']]", "a,b / 1,x", ("a", "b")),
+    Case("pyspark", "Row", "pyspark.sql.Row(a=1, b='x')", "a,b / 1,x"),
+    Case("pyspark", "list of Rows", "[pyspark.sql.Row(a=1, b=2), pyspark.sql.Row(b=20, a=10)]", "a,b / 1,2 / 10,20"),
+    Case("pydantic", "model", "Passenger(age=41, name='x')", "age,name / 41,x"),
+    Case(
+        "pydantic",
+        "list of models",
+        "[Passenger(age=41, name='x'), Passenger(age=42, name='y')]",
+        "age,name / 41,x / 42,y",
+    ),
+    Case("pydantic", "model with further fields", "Open(age=41, seat='1A')", "age,seat / 41,1A"),
+    Case(
+        "pydantic", "model in a model", "Trip(who=Passenger(age=41, name='x'))", 'who / "{""age"":41,""name"":""x""}"'
+    ),
+    Case("attrs", "class", "[Attributes(1, 2)]", "x,y / 1,2"),
+    Case(
+        "werkzeug",
+        "form with a repeated key",
+        "werkzeug.datastructures.MultiDict([('a', '1'), ('a', '2'), ('b', '3')])",
+        'a,b / "[""1"",""2""]",3',
+    ),
+    Case(
+        "starlette",
+        "form with a repeated key",
+        "starlette.datastructures.FormData([('a', '1'), ('a', '2'), ('b', '3')])",
+        'a,b / "[""1"",""2""]",3',
+    ),
+    Case("scipy", "sparse matrix", "scipy.sparse.csr_matrix([[1, 0]])", REFUSED),
+    Case("scipy", "sparse matrix in a cell", "[[scipy.sparse.csr_matrix([[1, 0]])]]", REFUSED),
+    Case(
+        "Python",
+        "anything with `__array__` (torch, TensorFlow, JAX)",
+        "Tensor(numpy.array([[1.5, 2.5]]))",
+        "a,b / 1.5,2.5",
+        ("a", "b"),
+    ),
+    Case(
+        "Python",
+        "the same in bfloat16, for which numpy has no type",
+        "Brain(numpy.array([[1.5, 2.5]], 'f4'))",
+        "a,b / 1.5,2.5",
+        ("a", "b"),
+    ),
+    Case("Python", "the same with three dimensions", "Tensor(numpy.zeros((3, 8, 8)))", REFUSED),
+]
