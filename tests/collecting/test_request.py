@@ -170,7 +170,7 @@ class Odd:
         raise RuntimeError
 
 
-@pytest.mark.parametrize("unusable", ["", "  \t", None, b"", Odd()], ids=repr)
+@pytest.mark.parametrize("unusable", ["", "  \t", None, b"", Odd()], ids=["empty", "blank", "None", "bytes", "odd"])
 def test_without_an_id_it_is_one_of_ours(unusable: object) -> None:
     with context.request_id(unusable, unusable) as used:
         assert uuid.UUID(used).version == 7
