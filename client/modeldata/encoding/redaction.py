@@ -80,7 +80,7 @@ def apply(
     actions = [ours.action(path) for path in paths]
     for place, name in enumerate(also):
         actions[place] = _stronger(actions[place], ours.action(parts(name)))
-    kept = [place for place, action in enumerate(actions) if action is not settings.Action.DROP]
+    kept = [place for place, action in enumerate(actions) if action != settings.Action.DROP]
     naming = any(not _NAMING.isdisjoint(path) for path in paths)
     found: Rows = []
     for whole in rows:
@@ -90,7 +90,7 @@ def apply(
         found.append(
             [
                 ours.hash(row[place])
-                if actions[place] is settings.Action.HASH
+                if actions[place] == settings.Action.HASH
                 else ours.value(row[place], paths[place])
                 for place in kept
                 if place < len(row)
@@ -186,7 +186,7 @@ class _Redactor:
         ]
 
     def _as(self, action: settings.Action, value: object) -> str | None:
-        return None if action is settings.Action.DROP else self.hash(value)
+        return None if action == settings.Action.DROP else self.hash(value)
 
     def value(self, value: typing.Any, path: Parts, level: int = 0) -> typing.Any:
         """Return what may be seen of a value at a path that is not redacted itself."""
@@ -220,16 +220,16 @@ class _Redactor:
 
     def _object(self, value: dict[str, typing.Any], path: Parts, level: int) -> typing.Any:
         named = self._name_within(value.items(), path)
-        if named is settings.Action.DROP:
+        if named == settings.Action.DROP:
             return None
         places = self._places(value.values(), path)
         seen: dict[str, typing.Any] = {}
         for key, inner in value.items():
             below = path + parts(key)
             action = self.action(below)
-            if action is settings.Action.DROP:
+            if action == settings.Action.DROP:
                 continue
-            if action is settings.Action.HASH or (named is settings.Action.HASH and not _is_naming(key)):
+            if action == settings.Action.HASH or (named == settings.Action.HASH and not _is_naming(key)):
                 seen[key] = self.hash(inner)
             else:
                 seen[key] = self.value(self._without(inner, places), below, level + 1)
@@ -266,7 +266,7 @@ class _Redactor:
         actions = places.get(len(value))
         if not actions:
             return value
-        kept = [(place, inner) for place, inner in enumerate(value) if actions.get(place) is not settings.Action.DROP]
+        kept = [(place, inner) for place, inner in enumerate(value) if actions.get(place) != settings.Action.DROP]
         return [self.hash(inner) if place in actions and not self._is_name(inner) else inner for place, inner in kept]
 
     def _is_name(self, value: object) -> bool:

@@ -60,7 +60,7 @@ class Call(typing.NamedTuple):
     def named(self, content: Content) -> Content:
         """Return a table that brings the names of all its columns, in the order of the collector's columns."""
         order = self._order(content.names)
-        if order == content.names or len(set(content.names)) < len(content.names):
+        if order is content.names or order == content.names or len(set(content.names)) < len(content.names):
             return content
         places = {name: place for place, name in enumerate(content.names)}
         where = [places.get(typing.cast("str", label)) for label in order]
@@ -78,7 +78,7 @@ class Call(typing.NamedTuple):
         """
         known = self.columns.labels if self.columns is not None else ()
         if labels == known:
-            return known
+            return labels
         if not known and any(name in labels for name in self.names):
             known = tuple(dict.fromkeys(self.names))
         fresh = set(labels).difference(known)

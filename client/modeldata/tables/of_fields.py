@@ -22,7 +22,7 @@ class Fields(adapter.Adapter):
 
     def labelled(self, value: typing.Any) -> typing.Mapping[object, object] | None:  # noqa: D102
         found = {name: getattr(value, name, None) for name in names(type(value))}
-        if not hasattr(value, "model_fields") and isinstance(getattr(value, "__fields__", None), dict):
+        if not hasattr(type(value), "model_fields") and isinstance(getattr(value, "__fields__", None), dict):
             return {**found, **vars(value)}  # pydantic's 1 has further fields beside its own
         return {**found, **(getattr(value, "__pydantic_extra__", None) or {})}
 

@@ -17,8 +17,9 @@ class Pandas(of_tensors.Tensors):
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "pandas", "DataFrame"):
             data = _with_index(data)
-            array, own = _numbers(data), names(data)
-            if call.names and list(data.columns) == list(range(len(own))):
+            labels = list(data.columns)
+            array, own = _numbers(data), _names(labels)
+            if call.names and labels[:1] == [0] and labels == list(range(len(labels))):
                 own = ()  # made of a table that had no names
             if array is not None:
                 found = of_numpy.content(array, adapter.Call())
@@ -79,7 +80,10 @@ def _lost_names(row: typing.Any) -> bool:
 
 def _with_index(frame: typing.Any) -> typing.Any:
     """Return a frame with its index as columns, as far as it has a name: whoever named it will miss it otherwise."""
-    named = [name for name in frame.index.names if name is not None]
+    index = frame.index
+    if index.nlevels == 1 and index.name is None:
+        return frame
+    named = [name for name in index.names if name is not None]
     if not named or any(name in frame.columns for name in named):
         return frame
     return frame.reset_index(level=named)
@@ -91,9 +95,12 @@ def _is_column(data: object) -> bool:
 
 def names(frame: typing.Any) -> tuple[str, ...]:
     """Return the names of a frame's columns; those of several levels are joined by a point."""
+    return _names(list(frame.columns))
+
+
+def _names(labels: list[typing.Any]) -> tuple[str, ...]:
     return tuple(
-        ".".join(map(cells.name_text, name)) if isinstance(name, tuple) else cells.name_text(name)
-        for name in list(frame.columns)
+        ".".join(map(cells.name_text, name)) if isinstance(name, tuple) else cells.name_text(name) for name in labels
     )
 
 
