@@ -140,6 +140,8 @@ class ModelDataCollector:
             microseconds = _now() // 1000
             live = ours.live
             if not live.looked <= microseconds < live.look_at:
+                if not lifecycle.belongs_here(ours):
+                    return self.collect(input_data, user_correlation_id)
                 live.current()
                 if not ours.shipper.running:
                     ours.shipper.start()

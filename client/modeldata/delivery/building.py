@@ -132,7 +132,7 @@ class Builder:
 
     def _learn(self, stream: records.Stream) -> _Stream:
         azureml = None
-        if self._settings.columns is settings.Columns.AZUREML:
+        if self._settings.columns == settings.Columns.AZUREML:
             known = paths.origin(stream, self._settings.origin)
             azureml = (known.whole_workspace.lower(), known.webservice, stream.model, known.model_version)
         demanded = dict.fromkeys((*self._settings.redactions, *stream.redactions))

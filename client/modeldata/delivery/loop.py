@@ -55,7 +55,7 @@ class Shipper:
         """The name of this process's directory in the spool."""
         self._live = live
         self._counters = tally
-        self._lock_file: typing.BinaryIO | None = None
+        self._lock: locks.Lock | None = None
         self._delivery: elected.Delivery | None = None
         self._onlooker = waiting.Onlooker(self._spool, self._own_name)
         self._owed_bytes = 0
@@ -143,7 +143,7 @@ class Shipper:
     @property
     def ships(self) -> bool:
         """Whether it is this process that ships, for all of the pod."""
-        return self._lock_file is not None
+        return self._lock is not None
 
     @property
     def owes(self) -> bool:
@@ -179,7 +179,7 @@ class Shipper:
         now = time.monotonic()
         hurried = now < self.hurry_until
         current = self._live.current()
-        asked = self._lock_file is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
+        asked = self._lock is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
             if not self._is_elected():
@@ -258,17 +258,23 @@ class Shipper:
     def _elect(self) -> None:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
+        with forking.gate:  # here, by one thread of a pod, and not in each model's own start
+            from . import elected
+        if elected.settings is not settings:
+            # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
+            self._counters.complain(
+                "copies",
+                "this package was imported anew in this process, before its first copy had shipped: the rows of the"
+                " first are shipped by the new one, once it collects, or by another process of this pod",
+            )
+            return
         sharing.make(self._journal_directory)
-        # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
         try:
-            file = os.fdopen(sharing.create(self._journal_directory / "lock", os.O_WRONLY | os.O_APPEND), "ab")
+            lock = locks.take(self._journal_directory / locks.SHIPPER)
+        except locks.TakenError:
+            return
         except PermissionError:
             self._counters.complain("lock", "the spool belongs to another user: rows wait for a process of that user")
-            return
-        try:
-            locks.take(file)
-        except OSError:
-            file.close()
             return
         try:
             before = self._delivery
@@ -277,8 +283,6 @@ class Shipper:
             else:
                 if before is not None:
                     before.close()
-                with forking.gate:  # here, by one thread of a pod, and not in each model's own start
-                    from . import elected
                 self._delivery = elected.Delivery(
                     self._spool,
                     own=self._own_name,
@@ -289,24 +293,24 @@ class Shipper:
                     stopped=lambda: self.stop,
                 )
         except Exception:
-            file.close()
+            lock.release()
             raise
-        self._lock_file = file
+        self._lock = lock
         self._waiting_since = time.monotonic()
 
     def _is_elected(self) -> bool:
         """Return whether this process holds a lock, and the one that others see."""
-        if self._lock_file is None:
+        if self._lock is None:
             return False
-        ours = os.fstat(self._lock_file.fileno())
+        ours = self._lock.status()
         try:
-            there = os.stat(self._journal_directory / "lock")  # noqa: PTH116
+            there = os.stat(self._journal_directory / locks.SHIPPER)  # noqa: PTH116
         except OSError:
             return False
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
     def _elected(self) -> elected.Delivery | None:
-        return self._delivery if self._lock_file is not None else None
+        return self._delivery if self._lock is not None else None
 
     def _resign(self) -> None:
         if self._delivery is not None:
@@ -315,9 +319,9 @@ class Shipper:
         self._give_up_lock()
 
     def _give_up_lock(self) -> None:
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _own_name(self) -> str:
         return self.own

@@ -1,6 +1,6 @@
 """What waits in a pod's spool, as an onlooker sees it: nothing is changed, created or locked.
 
-For a process that has no part in the spool. In one that collects, closing the files read here would give up its locks.
+For a process that has no part in the spool.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def look(directory: pathlib.Path) -> Backlog:
             if record is not None:
                 seconds = record.microseconds / 1e6
                 oldest = min(oldest or seconds, seconds)
-        processes.append(Process(name, locks.is_taken(directory / name / "alive"), waiting))
+        processes.append(Process(name, locks.is_taken(directory / name / locks.ALIVE), waiting))
     blocks = _sizes(shippers / "aside")
     return Backlog(
         tuple(processes),
@@ -96,7 +96,7 @@ def look(directory: pathlib.Path) -> Backlog:
         oldest,
         _taken(shippers),
         (len(blocks), sum(blocks)),
-        locks.is_taken(shippers / "lock"),
+        locks.is_taken(shippers / locks.SHIPPER),
         tuple(unreadable),
     )
 

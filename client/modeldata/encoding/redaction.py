@@ -38,8 +38,8 @@ def apply(
         KeyMissing: a column must be hashed, and there is no key.
 
     """
-    dropped = {each.feature for each in redactions if each.action is settings.Action.DROP}
-    hashed = {each.feature for each in redactions if each.action is settings.Action.HASH} - dropped
+    dropped = {each.feature for each in redactions if each.action == settings.Action.DROP}
+    hashed = {each.feature for each in redactions if each.action == settings.Action.HASH} - dropped
     if hashed & set(columns) and not key:
         raise KeyMissing
     kept = [place for place, name in enumerate(columns) if name not in dropped]

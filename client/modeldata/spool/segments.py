@@ -59,7 +59,7 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
 
     Args:
         spool: the spool's directory.
-        own: gives the name of this process's own directory, which it can't test by its lock: it would give it up.
+        own: gives the name of this pipeline's own directory, whose lock need not be asked for.
 
     """
     found = []
@@ -91,17 +91,13 @@ def scan(spool: pathlib.Path, own: typing.Callable[[], str]) -> list[Found]:
 
 def _alive(directory: pathlib.Path) -> bool:
     try:
-        with (directory / "alive").open("r+b") as file:
-            locks.take(file)
-    except FileNotFoundError:
-        return False
-    except OSError:
+        return locks.is_taken(directory / locks.ALIVE)
+    except OSError:  # it can't be told
         return True
-    return False
 
 
 def _remove(directory: pathlib.Path) -> None:
     """Remove a dead process's directory, which holds nothing but its lock any more."""
     with contextlib.suppress(OSError):
-        (directory / "alive").unlink(missing_ok=True)
+        (directory / locks.ALIVE).unlink(missing_ok=True)
         directory.rmdir()

@@ -47,7 +47,7 @@ class Writer:
         self._counters = tally
         self._full_at = full_at
         self._directory: pathlib.Path | None = None
-        self._life: typing.BinaryIO | None = None
+        self._life: locks.Lock | None = None
         # Re-entrant: a signal handler may collect while its thread is in here.
         self._lock = threading.RLock()
         self._interrupting: list[tuple[records.Stream, bytes, int, bytes]] = []
@@ -158,10 +158,10 @@ class Writer:
         return self._size + size, min(self._full_at - self._before, SEGMENT_BYTES)
 
     def _is_there(self, directory: pathlib.Path) -> bool:
-        ours = [self._descriptor] if self._descriptor >= 0 else []
+        ours = [os.fstat(self._descriptor)] if self._descriptor >= 0 else []
         if self._life is not None:
-            ours.append(self._life.fileno())
-        return directory.exists() and all(os.fstat(each).st_nlink for each in ours)
+            ours.append(self._life.status())
+        return directory.exists() and all(each.st_nlink for each in ours)
 
     def _fail(
         self, error: OSError, stream: records.Stream, line: bytes, rows: int, array: bytes, *, again: bool
@@ -197,26 +197,29 @@ class Writer:
 
     def _open_directory(self) -> None:
         # Made under a name that no shipper looks at, and shown when the lock is held: a directory without a lock is
-        # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
+        # one that a dead process left.
         name = self._name()
         hidden = self._spool / f".{name}"
         sharing.make(hidden)
         try:
-            self._life = os.fdopen(sharing.create(hidden / "alive", os.O_WRONLY | os.O_TRUNC), "wb")
-            locks.take(self._life)
-            hidden.rename(self._spool / name)
+            life = locks.take(hidden / locks.ALIVE)
+            try:
+                hidden.rename(self._spool / name)
+            except OSError:
+                life.release()
+                raise
         except OSError:
             with contextlib.suppress(OSError):
-                (hidden / "alive").unlink(missing_ok=True)
+                (hidden / locks.ALIVE).unlink(missing_ok=True)
                 hidden.rmdir()
             raise
-        self._directory, self._sequence = self._spool / name, 0
+        self._directory, self._life, self._sequence = self._spool / name, life, 0
 
     def _leave(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         if self._life is not None:
-            self._life.close()
+            self._life.release()
         self._directory, self._life, self._descriptor, self._limit = None, None, -1, _BROKEN
 
 
