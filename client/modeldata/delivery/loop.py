@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import sys
 import threading
 import time
 import typing
@@ -38,6 +39,9 @@ HURRIED_BACKOFF_SECONDS = 0.25
 MOST_BACKOFF_SECONDS = 300.0
 """However long the service asks to wait."""
 
+STAND_DOWN_SECONDS = 30.0
+"""How long a process that can't ship leaves it to the others."""
+
 POD_VARIABLE = "MODELDATA_POD_UID"
 
 
@@ -61,6 +65,8 @@ class Shipper:
         self._owed_bytes = 0
         self._next_scan = 0.0
         self._next_start = 0.0
+        self._stand_at = 0.0
+        """Until then (monotonic) it is left to other processes to ship."""
         self._waiting_since = 0.0
         self._retry_at = self._failed_at = 0.0
         self._failed_under: object = None
@@ -68,6 +74,7 @@ class Shipper:
         self._occasion: object = None
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
+        self._thread: threading.Thread | None = None
         self._asleep = threading.Lock()
         self._asleep.acquire()
         self._only = threading.Lock()
@@ -104,12 +111,20 @@ class Shipper:
             return True
         self.stop, self.running = False, True
         try:
-            threading.Thread(target=self._run, name=names.SHIPPER, daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name=names.SHIPPER, daemon=True)
+            self._thread.start()
         except RuntimeError as error:
-            self.running, self._next_start = False, now + 1.0
+            self.running, self._next_start, self._thread = False, now + 1.0, None
             self._only.release()
             self._counters.complain("thread", "no shipper thread, rows wait in the spool: %s", error)
         return self.running
+
+    def join(self, seconds: float) -> bool:
+        """Wait until the thread has ended, after ``stop``; return whether it has."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, seconds))
+        return thread is None or not thread.is_alive()
 
     def hurry(self, seconds: float) -> None:
         """Ship at once for some time. Takes no lock: signal handlers call it."""
@@ -182,7 +197,7 @@ class Shipper:
         asked = self._lock is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
-            if not self._is_elected():
+            if not self._is_elected() and now >= self._stand_at:
                 try:
                     self._elect()
                 except OSError as error:
@@ -224,6 +239,12 @@ class Shipper:
                 cause.way_out,
             )
             self._back_off(undone.reply.retry_after, current)
+        except ImportError as error:
+            # Such as of a library that is loaded in one interpreter of a process alone: another may have it.
+            self._counters.complain(
+                "sdk", "this process can't ship, and leaves it to the others: %s%s", type(error).__name__, _place(error)
+            )
+            self._stand_down(now)
         except OSError as error:
             # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
             self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
@@ -260,7 +281,7 @@ class Shipper:
         self._give_up_lock()
         with forking.gate:  # here, by one thread of a pod, and not in each model's own start
             from . import elected
-        if elected.settings is not settings:
+        if vars(sys.modules.get(__name__, elected)) is not globals():
             # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
             self._counters.complain(
                 "copies",
@@ -317,6 +338,10 @@ class Shipper:
             self._delivery.close()
             self._delivery = None
         self._give_up_lock()
+
+    def _stand_down(self, now: float) -> None:
+        self._resign()
+        self._stand_at = now + STAND_DOWN_SECONDS
 
     def _give_up_lock(self) -> None:
         if self._lock is not None:

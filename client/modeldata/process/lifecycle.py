@@ -87,7 +87,8 @@ def belongs_here(ours: pipeline.Pipeline) -> bool:
     """Return whether a pipeline is this process's; where it is a parent's, forget it.
 
     A server that forks in C, and runs no hook of Python's in the child (uWSGI, as it is unless told to), leaves it a
-    pipeline without a thread, whose segment its parent and all its siblings write too.
+    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s: that a child
+    collects sooner after such a fork is not provided for.
     """
     if ours.pid == os.getpid():
         return True

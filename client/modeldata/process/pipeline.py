@@ -20,6 +20,8 @@ from ..spool import writer
 logger = logging.getLogger("modeldata")
 
 _POLL_SECONDS = 0.02
+_STOP_SECONDS = 0.5
+"""What ``close`` waits at least for a thread that has nothing to do any more."""
 
 
 class Pipeline:
@@ -60,10 +62,13 @@ class Pipeline:
         Rows collected later are written all the same, and start the shipper anew. The spool's directory stays this
         process's until it ends: nobody else may take it for a dead one's.
         """
+        deadline = time.monotonic() + timeout
         self.shipper.start()
         delivered = self.drain(timeout)
         self.shipper.stop = True
         self.shipper.wake()
+        # Where a thread is left when a subinterpreter is ended, CPython aborts the process.
+        self.shipper.join(max(_STOP_SECONDS, deadline - time.monotonic()))
         if not delivered:
             self.say_what_waits()
         return delivered

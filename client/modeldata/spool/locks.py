@@ -163,6 +163,6 @@ def _fall_back(error: OSError) -> None:
     if not _said:
         _said = True
         logger.warning(
-            "modeldata: this kernel has no locks of open file descriptions: the spool is locked by flock instead, and two"
-            " copies of this package in one process must not be of versions before and after 0.1"
+            "modeldata: this kernel has no locks of open file descriptions: the spool is locked by flock instead, and"
+            " two copies of this package in one process must not be of versions before and after 0.1"
         )
