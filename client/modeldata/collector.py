@@ -24,6 +24,8 @@ logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
+_BESIDE_BYTES = 4096
+"""What the other columns of a row may take at most, whichever they are."""
 
 # What collect() uses in each call, by a name that is found at once.
 _PLAIN_CELLS = pieces.PLAIN_CELLS
@@ -165,10 +167,8 @@ class ModelDataCollector:
                     line = _plain(
                         [stream.number, microseconds, current.id, current.correlation, first_row, count, input_data]
                     )
-            if line is None:
+            if line is None or not ours.writer.write(stream, line, count):
                 count = self._collect_tables(input_data, current, microseconds, obeyed, ours)
-            else:
-                ours.writer.write(stream, line, count)
             if signals.wants_collect and threading.get_ident() not in signals.others:
                 signals.chain_at_collect()
             if count > current.input_rows:  # whatever the inputs are called
@@ -245,13 +245,13 @@ class ModelDataCollector:
         found["$aml_request_id"] = current.id
         return found
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: Exception, rows: int = 1) -> None:
         refused = isinstance(error, cells.Refused)
         # The text of other errors stays out of the log: it may hold what was collected.
         detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
         ours = running.existing()
         if ours is not None:
-            ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
+            ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail, rows)
         else:
             logger.warning("modeldata: not printed: %s", detail)
 
@@ -263,26 +263,46 @@ class ModelDataCollector:
         obeyed: _Obeyed,
         ours: pipeline.Pipeline | None,
     ) -> int:
-        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
-        count = sum(table.rows for table in tables)
-        first = 0
-        for table in tables:
-            each = records.Record(
-                self._stream_of(table.names, obeyed.settings.redactions),
-                microseconds,
-                current.id,
-                current.correlation,
-                first if count > 1 else records.SINGLE,
-                table,
-            )
-            first += table.rows
-            if ours is not None:
-                line, array = each.to_parts()
-                ours.writer.write(each.stream, line, table.rows, array)
-            if self._debug:
-                csv = csvtext.to_csv(each)
-                print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
-        return count
+        taken = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
+        # Asked for before anything is encoded: a large frame takes seconds, and a spool that is full stays so for long.
+        needed, done = taken.least_bytes, 0
+        try:
+            for table in taken if ours is None or ours.writer.has_room(needed) else ():
+                first = done if taken.rows > 1 else records.SINGLE
+                done += table.rows
+                if isinstance(table, pieces.TooLarge):
+                    self._leave_out_row(table.bytes, ours)
+                    continue
+                stream = self._stream_of(table.names, obeyed.settings.redactions)
+                each = records.Record(stream, microseconds, current.id, current.correlation, first, table)
+                if table.rows == 1 and len(table.payload) > pieces.PIECE_BYTES and (size := _exceeds(each)):
+                    self._leave_out_row(size, ours)
+                    continue
+                if ours is not None:
+                    line, array = each.to_parts()
+                    needed = len(line) + len(array)
+                    if not ours.writer.write(stream, line, table.rows, array, most=records.MOST_BYTES):
+                        self._leave_out_row(needed, ours)
+                    if not ours.writer.has_room(needed):
+                        break
+                if self._debug:
+                    csv = csvtext.to_csv(each)
+                    print((csv.header + csv.text).decode(), end="")  # noqa: T201 (what the switch is for)
+        except Exception as error:
+            if not done:
+                raise
+            self._complain(error, taken.rows - done)
+            return taken.rows
+        if done < taken.rows and ours is not None:
+            ours.counters.drop(counters.Drop.SPOOL_FULL, f"no room for {needed} bytes more", taken.rows - done)
+        return taken.rows
+
+    def _leave_out_row(self, size: int, ours: pipeline.Pipeline | None) -> None:
+        detail = f"{self.model_name}/{self.designation}: a row of {size} bytes; 4 MiB is what one append takes"
+        if ours is not None:
+            ours.counters.drop(counters.Drop.ROW_TOO_LARGE, detail)
+        else:
+            logger.warning("modeldata: not printed: %s", detail)
 
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
@@ -291,6 +311,12 @@ class ModelDataCollector:
                 self._streams.clear()
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
+
+
+def _exceeds(of: records.Record) -> int:
+    """Return the length of a row's text if no append takes it, else 0."""
+    size = sum(len(chunk.text) for chunk in csvtext.to_csv(of).chunks)
+    return size if size > pieces.ROW_BYTES - _BESIDE_BYTES else 0
 
 
 def _correlation(given: object) -> str:

@@ -34,9 +34,9 @@ def stream(designation: str) -> records.Stream:
     return records.Stream("m", designation, ("a",))
 
 
-def put(into: writer.Writer, *records: records.Record) -> None:
-    for each in records:
-        into.write(each.stream, each.to_line(), each.table.rows)
+def put(into: writer.Writer, *some: records.Record) -> None:
+    for each in some:
+        into.write(each.stream, each.to_line(), each.table.rows, most=records.MOST_BYTES)
 
 
 def end_of(process: writer.Writer) -> int:
@@ -46,7 +46,7 @@ def end_of(process: writer.Writer) -> int:
 
 
 def collect(into: pipeline.Pipeline, each: records.Record) -> None:
-    into.writer.write(each.stream, each.to_line(), each.table.rows)
+    into.writer.write(each.stream, each.to_line(), each.table.rows, most=records.MOST_BYTES)
 
 
 def read(path: pathlib.Path, start: int = 0) -> list[records.Record | None]:

@@ -9,10 +9,11 @@ from .. import settings
 from ..encoding import csvtext, layout, paths, redaction
 from ..observe import counters
 from ..spool import records
+from ..tables import pieces
 from ..threads import turns
 from . import batches
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = pieces.ROW_BYTES
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
 
 _DAY_MICROSECONDS = 86_400_000_000

@@ -68,7 +68,7 @@ class Delivery:
         # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
         owner = paths.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
         self._taker = taking.Taker(
-            directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally
+            directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally, stopped=stopped
         )
         self._taking: taking.Ahead | None = None
         self._ahead: taking.Taken | None = None

@@ -12,7 +12,7 @@ import typing
 from .. import settings
 from ..encoding import redaction
 from ..observe import counters
-from ..spool import segments
+from ..spool import cutting, segments
 from ..threads import names, turns
 from . import batches, building
 
@@ -49,7 +49,9 @@ class Taker:
         key_file: pathlib.Path,
         owner: str,
         tally: counters.Counters,
+        stopped: typing.Callable[[], bool] = lambda: False,
     ) -> None:
+        self._stopped = stopped
         self._spool = directory
         self._own = own
         self._key_file = key_file
@@ -96,6 +98,8 @@ class Taker:
                 continue
             builder.writer = found.key.partition("/")[0]
             try:
+                if found.size - start > cutting.LARGE_BYTES and not self._cut(found, start):
+                    continue
                 for record, end in self._reader(found).read(start):
                     builder.add(record)
                     since[found.key], upto[found.key] = start, end
@@ -132,7 +136,9 @@ class Taker:
             if self._whole.get(found.key) == offset:
                 continue
             try:
-                if next(self._reader(found).read(offset), None) is not None:
+                if found.size - offset > cutting.LARGE_BYTES:  # not to be read whole
+                    continue
+                if found.size > offset and next(self._reader(found).read(offset), None) is not None:
                     self._whole[found.key] = offset
                     continue
             except OSError:
@@ -142,6 +148,25 @@ class Taker:
             found.path.unlink(missing_ok=True)
             self._segments.pop(found.key, None)
             self._whole.pop(found.key, None)
+
+    def _cut(self, found: segments.Found, start: int) -> bool:
+        """Cut what one can't hold in memory; return whether it can be read now.
+
+        Raises:
+            OSError: it can't be cut, such as for want of room.
+
+        """
+        if not found.complete:  # its process, of a version before, has it open: its next rows go to another one
+            self._counters.complain("large", "%s has a very large record, and waits until it is complete", found.key)
+            return False
+        try:
+            cut = cutting.cut(found.path, start, self._stopped)
+        except cutting.Stopped:
+            return False
+        logger.warning("modeldata: %s had %d bytes that wait, and was cut into pieces", found.key, found.size - start)
+        for size in cut.too_large:
+            self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {size} bytes; 4 MiB is what one append takes")
+        return True
 
     def _in_turn(self, found: list[segments.Found]) -> list[segments.Found]:
         """Return the segments, first those of the process behind the last one's: none waits for a busy one."""

@@ -26,6 +26,12 @@ from ..tables import adapter, pieces
 
 SINGLE = -1
 
+PLAIN_BYTES = 1024 * 1024
+"""A record of rows that were encoded at once is no longer: the shipper holds one in memory."""
+
+MOST_BYTES = 9 * 1024 * 1024
+"""The longest record: one row, whose numbers take twice as much in memory as the 4 MiB of their text."""
+
 _ROWS, _ARRAY, _STREAM = b"[AS"
 _HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')
 _ID = rb'"([^"\\,\x00-\x1f\x7f-\xff]{%d,200})",'

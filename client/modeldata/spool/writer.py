@@ -77,7 +77,16 @@ class Writer:
             self._full_at = value
             self._limit = min(self._limit, 0)  # the next row is looked at under the new bound
 
-    def write(self, stream: records.Stream, line: bytes, rows: int, array: bytes = b"", *, again: bool = False) -> None:
+    def write(
+        self,
+        stream: records.Stream,
+        line: bytes,
+        rows: int,
+        array: bytes = b"",
+        *,
+        most: int = records.PLAIN_BYTES,
+        again: bool = False,
+    ) -> bool:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
 
         But for a signal handler that interrupts this very method: the interrupted call then writes both.
@@ -87,9 +96,14 @@ class Writer:
             line: see ``records``.
             rows: how many rows are in it.
             array: what lies behind the line.
+            most: how long it may be.
             again: whether this is a second try in a new directory.
 
+        Returns:
+            False where it is longer than it may be: then nothing was done.
+
         """
+        fits = True
         with self._lock:
             limit, size = self._limit, len(line)
             end = self._size + size
@@ -99,8 +113,8 @@ class Writer:
                 if end > limit or stream.number not in self._defined or array:
                     if limit == _WRITING:
                         self._interrupting.append((stream, line, rows, array))
-                        return
-                    end, limit = self._write_with_a_look(stream, line, array, limit)
+                        return True
+                    end, limit = self._write_with_a_look(stream, line, array, limit, most)
                 # The way of nearly every row, within a request of the model: each line of it is felt.
                 elif _write(self._descriptor, line) != size:
                     raise _no_space()
@@ -110,6 +124,8 @@ class Writer:
             except OSError as error:
                 self._limit = _BROKEN
                 self._fail(error, stream, line, rows, array, again=again)
+            except _TooLong:
+                self._limit, fits = limit, False
             except _Full:
                 self._limit = limit
                 self._counters.drop(counters.Drop.SPOOL_FULL, "the spool holds as much as it may", rows)
@@ -117,7 +133,12 @@ class Writer:
                 self._limit = _BROKEN
                 raise
             while self._interrupting:
-                self.write(*self._interrupting.pop(0))
+                self._write_interrupting(*self._interrupting.pop(0))
+        return fits
+
+    def has_room(self, size: int) -> bool:
+        """Return whether the spool takes so many bytes more, as far as is known."""
+        return self.written + size <= self._full_at
 
     def position(self) -> tuple[str, int] | None:
         """Return how far this process has written: the segment's key, the offset in it. None before the first row."""
@@ -138,15 +159,25 @@ class Writer:
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
-    def _write_with_a_look(self, stream: records.Stream, line: bytes, array: bytes, limit: int) -> tuple[int, int]:
+    def _write_interrupting(self, stream: records.Stream, line: bytes, rows: int, array: bytes) -> None:
+        if not self.write(stream, line, rows, array, most=records.MOST_BYTES):
+            self._counters.drop(counters.Drop.ROW_TOO_LARGE, "a large call in a signal handler", rows)
+
+    def _write_with_a_look(
+        self, stream: records.Stream, line: bytes, array: bytes, limit: int, most: int
+    ) -> tuple[int, int]:
         """Write a record that needs more than a ``write()``; return where it ends, and the limit from then on.
 
         Raises:
+            _TooLong: it is longer than it may be.
             _Full: the pod's spool has no room for it.
             OSError: it can't be written.
 
         """
-        if self.written + len(line) + len(array) > self._full_at:
+        size = len(line) + len(array)
+        if size > most:
+            raise _TooLong
+        if self.written + size > self._full_at:
             raise _Full
         if limit == _BROKEN or self._size >= SEGMENT_BYTES:
             self._open_next()
@@ -168,7 +199,7 @@ class Writer:
     ) -> None:
         if isinstance(error, FileNotFoundError) and not again:  # somebody removed our directory: a new one, then
             self._leave()
-            self.write(stream, line, rows, array, again=True)
+            self.write(stream, line, rows, array, most=records.MOST_BYTES, again=True)
             return
         if self._descriptor >= 0:
             # Cut off what was half written, so that a full disk does not cost a segment for each call.
@@ -221,6 +252,10 @@ class Writer:
         if self._life is not None:
             self._life.release()
         self._directory, self._life, self._descriptor, self._limit = None, None, -1, _BROKEN
+
+
+class _TooLong(Exception):  # noqa: N818 (a verdict)
+    """The record must be cut."""
 
 
 class _Full(Exception):  # noqa: N818 (a verdict)

@@ -20,8 +20,7 @@ class Pandas(of_tensors.Tensors):
             array, own = _numbers(data), names(data)
             if array is not None:
                 return of_numpy.content(array, adapter.Call(own))
-            # Column by column: the frame's own conversion would make floats of integers beside floats.
-            return adapter.Content(own, list(zip(*(_column(values) for _, values in data.items()))))
+            return adapter.Content(own, adapter.sliced(len(data), len(own), lambda *part: _rows(data, *part)))
         if isinstance(data, tuple):
             return call.by_label([data])
         if _is_column(data):
@@ -68,6 +67,12 @@ def _with_index(frame: typing.Any) -> typing.Any:
     if not named or any(name in frame.columns for name in named):
         return frame
     return frame.reset_index(level=named)
+
+
+def _rows(frame: typing.Any, start: int, end: int) -> list[tuple[object, ...]]:
+    # Column by column: the frame's own conversion would make floats of integers beside floats.
+    part = frame if end - start == len(frame) else frame.iloc[start:end]
+    return list(zip(*(_column(values) for _, values in part.items())))
 
 
 def _is_column(data: object) -> bool:

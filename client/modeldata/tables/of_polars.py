@@ -13,7 +13,8 @@ class Polars(of_tensors.Tensors):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if cells.loaded(data, "polars", "DataFrame"):
-            return adapter.Content(of_pandas.names(data), list(zip(*map(_column, data.get_columns()))))
+            rows = adapter.sliced(len(data), data.width, lambda *part: _rows(data, *part))
+            return adapter.Content(of_pandas.names(data), rows)
         if cells.loaded(data, "polars", "Series"):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)
@@ -36,6 +37,11 @@ class Polars(of_tensors.Tensors):
         if not cells.loaded(data, "polars", "DataFrame"):
             return data
         return data.with_columns(**{name: sys.modules["polars"].lit(value) for name, value in headers.items()})
+
+
+def _rows(frame: typing.Any, start: int, end: int) -> list[tuple[object, ...]]:
+    part = frame if end - start == len(frame) else frame.slice(start, end - start)
+    return list(zip(*map(_column, part.get_columns())))
 
 
 def _column(values: typing.Any) -> list[object]:
