@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import typing
 
+import orjson
+
 from .. import settings
 from ..encoding import csvtext, layout, paths, redaction
 from ..observe import counters
@@ -64,6 +66,8 @@ class Builder:
         """Whose rows are being added: the name of a process's directory in the spool."""
         self.drops: list[tuple[counters.Drop, str, int]] = []
         """What can't be delivered: why, and how many rows. To be counted when the blocks are taken."""
+        self.kept: list[records.Record] = []
+        """Of it, what is whole: our own fault."""
 
     def add(self, found: records.Record | records.Run | None) -> None:
         """Add a record's or a run's rows; what can't be read is left out, or nothing behind it would arrive.
@@ -102,7 +106,12 @@ class Builder:
         except redaction.KeyMissing:
             raise
         except Exception as error:
-            self.drops.append((counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows))
+            if _is_damaged(found.table):
+                self.drops.append((counters.Drop.CORRUPT, "a damaged record in the spool", found.table.rows))
+            else:
+                detail = f"a record can't be written as CSV, and is kept in spool/.shipper/kept: {type(error).__name__}"
+                self.drops.append((counters.Drop.INTERNAL, detail + counters.place(error), found.table.rows))
+                self.kept.append(found)
             return []
 
     def _put(self, csv: csvtext.Csv, path: str) -> None:
@@ -161,3 +170,14 @@ class Builder:
                 writers=tuple(filter(None, block.writers)),
             )
         )
+
+
+def _is_damaged(table: pieces.Table) -> bool:
+    """Return whether it is the disk's fault that it can't be written: an array has a checksum, JSON its grammar."""
+    if table.encoding is pieces.Encoding.ARRAY:
+        return False
+    try:
+        found = orjson.loads(table.payload)
+    except ValueError:
+        return True
+    return not isinstance(found, list) or len(found) != table.rows

@@ -188,7 +188,9 @@ class Shipper:
 
     def _complain(self, error: Exception) -> None:
         # The error's text stays out of the log: it may hold rows, or a URL with its signature.
-        self._counters.complain("shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error))
+        self._counters.complain(
+            "shipper", "shipping failed and goes on: %s%s", type(error).__name__, counters.place(error)
+        )
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -205,6 +207,8 @@ class Shipper:
             self._look()
             if not self._owed_bytes:
                 self._waiting_since = now
+                if self._lock is not None and self.seen.newer_lives:  # who knows all formats can ship for all
+                    self._stand_down(now)
         ours = self._elected()
         if ours is None or current.storage is None:
             return
@@ -242,7 +246,10 @@ class Shipper:
         except ImportError as error:
             # Such as of a library that is loaded in one interpreter of a process alone: another may have it.
             self._counters.complain(
-                "sdk", "this process can't ship, and leaves it to the others: %s%s", type(error).__name__, _place(error)
+                "sdk",
+                "this process can't ship, and leaves it to the others: %s%s",
+                type(error).__name__,
+                counters.place(error),
             )
             self._stand_down(now)
         except OSError as error:
@@ -268,6 +275,8 @@ class Shipper:
             pass
         ours.clean()
         self._look()
+        if self.seen.newer_lives:
+            self._stand_down(time.monotonic())
 
     def _is_reached(self, goal: dict[str, int], ours: elected.Delivery) -> bool:
         """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
@@ -280,7 +289,7 @@ class Shipper:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
         with forking.gate:  # here, by one thread of a pod, and not in each model's own start
-            from . import elected
+            from . import batches, elected
         if vars(sys.modules.get(__name__, elected)) is not globals():
             # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
             self._counters.complain(
@@ -313,6 +322,15 @@ class Shipper:
                     tally=self._counters,
                     stopped=lambda: self.stop,
                 )
+        except batches.NewerError as error:
+            lock.release()
+            self._counters.complain(
+                "format",
+                "rows wait for a newer version of this package, which has shipped here: the journal's %s",
+                error,
+            )
+            self._stand_down(time.monotonic())
+            return
         except Exception:
             lock.release()
             raise
@@ -358,6 +376,12 @@ class Shipper:
         seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
         self.seen = seen
         self.waiting_bytes, self._owed_bytes, self.oldest_waiting = seen.bytes, seen.owed_bytes, seen.oldest
+        if seen.newer_bytes:
+            self._counters.complain(
+                "newer",
+                "%d bytes of the spool wait for a process with a newer version of this package",
+                seen.newer_bytes,
+            )
         self.looked(written)
 
     def _consumed(self) -> dict[str, int]:
@@ -390,10 +414,3 @@ class Shipper:
         except OSError:
             return (current, None)
         return (current, status.st_ino, status.st_mtime_ns)
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f" in {pathlib.Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

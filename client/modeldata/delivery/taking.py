@@ -12,7 +12,7 @@ import typing
 from .. import settings
 from ..encoding import redaction
 from ..observe import counters
-from ..spool import cutting, segments
+from ..spool import cutting, records, segments
 from ..threads import names, turns
 from . import batches, building
 
@@ -30,6 +30,8 @@ class Taken:
     """As ``batches.Batch``."""
     drops: tuple[tuple[counters.Drop, str, int], ...]
     """What of them can't be delivered; to be counted when the blocks are sent."""
+    kept: tuple[records.Record, ...]
+    """Of that, what our own encoder is to blame for."""
     found: list[segments.Found]
     """What was in the spool."""
     full: bool
@@ -119,7 +121,16 @@ class Taker:
         self._turn = next(reversed(upto)).partition("/")[0]
         owner = self._owner if current.storage.file == settings.PER_POD else ""
         blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
-        return Taken(blocks, since, upto, tuple(builder.drops), segments, builder.bytes >= most, circumstances)
+        return Taken(
+            blocks,
+            since,
+            upto,
+            tuple(builder.drops),
+            tuple(builder.kept),
+            segments,
+            builder.bytes >= most,
+            circumstances,
+        )
 
     def clean(self, consumed: typing.Mapping[str, int]) -> None:
         """Remove the segments that are delivered and complete.

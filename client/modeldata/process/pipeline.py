@@ -15,7 +15,7 @@ from .. import settings
 from ..delivery import loop
 from ..encoding import paths
 from ..observe import counters, metrics, statistics
-from ..spool import writer
+from ..spool import segments, writer
 
 logger = logging.getLogger("modeldata")
 
@@ -105,9 +105,11 @@ class Pipeline:
                     continue
                 with contextlib.suppress(OSError):  # removed meanwhile, as what is delivered is
                     for path in directory.iterdir():
+                        if segments.format_of(path.name) not in segments.READS:
+                            continue
                         with contextlib.suppress(OSError):
                             found.append((f"{directory.name}/{path.name}", path.stat().st_size))
-        return [(key, end) for key, end in found if key.endswith(".seg")]
+        return found
 
     def say_what_waits(self) -> None:
         """Log what a process leaves in the spool at its end."""

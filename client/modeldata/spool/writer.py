@@ -11,7 +11,7 @@ import threading
 import typing
 
 from ..observe import counters
-from . import locks, records, sharing
+from . import locks, records, segments, sharing
 
 logger = logging.getLogger("modeldata")
 
@@ -145,7 +145,7 @@ class Writer:
         with self._lock:
             if self._directory is None:
                 return None
-            return f"{self._directory.name}/{self._sequence:09d}.seg", self._size
+            return f"{self._directory.name}/{segments.name(self._sequence)}", self._size
 
     def leave_if_removed(self) -> None:
         """Begin a new directory if somebody removed ours, or a file of it: what is written to a removed file is lost.
@@ -216,7 +216,7 @@ class Writer:
             os.close(self._descriptor)
             self._descriptor = -1
         self._sequence += 1
-        path = self._directory / f"{self._sequence:09d}.seg"
+        path = self._directory / segments.name(self._sequence)
         try:
             self._descriptor = sharing.create(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
         except OSError:
