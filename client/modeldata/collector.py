@@ -161,7 +161,7 @@ class ModelDataCollector:
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]
-                if type(first) is list and len(first) <= _PLAIN_CELLS:
+                if type(first) is list and len(first) <= _PLAIN_CELLS and (count == 1 or _is_small(first, count)):
                     stream = obeyed.stream
                     first_row = _SINGLE if count == 1 else 0
                     line = _plain(
@@ -311,6 +311,12 @@ class ModelDataCollector:
                 self._streams.clear()
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
+
+
+def _is_small(first: list[object], count: int) -> bool:
+    """Return whether rows like the first one are encoded at once: what is large is cut before it is all in memory."""
+    line = _plain(first)
+    return line is not None and len(line) * count <= pieces.PIECE_BYTES
 
 
 def _exceeds(of: records.Record) -> int:

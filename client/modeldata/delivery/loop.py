@@ -18,7 +18,7 @@ import typing
 from .. import settings
 from ..observe import counters
 from ..spool import locks, segments, sharing, waiting
-from ..threads import forking, names
+from ..threads import forking, importing, names
 from .azure import answers, refusal
 
 if typing.TYPE_CHECKING:
@@ -288,7 +288,8 @@ class Shipper:
     def _elect(self) -> None:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
-        with forking.gate:  # here, by one thread of a pod, and not in each model's own start
+        importing.load(f"{__package__}.elected")  # here, by one thread of a pod, and not in each model's own start
+        with forking.gate:
             from . import batches, elected
         if vars(sys.modules.get(__name__, elected)) is not globals():
             # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.

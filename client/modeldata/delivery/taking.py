@@ -64,6 +64,8 @@ class Taker:
         self._segments: dict[str, segments.Segment] = {}
         self._whole: dict[str, int] = {}
         """For segments with rows that wait: the offset at which a whole record was seen. Looking again costs a read."""
+        self._cut: set[str] = set()
+        """Segments that have no very large record any more."""
         self._turn = ""
 
     def scan(self) -> list[segments.Found]:
@@ -100,7 +102,8 @@ class Taker:
                 continue
             builder.writer = found.key.partition("/")[0]
             try:
-                if found.size - start > cutting.LARGE_BYTES and not self._cut(found, start):
+                large = found.size - start > cutting.LARGE_BYTES and found.key not in self._cut
+                if large and not self._cut_up(found, start):
                     continue
                 for record, end in self._reader(found).read(start):
                     builder.add(record)
@@ -159,8 +162,9 @@ class Taker:
             found.path.unlink(missing_ok=True)
             self._segments.pop(found.key, None)
             self._whole.pop(found.key, None)
+            self._cut.discard(found.key)
 
-    def _cut(self, found: segments.Found, start: int) -> bool:
+    def _cut_up(self, found: segments.Found, start: int) -> bool:
         """Cut what one can't hold in memory; return whether it can be read now.
 
         Raises:
@@ -174,6 +178,7 @@ class Taker:
             cut = cutting.cut(found.path, start, self._stopped)
         except cutting.Stopped:
             return False
+        self._cut.add(found.key)
         logger.warning("modeldata: %s had %d bytes that wait, and was cut into pieces", found.key, found.size - start)
         for size in cut.too_large:
             self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {size} bytes; 4 MiB is what one append takes")

@@ -25,6 +25,9 @@ from . import layout, redaction
 SLICE_CELLS = 4096
 """Cells encoded in one call that holds the GIL: some 0.2 ms, so that a request does not wait long."""
 
+SLOWER = 16
+"""So many times as long they take where numpy is not there."""
+
 CHUNK_ROWS = 100
 CHUNK_BYTES = 256 * 1024
 """Of what is made into one text at a time: little enough for the processor's cache, and for the allocator to use again
@@ -154,6 +157,7 @@ def _chunks(parts: typing.Iterable[list[bytes]], around: _Around) -> list[Chunk]
             else:
                 chunks += [Chunk(_row(row, around, number), 1) for number, row in enumerate(cells, done)]
             done += count
+            turns.give_way()
     return chunks
 
 
@@ -225,8 +229,11 @@ def _redacted(
 ) -> tuple[tuple[str, ...], list[list[bytes]]]:
     if wanted.redactions:
         columns, texts = redaction.apply(columns, texts, wanted.redactions, wanted.key)
-    width = len(columns)
-    return columns, [[(",".join(map(_quoted, row)) + "," * (width - max(1, len(row)))).encode() for row in texts]]
+    width, cells = len(columns), []
+    for row in texts:
+        cells.append((",".join(map(_quoted, row)) + "," * (width - max(1, len(row)))).encode())
+        turns.give_way()
+    return columns, [cells]
 
 
 def _is_correlated(row: list[str | None], width: int) -> bool:
@@ -302,7 +309,8 @@ def _quoted(text: str | None) -> str:
 def _array_rows(table: pieces.Table) -> typing.Iterator[list[bytes]]:
     payload = memoryview(table.payload)
     row_bytes = len(payload) // table.rows
-    step = max(1, SLICE_CELLS // table.width)
+    slice_cells = SLICE_CELLS if "numpy" in sys.modules else SLICE_CELLS // SLOWER
+    step = max(1, slice_cells // table.width)
     for start in range(0, table.rows, step):
         piece = payload[start * row_bytes : (start + step) * row_bytes]
         yield _slice_rows(piece, table.dtype, table.width)

@@ -39,6 +39,8 @@ class Pipeline:
         self.shipper.written = lambda: self.writer.written
         self.shipper.ticked = self._ticked
         self.shipper.looked = self._bound
+        self._closed = 0
+        """How often: what waits in another thread then waits no longer."""
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that this process has collected so far is in Blob Storage; return whether it is.
@@ -49,9 +51,11 @@ class Pipeline:
         if position is None:
             return True
         deadline = time.monotonic() + timeout
+        closed = self._closed
         self.shipper.request_flush()
         while not self.shipper.is_delivered(*position) or self.shipper.has_rows_aside():
-            if time.monotonic() >= deadline or not self.shipper.start():
+            # Nobody waits beyond close(), nor for a time that is no number.
+            if not time.monotonic() < deadline or closed != self._closed or not self.shipper.start():
                 return False
             time.sleep(_POLL_SECONDS)
         return True
@@ -65,6 +69,7 @@ class Pipeline:
         deadline = time.monotonic() + timeout
         self.shipper.start()
         delivered = self.drain(timeout)
+        self._closed += 1
         self.shipper.stop = True
         self.shipper.wake()
         # Where a thread is left when a subinterpreter is ended, CPython aborts the process.
@@ -85,7 +90,8 @@ class Pipeline:
         # Rows of other processes too, dead ones among them, if it is this one that ships: what is there now, as those
         # that serve on may always have more.
         others = self._ends()
-        while self.shipper.running and time.monotonic() < deadline:
+        closed = self._closed
+        while self.shipper.running and time.monotonic() < deadline and closed == self._closed:
             if self.shipper.ships:
                 others = [(key, end) for key, end in others if not self.shipper.is_delivered(key, end)]
                 if not others:

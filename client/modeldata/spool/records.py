@@ -209,13 +209,15 @@ class Reader:
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
+        self.passed = 0
+        """The end of the last whole line of what was read."""
 
     def read(self, content: bytes, start: int = 0) -> typing.Iterator[tuple[Record | Run | None, int]]:
         """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
 
         What lies before the offset is read for its streams. Ends at the first line that is not (or not yet) whole.
         """
-        offset = 0
+        offset = self.passed = 0
         while (end := content.find(b"\n", offset) + 1) > 0:
             found: Record | Run | None = None
             kind = content[offset]
@@ -227,6 +229,7 @@ class Reader:
                     return
             elif offset >= start:
                 found, end = self._run(content, offset) or (self._rows(content, offset, end), end)
+            self.passed = end
             if offset >= start and kind != _STREAM:
                 yield found, end
             offset = end

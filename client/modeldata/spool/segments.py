@@ -24,6 +24,9 @@ FORMAT = 1
 READS = frozenset({1})
 """What it reads."""
 
+WINDOW_BYTES = 4 * 1024 * 1024
+"""Of a segment that are read at a time: more than a usual one has. Doubled for a record that is longer."""
+
 _NAME = re.compile(r"\d+\.seg(\d*)")
 
 
@@ -54,12 +57,18 @@ class Segment:
         Ends at the first one that is not (or not yet) whole. Offsets are those that an earlier ``read`` yielded.
         """
         first = min(start, self._known)  # after a restart, the streams defined before are needed
+        size = WINDOW_BYTES
         with self.path.open("rb") as file:
-            file.seek(first)
-            content = file.read()
-        for found, end in self._reader.read(content, start - first):
-            self._known = max(self._known, first + end)
-            yield found, first + end
+            while True:
+                file.seek(first)
+                content = file.read(size)
+                for found, end in self._reader.read(content, max(0, start - first)):
+                    self._known = max(self._known, first + end)
+                    yield found, first + end
+                if len(content) < size:
+                    return
+                first += self._reader.passed
+                size = WINDOW_BYTES if self._reader.passed else 2 * size
 
 
 class Found(typing.NamedTuple):
