@@ -256,10 +256,12 @@ def _looked_at(
     if wanted.as_json:
         columns, rows = _as_objects(columns, rows)
     width = len(columns)
-    lines = []
-    for row in rows:
-        cells = ",".join(_quoted(layout.cell_text(cell)) for cell in row)
-        lines.append((cells + "," * (width - max(1, len(row)))).encode())
+    lines: list[bytes] = []
+    for start in range(0, len(rows), CHUNK_ROWS):
+        lines += [
+            (",".join(map(_quoted, map(layout.cell_text, row))) + "," * (width - max(1, len(row)))).encode()
+            for row in rows[start : start + CHUNK_ROWS]
+        ]
         turns.give_way()
     return _Features(columns, [lines], matched)
 
