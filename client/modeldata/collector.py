@@ -24,6 +24,8 @@ logger = logging.getLogger("modeldata")
 
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS = 100
+_FEW_ROWS = 100
+"""So few rows are encoded at once, and cut if that shows that they are large."""
 _BESIDE_BYTES = 4096
 """What the other columns of a row may take at most, whichever they are."""
 
@@ -161,7 +163,11 @@ class ModelDataCollector:
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]
-                if type(first) is list and len(first) <= _PLAIN_CELLS and (count == 1 or _is_small(first, count)):
+                if (
+                    type(first) is list
+                    and len(first) <= _PLAIN_CELLS
+                    and (count <= _FEW_ROWS or _is_small(first, count))
+                ):
                     stream = obeyed.stream
                     first_row = _SINGLE if count == 1 else 0
                     line = _plain(
@@ -265,7 +271,7 @@ class ModelDataCollector:
     ) -> int:
         taken = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
         # Asked for before anything is encoded: a large frame takes seconds, and a spool that is full stays so for long.
-        needed, done = taken.least_bytes, 0
+        needed, done = taken.least_bytes if taken.rows > 1 else 0, 0
         try:
             for table in taken if ours is None or ours.writer.has_room(needed) else ():
                 first = done if taken.rows > 1 else records.SINGLE
@@ -283,7 +289,7 @@ class ModelDataCollector:
                     needed = len(line) + len(array)
                     if not ours.writer.write(stream, line, table.rows, array, most=records.MOST_BYTES):
                         self._leave_out_row(needed, ours)
-                    if not ours.writer.has_room(needed):
+                    if done < taken.rows and not ours.writer.has_room(needed):
                         break
                 if self._debug:
                     csv = csvtext.to_csv(each)
