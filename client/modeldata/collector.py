@@ -25,6 +25,8 @@ logger = logging.getLogger("modeldata")
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS, _MOST_STREAM_BYTES = 100, 1024 * 1024
 """Of a collector, that are remembered: sets of columns, and the bytes of their names."""
+_FEW_ROWS = 100
+"""So few rows are encoded at once, and cut if that shows that they are large."""
 _BESIDE_BYTES = 4096
 """What the other columns of a row may take at most, whichever they are."""
 
@@ -169,7 +171,11 @@ class ModelDataCollector:
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]
-                if type(first) is list and len(first) <= _PLAIN_CELLS and (count == 1 or _is_small(first, count)):
+                if (
+                    type(first) is list
+                    and len(first) <= _PLAIN_CELLS
+                    and (count <= _FEW_ROWS or _is_small(first, count))
+                ):
                     stream = obeyed.stream
                     first_row = _SINGLE if count == 1 else 0
                     line = _plain(
@@ -275,7 +281,7 @@ class ModelDataCollector:
         is_open = taken.is_open and not self._is_inputs
         count = 0 if is_open else taken.rows
         # Asked for before anything is encoded: a large frame takes seconds, and a spool that is full stays so for long.
-        needed, done = taken.least_bytes, 0
+        needed, done = taken.least_bytes if taken.rows > 1 else 0, 0
         try:
             for table in taken if ours is None or ours.writer.has_room(needed) else ():
                 first = records.UNSETTLED if is_open else done if taken.rows > 1 else records.SINGLE
@@ -295,7 +301,7 @@ class ModelDataCollector:
                         self._leave_out_row(needed, ours)
                 if self._debug:
                     self._show(each, obeyed.settings)
-                if ours is not None and not ours.writer.has_room(needed):
+                if ours is not None and done < taken.rows and not ours.writer.has_room(needed):
                     break
         except Exception as error:
             if not done:

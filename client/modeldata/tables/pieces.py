@@ -60,6 +60,8 @@ are large."""
 
 _CHUNK_ROWS, _CHUNK_BYTES = 100, 128 * 1024
 """Of the rows that are encoded in one call."""
+_FEW_CELLS = 1000
+"""So few are encoded at once, and again in parts if that shows that they are large."""
 _LEAST_CELL_BYTES = 2
 
 JSON_OPTIONS = orjson.OPT_NON_STR_KEYS
@@ -111,7 +113,8 @@ def column(values: typing.Sequence[object]) -> bytes:
 
 def _of_rows(names: tuple[str, ...], rows: typing.Sequence[typing.Any]) -> typing.Iterator[Table | TooLarge]:
     width = max(1, len(rows[0])) if rows else 1
-    most, step = max(1, min(_CHUNK_ROWS, PIECE_CELLS // width)), 1
+    most = max(1, min(_CHUNK_ROWS, PIECE_CELLS // width))
+    step = most if len(rows) * width <= _FEW_CELLS else 1
     piece_rows = max(1, min(PIECE_ROWS, PIECE_CELLS // width))
     texts: list[bytes] = []
     start = count = size = 0
