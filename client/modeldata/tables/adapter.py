@@ -7,6 +7,7 @@ hold it (``cell``).
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 from . import cells
@@ -46,7 +47,8 @@ class Call(typing.NamedTuple):
         So that what is equal but for the order has one header, and one file.
         """
         rows = [labelled(each) for each in values]
-        order = self._order(tuple(dict.fromkeys(label for found in rows if found is not None for label in found)))
+        labels = dict.fromkeys(itertools.chain.from_iterable(found for found in rows if found is not None))
+        order = self._order(tuple(labels))
         cells_of = [
             [found.get(label) for label in order] if found is not None else row(each)
             for found, each in zip(rows, values)
