@@ -18,6 +18,7 @@ import calls
 import delivery
 import ground
 import imports
+import large
 import outages
 import processor
 import report
@@ -31,6 +32,7 @@ PARTS: dict[str, typing.Callable[[ground.Ground], report.Part]] = {
     "delivery": delivery.measure,
     "outages": outages.measure,
     "imports": imports.measure,
+    "large": large.measure,
 }
 
 

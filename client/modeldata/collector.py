@@ -25,6 +25,10 @@ logger = logging.getLogger("modeldata")
 DEBUG_VARIABLE = "AML_MODEL_DC_DEBUG"
 _MOST_STREAMS, _MOST_STREAM_BYTES = 100, 1024 * 1024
 """Of a collector, that are remembered: sets of columns, and the bytes of their names."""
+_FEW_ROWS = 100
+"""So few rows are encoded at once, and cut if that shows that they are large."""
+_BESIDE_BYTES = 4096
+"""What the other columns of a row may take at most, whichever they are."""
 
 # What collect() uses in each call, by a name that is found at once.
 _PLAIN_CELLS = pieces.PLAIN_CELLS
@@ -148,6 +152,8 @@ class ModelDataCollector:
             microseconds = _now() // 1000
             live = ours.live
             if not live.looked <= microseconds < live.look_at:
+                if not lifecycle.belongs_here(ours):
+                    return self.collect(input_data, user_correlation_id)
                 live.current()
                 if not ours.shipper.running:
                     ours.shipper.start()
@@ -165,16 +171,18 @@ class ModelDataCollector:
             line = None
             if type(input_data) is list and input_data and (count := len(input_data)) <= self._plain_rows:
                 first = input_data[0]
-                if type(first) is list and len(first) <= _PLAIN_CELLS:
+                if (
+                    type(first) is list
+                    and len(first) <= _PLAIN_CELLS
+                    and (count <= _FEW_ROWS or _is_small(first, count))
+                ):
                     stream = obeyed.stream
                     first_row = _SINGLE if count == 1 else 0
                     line = _plain(
                         [stream.number, microseconds, current.id, current.correlation, first_row, count, input_data]
                     )
-            if line is None:
+            if line is None or not ours.writer.write(stream, line, count):
                 count = self._collect_tables(input_data, current, microseconds, obeyed, ours)
-            else:
-                ours.writer.write(stream, line, count)
             if signals.wants_collect and threading.get_ident() not in signals.others:
                 signals.chain_at_collect()
             if count > current.input_rows:  # noqa: PLR1730 (a call of max takes longer); whatever the inputs are called
@@ -251,13 +259,13 @@ class ModelDataCollector:
         found["$aml_request_id"] = current.id
         return found
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: Exception, rows: int = 1) -> None:
         refused = isinstance(error, cells.Refused)
         # The text of other errors stays out of the log: it may hold what was collected.
         detail = f"{self.model_name}/{self.designation}: {error if refused else type(error).__name__}"
         ours = running.existing()
         if ours is not None:
-            ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail)
+            ours.counters.drop(counters.Drop.REFUSED if refused else counters.Drop.INTERNAL, detail, rows)
         else:
             logger.warning("modeldata: not printed: %s", detail)
 
@@ -269,26 +277,40 @@ class ModelDataCollector:
         obeyed: _Obeyed,
         ours: pipeline.Pipeline | None,
     ) -> int:
-        tables = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
-        count = sum(table.rows for table in tables)
-        is_open = bool(tables) and tables[0].is_open and not self._is_inputs
-        first = 0
-        for table in tables:
-            each = records.Record(
-                self._stream_of(table.names, obeyed.settings.redactions),
-                microseconds,
-                current.id,
-                current.correlation,
-                records.UNSETTLED if is_open else first if count > 1 else records.SINGLE,
-                table,
-            )
-            first += table.rows
-            if ours is not None:
-                line, array = each.to_parts()
-                ours.writer.write(each.stream, line, table.rows, array)
-            if self._debug:
-                self._show(each, obeyed.settings)
-        return 0 if is_open else count
+        taken = rows.take(data, names=self.feature_names, input_rows=current.input_rows, columns=self._columns)
+        is_open = taken.is_open and not self._is_inputs
+        count = 0 if is_open else taken.rows
+        # Asked for before anything is encoded: a large frame takes seconds, and a spool that is full stays so for long.
+        needed, done = taken.least_bytes if taken.rows > 1 else 0, 0
+        try:
+            for table in taken if ours is None or ours.writer.has_room(needed) else ():
+                first = records.UNSETTLED if is_open else done if taken.rows > 1 else records.SINGLE
+                done += table.rows
+                if isinstance(table, pieces.TooLarge):
+                    self._leave_out_row(table.bytes, ours)
+                    continue
+                stream = self._stream_of(table.names, obeyed.settings.redactions)
+                each = records.Record(stream, microseconds, current.id, current.correlation, first, table)
+                if table.rows == 1 and len(table.payload) > pieces.PIECE_BYTES and (size := _exceeds(each)):
+                    self._leave_out_row(size, ours)
+                    continue
+                if ours is not None:
+                    line, array = each.to_parts()
+                    needed = len(line) + len(array)
+                    if not ours.writer.write(stream, line, table.rows, array, most=records.MOST_BYTES):
+                        self._leave_out_row(needed, ours)
+                if self._debug:
+                    self._show(each, obeyed.settings)
+                if ours is not None and done < taken.rows and not ours.writer.has_room(needed):
+                    break
+        except Exception as error:
+            if not done:
+                raise
+            self._complain(error, taken.rows - done)
+            return count
+        if done < taken.rows and ours is not None:
+            ours.counters.drop(counters.Drop.SPOOL_FULL, f"no room for {needed} bytes more", taken.rows - done)
+        return count
 
     def _show(self, record: records.Record, obeyed: settings.Settings) -> None:
         """Print rows as they may be seen: what is printed leaves the pod with its log."""
@@ -303,6 +325,13 @@ class ModelDataCollector:
         else:
             logger.warning("modeldata: rows are not printed: none has had %s", ", ".join(held))
 
+    def _leave_out_row(self, size: int, ours: pipeline.Pipeline | None) -> None:
+        detail = f"{self.model_name}/{self.designation}: a row of {size} bytes; 4 MiB is what one append takes"
+        if ours is not None:
+            ours.counters.drop(counters.Drop.ROW_TOO_LARGE, detail)
+        else:
+            logger.warning("modeldata: not printed: %s", detail)
+
     def _stream_of(self, names: tuple[str, ...], redactions: tuple[settings.Redaction, ...]) -> records.Stream:
         stream = self._streams.get((names, redactions))
         if stream is None:
@@ -313,6 +342,18 @@ class ModelDataCollector:
                 self._stream_bytes = 0
             stream = self._streams[names, redactions] = self._stream.like(names, redactions)
         return stream
+
+
+def _is_small(first: list[object], count: int) -> bool:
+    """Return whether rows like the first one are encoded at once: what is large is cut before it is all in memory."""
+    line = _plain(first)
+    return line is not None and len(line) * count <= pieces.PIECE_BYTES
+
+
+def _exceeds(of: records.Record) -> int:
+    """Return the length of a row's text if no append takes it, else 0."""
+    size = sum(len(chunk.text) for chunk in csvtext.to_csv(of).chunks)
+    return size if size > pieces.ROW_BYTES - _BESIDE_BYTES else 0
 
 
 def _name(given: object, instead: str | None = None) -> str:

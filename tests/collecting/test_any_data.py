@@ -76,7 +76,7 @@ def test_rows_are_as_wide_as_their_header_or_the_data_is_refused(
     data: object, names: list[str], input_rows: int
 ) -> None:
     try:
-        tables = rows.take(data, names=tuple(names), input_rows=input_rows)
+        tables = list(rows.take(data, names=tuple(names), input_rows=input_rows))
     except cells.Refused:
         return
     lines = list(csv.reader(io.StringIO(as_csv(tables).decode(), newline=""), strict=True))

@@ -119,7 +119,7 @@ NAMESPACE = {
 def test_a_type_is_collected_as_documented(case: collected_types.Case) -> None:
     data = eval(case.expression, NAMESPACE)
     try:
-        tables = rows.take(data, names=case.names, input_rows=case.inputs, columns=adapter.Columns())
+        tables = list(rows.take(data, names=case.names, input_rows=case.inputs, columns=adapter.Columns()))
     except cells.Refused:
         found = collected_types.REFUSED
     else:

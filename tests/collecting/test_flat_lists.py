@@ -6,6 +6,7 @@ import contextvars
 import csv
 import io
 import pathlib
+import shutil
 import threading
 import time
 import typing
@@ -34,14 +35,16 @@ def taker(spool: pathlib.Path) -> taking.Taker:
 
 @pytest.fixture
 def files(collecting: typing.Callable[..., Spooled], tmp_path: pathlib.Path) -> Files:
-    """Collect, end the process, and return the rows of each file, by its path: id, then features."""
+    """Collect, and return the rows of each file once the process has ended, by its path: id, then features."""
     collecting()
 
     def read() -> dict[str, list[list[str]]]:
         assert running.mine is not None
         storage = settings.Storage("http://x", "c", "{model}/{designation}/{file}")
         now = settings.Settings(enabled=True, storage=storage)
-        taken = taker(tmp_path / "spool").take(now, {}, most=10**9)
+        ended = tmp_path / "ended"
+        shutil.copytree(tmp_path / "spool", ended)  # nobody holds the lock of the copy
+        taken = taker(ended).take(now, {}, most=10**9)
         assert taken is not None
         assert not taken.drops
         found: dict[str, list[list[str]]] = {}

@@ -68,7 +68,7 @@ def test_columns_of_one_name_are_both_in_the_object() -> None:
     known = headers.Headers()
     for n in range(headers.MOST):
         known.admit("inputs/01/{file}", b"%d" % n)
-    table = rows.take([[1, 2]], names=("a", "a"), input_rows=0)[0]
+    (table,) = rows.take([[1, 2]], names=("a", "a"), input_rows=0)
     now = settings.Settings(storage=settings.Storage("http://x", "c", "{designation}/{day}/{file}"))
     builder = building.Builder(now, known=known)
     builder.add(records.Record(records.Stream("m", "inputs", ("a", "a")), 0, "r", "", records.SINGLE, table))

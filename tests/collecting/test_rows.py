@@ -542,12 +542,12 @@ def test_no_rows_are_nothing_to_collect(nothing: object) -> None:
 )
 def test_what_is_no_table_is_refused(data: object) -> None:
     with pytest.raises(cells.Refused):
-        rows.take(data, names=(), input_rows=0)
+        list(rows.take(data, names=(), input_rows=0))
 
 
 def test_nothing_of_the_callers_data_is_kept(table: typing.Any) -> None:
     for data in ([[1.0, 2.0]], numpy.array([[1.0, 2.0]]), pandas.DataFrame([[1.0, 2.0]])):
-        tables = rows.take(data, names=(), input_rows=0)
+        tables = list(rows.take(data, names=(), input_rows=0))
         before = tables[0].payload[:]
         if isinstance(data, pandas.DataFrame):
             data.iloc[0, 0] = 99.0
@@ -558,14 +558,14 @@ def test_nothing_of_the_callers_data_is_kept(table: typing.Any) -> None:
 
 @pytest.mark.parametrize("data", [[[float(n), 1.0] for n in range(5000)], numpy.ones((200_000, 2))])
 def test_a_huge_call_is_cut_into_pieces_of_whole_rows(data: typing.Any) -> None:
-    tables = rows.take(data, names=(), input_rows=0)
+    tables = list(rows.take(data, names=(), input_rows=0))
     assert len(tables) > 1
     assert sum(table.rows for table in tables) == len(data)
     assert max(len(table.payload) for table in tables) <= pieces.PIECE_BYTES
 
 
 def test_wide_rows_make_smaller_pieces() -> None:
-    tables = rows.take([[1.0] * 10_000 for _ in range(20)], names=(), input_rows=0)
+    tables = list(rows.take([[1.0] * 10_000 for _ in range(20)], names=(), input_rows=0))
     assert [table.rows for table in tables] == [5, 5, 5, 5]
 
 

@@ -151,3 +151,21 @@ def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
     _, inner, outer = made
     assert inner is outer is running.existing()
     inner.close(0)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), 3600.0, -1.0])
+def test_whoever_waits_for_a_flush_waits_no_longer_when_it_is_closed(
+    ours: pipeline.Pipeline, eventually: typing.Any, timeout: float
+) -> None:
+    ours.writer.write(stream := records.Stream("m", "d"), b'[%d,1,"r","",-1,1,[[1]]]\n' % stream.number, 1)
+    ours.shipper.start()
+    answers: list[bool] = []
+    waiting = threading.Thread(target=lambda: answers.append(ours.flush(timeout)))
+    waiting.start()
+    if timeout > 0:
+        eventually(lambda: (ours.shipper._journal_directory / "flush").exists() or ours.shipper.ticks > 1)
+        assert waiting.is_alive()
+    ours.close(0.0)
+    waiting.join(30)
+    assert answers == [False]
+    assert ours.shipper.join(30)

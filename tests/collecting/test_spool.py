@@ -34,9 +34,9 @@ def stream(designation: str) -> records.Stream:
     return records.Stream("m", designation, ("a",))
 
 
-def put(into: writer.Writer, *records: records.Record) -> None:
-    for each in records:
-        into.write(each.stream, each.to_line(), each.table.rows)
+def put(into: writer.Writer, *some: records.Record) -> None:
+    for each in some:
+        into.write(each.stream, each.to_line(), each.table.rows, most=records.MOST_BYTES)
 
 
 def end_of(process: writer.Writer) -> int:
@@ -46,7 +46,7 @@ def end_of(process: writer.Writer) -> int:
 
 
 def collect(into: pipeline.Pipeline, each: records.Record) -> None:
-    into.writer.write(each.stream, each.to_line(), each.table.rows)
+    into.writer.write(each.stream, each.to_line(), each.table.rows, most=records.MOST_BYTES)
 
 
 def read(path: pathlib.Path, start: int = 0) -> list[records.Record | None]:
@@ -237,21 +237,30 @@ def test_a_directory_that_is_being_made_is_not_a_dead_writers(tmp_path: pathlib.
     assert (tmp_path / ".pod-3-c").exists()
 
 
-def test_a_forked_child_does_not_keep_its_parents_directory_alive(tmp_path: pathlib.Path) -> None:
-    script = WRITER.replace("sys.stdin.read()", "") + (
+def test_a_forked_child_does_not_keep_its_parents_directory_alive(
+    tmp_path: pathlib.Path, eventually: typing.Any
+) -> None:
+    script = "from modeldata.process import lifecycle; lifecycle.install()\n" + WRITER.replace("sys.stdin.read()", "")
+    script += (
         "import os, signal\n"
         "child = os.fork()\n"
         "if child == 0: signal.pause()\n"
         "print(child, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, tmp_path, "pod-2-b"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path, "pod-2-b"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MODELDATA_DIR": str(tmp_path)},
+    )
     assert process.stdout is not None
     child = int([process.stdout.readline() for _ in range(2)][1])
     process.wait()
-    (found,) = segments.scan(tmp_path, str)
-    os.kill(child, signal.SIGKILL)
-    process.stdout.close()
-    assert found.complete
+    try:
+        eventually(lambda: [each.complete for each in segments.scan(tmp_path, str)] == [True])
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
 
 
 def test_a_full_disk_is_counted_and_leaves_the_spool_readable(

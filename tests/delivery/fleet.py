@@ -23,6 +23,7 @@ import typing
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
 from modeldata.delivery import journal
+from modeldata.spool import locks
 from modeldata.spool.waiting import set_aside_bytes
 
 from . import ledger, policies, proxy, server
@@ -152,10 +153,8 @@ class Pod:
     def shipping(self) -> int:
         """Return the id of the process that holds the shipper's lock; 0 for none."""
         with contextlib.suppress(OSError):
-            inode = (self.directory / "spool/.shipper/lock").stat().st_ino
-            for each in map(str.split, pathlib.Path("/proc/locks").read_text().splitlines()):
-                if each[1] == "POSIX" and each[5].endswith(f":{inode}"):
-                    return int(each[4])
+            lock = self.directory / "spool/.shipper/lock"
+            return int(lock.read_bytes() or 0) if locks.is_taken(lock) else 0
         return 0
 
 

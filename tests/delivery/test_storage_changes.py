@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import pathlib
 import typing
 import uuid
 
 import pytest
 from azure.storage.blob import ContainerClient
 
-from modeldata.spool import records
+from modeldata.spool import locks, records
 from modeldata.tables import pieces
 
 pytestmark = pytest.mark.azurite
@@ -139,9 +138,8 @@ def test_one_process_of_a_pod_ships_for_all(pod: typing.Any, model: typing.Any, 
 
 
 def _holds_shippers_lock(pod: typing.Any, process: int) -> bool:
-    inode = (pod.directory / "spool/.shipper/lock").stat().st_ino
-    locks = [line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines()]
-    return any(each[4] == str(process) and each[5].endswith(f":{inode}") for each in locks if each[1] == "POSIX")
+    lock = pod.directory / "spool/.shipper/lock"
+    return locks.is_taken(lock) and int(lock.read_bytes()) == process
 
 
 def test_when_the_shipping_process_is_killed_another_takes_over(

@@ -156,10 +156,15 @@ class Aside:
         if not names:
             del self._by_place[place]
 
+    def leave(self, name: str) -> None:
+        """Leave a block where it is, for another process."""
+        self._forget(name)
+
     def get(self, name: str) -> tuple[batches.Batch, journal.Intent | None] | None:
         """Return a block as a batch, and the append of it that may have been applied; None if it is damaged.
 
         Raises:
+            batches.NewerError: see there.
             OSError: it can't be read at this time.
 
         """

@@ -8,6 +8,25 @@ import zlib
 
 import orjson
 
+FORMAT = 1
+"""Of the journal, of batches and of blocks set aside: whatever is added to them is a new one. Versions before wrote
+this one without saying so."""
+
+
+class NewerError(Exception):
+    """What is on disk is in a format that this version does not know. It is not damaged: it waits for one that does."""
+
+
+def check_format(document: typing.Mapping[str, typing.Any]) -> None:
+    """Check that a document is of a format that this version knows.
+
+    Raises:
+        NewerError: it is not.
+
+    """
+    if document.get("format", FORMAT) != FORMAT:
+        raise NewerError(f"format {document['format']}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -67,8 +86,17 @@ def encode(batch: Batch) -> list[bytes]:
     checksum = 0
     for block in batch.blocks:
         checksum = zlib.crc32(block.data, checksum)
-    document = {"id": batch.id, "upto": batch.upto, "aside": batch.aside, "blocks": blocks, "crc32": checksum}
-    head = orjson.dumps({**document, "joined": list(batch.joined)} if batch.joined is not None else document)
+    document: dict[str, object] = {
+        "format": FORMAT,
+        "id": batch.id,
+        "upto": batch.upto,
+        "aside": batch.aside,
+        "blocks": blocks,
+        "crc32": checksum,
+    }
+    if batch.joined is not None:
+        document["joined"] = list(batch.joined)
+    head = orjson.dumps(document)
     return [b"%08x%b\n" % (zlib.crc32(head), head), *(block.data for block in batch.blocks)]
 
 
@@ -76,6 +104,7 @@ def decode(content: bytes) -> Batch:
     """Read what ``encode`` made, whatever lies behind it.
 
     Raises:
+        NewerError: see there.
         ValueError, LookupError, TypeError, AttributeError: it is damaged.
 
     """
@@ -84,6 +113,7 @@ def decode(content: bytes) -> Batch:
     if zlib.crc32(head) != int(content[:8], 16):
         raise ValueError("wrong checksum")
     document = orjson.loads(head)
+    check_format(document)
     blocks, checksum = [], 0
     for block in document["blocks"]:
         end = start + block.pop("bytes")

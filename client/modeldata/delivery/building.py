@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import typing
 
+import orjson
+
 from .. import settings
 from ..encoding import csvtext, layout, paths, redaction
 from ..observe import counters
 from ..spool import records
+from ..tables import pieces
 from ..threads import turns
 from . import batches, headers, matching
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = pieces.ROW_BYTES
 """What one append may hold: the service's limit before API version 2022-11-02, and enough for 300 MB/s."""
 
 _DAY_MICROSECONDS = 86_400_000_000
@@ -74,6 +77,8 @@ class Builder:
         """Whose rows are being added: the name of a process's directory in the spool."""
         self.drops: list[tuple[counters.Drop, str, int]] = []
         """What can't be delivered: why, and how many rows. To be counted when the blocks are taken."""
+        self.kept: list[records.Record] = []
+        """Of it, what is whole: our own fault."""
 
     def add(self, found: records.Record | records.Run | None) -> None:
         """Add a record's or a run's rows; what can't be read is left out, or nothing behind it would arrive.
@@ -119,7 +124,12 @@ class Builder:
         except (redaction.KeyMissing, matching.Held):
             raise
         except Exception as error:
-            self.drops.append((counters.Drop.CORRUPT, f"a record is no CSV: {type(error).__name__}", found.table.rows))
+            if _is_damaged(found.table):
+                self.drops.append((counters.Drop.CORRUPT, "a damaged record in the spool", found.table.rows))
+            else:
+                detail = f"a record can't be written as CSV, and is kept in spool/.shipper/kept: {type(error).__name__}"
+                self.drops.append((counters.Drop.INTERNAL, detail + counters.place(error), found.table.rows))
+                self.kept.append(found)
             return []
 
     def _put(self, csv: csvtext.Csv, path: str) -> None:
@@ -150,7 +160,7 @@ class Builder:
 
     def _learn(self, stream: records.Stream) -> _Stream:
         azureml = None
-        if self._settings.columns is settings.Columns.AZUREML:
+        if self._settings.columns == settings.Columns.AZUREML:
             known = paths.origin(stream, self._settings.origin)
             azureml = (known.whole_workspace.lower(), known.webservice, stream.model, known.model_version)
         demanded = dict.fromkeys((*self._settings.redactions, *stream.redactions))
@@ -178,3 +188,14 @@ class Builder:
                 writers=tuple(filter(None, block.writers)),
             )
         )
+
+
+def _is_damaged(table: pieces.Table) -> bool:
+    """Return whether it is the disk's fault that it can't be written: an array has a checksum, JSON its grammar."""
+    if table.encoding is pieces.Encoding.ARRAY:
+        return False
+    try:
+        found = orjson.loads(table.payload)
+    except ValueError:
+        return True
+    return not isinstance(found, list) or len(found) != table.rows

@@ -16,7 +16,7 @@ from ..observe import counters
 from ..requests import ids
 from ..spool import segments
 from ..threads import turns
-from . import accounts, aside, batches, detour, journal, taking
+from . import accounts, aside, batches, detour, journal, kept, taking
 from .azure import answers, refusal
 
 logger = logging.getLogger("modeldata")
@@ -68,8 +68,9 @@ class Delivery:
         # Where nobody names the pod, hosts may share a name, and two writers of one own file would lose rows.
         owner = paths.safe(pod or f"{os.uname().nodename}-{self.journal.pod}").replace(".", "-")
         self._taker = taking.Taker(
-            directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally
+            directory, own=own, key_file=sas_file.with_name("hash-key"), owner=owner, tally=tally, stopped=stopped
         )
+        self._kept = directory / ".shipper" / "kept"
         self._taking: taking.Ahead | None = None
         self._ahead: taking.Taken | None = None
         self._aside = aside.Aside(directory / ".shipper" / "aside")
@@ -162,7 +163,12 @@ class Delivery:
         name = self._aside.next(time.monotonic(), self._detour)
         if not name:
             return False
-        found = self._aside.get(name)
+        try:
+            found = self._aside.get(name)
+        except batches.NewerError as error:
+            self._aside.leave(name)
+            self._counters.complain("format", "a block that was set aside waits for a newer version: %s", error)
+            return True
         if found is None:
             self._counters.drop(counters.Drop.CORRUPT, "a block that was set aside can't be read")
             return True
@@ -198,11 +204,16 @@ class Delivery:
         except OSError:
             self._batch_bytes = min(SMALL_BATCH_BYTES, self._most_bytes)
             raise
-        for drop in taken.drops:
-            self._counters.drop(*drop)
+        self._give_up(taken)
         self.found = taken.found
         self._batch_bytes, self._block = self._most_bytes, 0
         return taken
+
+    def _give_up(self, taken: taking.Taken) -> None:
+        """Count what of it can't be delivered, and keep what may be mended."""
+        kept.put(self._kept, taken.kept)
+        for drop in taken.drops:
+            self._counters.drop(*drop)
 
     def _take_ahead(self, current: settings.Settings) -> taking.Ahead:
         assert self.journal.batch is not None
@@ -390,8 +401,8 @@ class Delivery:
             return None
         later = batches.Batch(ids.new_id(time.time_ns() // 1000), (*rest, *behind, block), upto)
         self.journal.begin(later)
-        for drop in ahead.drops if ahead is not None else ():
-            self._counters.drop(*drop)
+        if ahead is not None:
+            self._give_up(ahead)
         self._ahead, self._block = None, 0
         return later
 

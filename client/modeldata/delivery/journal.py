@@ -81,6 +81,7 @@ class Journal:
             batch_bytes: room for a usual batch: less than ``BATCH_BYTES`` where the pod may use little disk.
 
         Raises:
+            batches.NewerError: see there.
             OSError: what is there can't be read at this time.
 
         """
@@ -215,6 +216,7 @@ class Journal:
 
     def _write(self) -> None:
         document = {
+            "format": batches.FORMAT,
             "pod": self.pod,
             "consumed": self.consumed,
             **self._own.document(),
@@ -244,6 +246,7 @@ def load(directory: pathlib.Path) -> Saved:
     """Return what a journal's files say; an onlooker may ask at any time.
 
     Raises:
+        batches.NewerError: see there.
         OSError: they can't be read at this time, as where a process has no descriptor left.
 
     """
@@ -253,6 +256,7 @@ def load(directory: pathlib.Path) -> Saved:
         if found is None:
             return saved
         number, document = found
+        batches.check_format(document)
         saved = Saved(
             number,
             str(document["pod"]),
@@ -279,8 +283,11 @@ def consumed(directory: pathlib.Path) -> dict[str, int]:
     """Return what another process's shipper has delivered of each segment."""
     try:
         found = _newest(directory / "journal")
-        return {str(key): int(offset) for key, offset in found[1]["consumed"].items()} if found is not None else {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        if found is None:
+            return {}
+        batches.check_format(found[1])
+        return {str(key): int(offset) for key, offset in found[1]["consumed"].items()}
+    except (batches.NewerError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import sys
 import threading
 import time
 import typing
@@ -17,7 +18,7 @@ import typing
 from .. import settings
 from ..observe import counters
 from ..spool import locks, segments, sharing, waiting
-from ..threads import forking, names
+from ..threads import forking, importing, names
 from . import untraced
 from .azure import answers, refusal
 
@@ -45,6 +46,9 @@ MOST_BACKOFF_SECONDS = 300.0
 ASIDE_SECONDS = 5.0
 """How long blocks that were set aside are tried in a row."""
 
+STAND_DOWN_SECONDS = 30.0
+"""How long a process that can't ship leaves it to the others."""
+
 POD_VARIABLE = "MODELDATA_POD_UID"
 
 
@@ -62,12 +66,14 @@ class Shipper:
         """The name of this process's directory in the spool."""
         self._live = live
         self._counters = tally
-        self._lock_file: typing.BinaryIO | None = None
+        self._lock: locks.Lock | None = None
         self._delivery: elected.Delivery | None = None
         self._onlooker = waiting.Onlooker(self._spool, self._own_name)
         self._owed_bytes = 0
         self._next_scan = 0.0
         self._next_start = 0.0
+        self._stand_at = 0.0
+        """Until then (monotonic) it is left to other processes to ship."""
         self._waiting_since = 0.0
         self._retry_at = self._failed_at = 0.0
         self._failed_under: object = None
@@ -76,6 +82,7 @@ class Shipper:
         self._asked_until = 0.0
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
         # held by the very thread that the handler interrupted.
+        self._thread: threading.Thread | None = None
         self._asleep = threading.Lock()
         self._asleep.acquire()
         self._only = threading.Lock()
@@ -112,12 +119,20 @@ class Shipper:
             return True
         self.stop, self.running = False, True
         try:
-            threading.Thread(target=self._run, name=names.SHIPPER, daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name=names.SHIPPER, daemon=True)
+            self._thread.start()
         except RuntimeError as error:
-            self.running, self._next_start = False, now + 1.0
+            self.running, self._next_start, self._thread = False, now + 1.0, None
             self._only.release()
             self._counters.complain("thread", "no shipper thread, rows wait in the spool: %s", error)
         return self.running
+
+    def join(self, seconds: float) -> bool:
+        """Wait until the thread has ended, after ``stop``; return whether it has."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, seconds))
+        return thread is None or not thread.is_alive()
 
     def hurry(self, seconds: float) -> None:
         """Ship at once for some time. Takes no lock: signal handlers call it."""
@@ -151,7 +166,7 @@ class Shipper:
     @property
     def ships(self) -> bool:
         """Whether it is this process that ships, for all of the pod."""
-        return self._lock_file is not None
+        return self._lock is not None
 
     @property
     def owes(self) -> bool:
@@ -181,16 +196,18 @@ class Shipper:
 
     def _complain(self, error: Exception) -> None:
         # The error's text stays out of the log: it may hold rows, or a URL with its signature.
-        self._counters.complain("shipper", "shipping failed and goes on: %s%s", type(error).__name__, _place(error))
+        self._counters.complain(
+            "shipper", "shipping failed and goes on: %s%s", type(error).__name__, counters.place(error)
+        )
 
     def _tick(self) -> None:
         now = time.monotonic()
         hurried = now < self.hurry_until
         current = self._live.current()
-        asked = self._lock_file is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
+        asked = self._lock is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
             self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
-            if not self._is_elected():
+            if not self._is_elected() and now >= self._stand_at:
                 try:
                     self._elect()
                 except OSError as error:
@@ -198,6 +215,8 @@ class Shipper:
             self._look()
             if not self._owed_bytes:
                 self._waiting_since = now
+                if self._lock is not None and self.seen.newer_lives:  # who knows all formats can ship for all
+                    self._stand_down(now)
         ours = self._elected()
         if ours is None or current.storage is None:
             return
@@ -236,6 +255,15 @@ class Shipper:
                 cause.way_out,
             )
             self._back_off(undone.reply.retry_after, current)
+        except ImportError as error:
+            # Such as of a library that is loaded in one interpreter of a process alone: another may have it.
+            self._counters.complain(
+                "sdk",
+                "this process can't ship, and leaves it to the others: %s%s",
+                type(error).__name__,
+                counters.place(error),
+            )
+            self._stand_down(now)
         except OSError as error:
             # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
             self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
@@ -261,6 +289,8 @@ class Shipper:
             pass
         ours.clean()
         self._look()
+        if self.seen.newer_lives:
+            self._stand_down(time.monotonic())
 
     def _is_reached(self, goal: dict[str, int], ours: elected.Delivery) -> bool:
         """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
@@ -272,17 +302,24 @@ class Shipper:
     def _elect(self) -> None:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
+        importing.load(f"{__package__}.elected")  # here, by one thread of a pod, and not in each model's own start
+        with forking.gate:
+            from . import batches, elected
+        if vars(sys.modules.get(__name__, elected)) is not globals():
+            # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
+            self._counters.complain(
+                "copies",
+                "this package was imported anew in this process, before its first copy had shipped: the rows of the"
+                " first are shipped by the new one, once it collects, or by another process of this pod",
+            )
+            return
         sharing.make(self._journal_directory)
-        # Not to be opened again while it is held: closing any descriptor of a file gives up all POSIX locks on it.
         try:
-            file = os.fdopen(sharing.create(self._journal_directory / "lock", os.O_WRONLY | os.O_APPEND), "ab")
+            lock = locks.take(self._journal_directory / locks.SHIPPER)
+        except locks.TakenError:
+            return
         except PermissionError:
             self._counters.complain("lock", "the spool belongs to another user: rows wait for a process of that user")
-            return
-        try:
-            locks.take(file)
-        except OSError:
-            file.close()
             return
         try:
             before = self._delivery
@@ -291,8 +328,6 @@ class Shipper:
             else:
                 if before is not None:
                     before.close()
-                with forking.gate:  # here, by one thread of a pod, and not in each model's own start
-                    from . import elected
                 self._delivery = elected.Delivery(
                     self._spool,
                     own=self._own_name,
@@ -302,25 +337,34 @@ class Shipper:
                     tally=self._counters,
                     stopped=lambda: self.stop,
                 )
+        except batches.NewerError as error:
+            lock.release()
+            self._counters.complain(
+                "format",
+                "rows wait for a newer version of this package, which has shipped here: the journal's %s",
+                error,
+            )
+            self._stand_down(time.monotonic())
+            return
         except Exception:
-            file.close()
+            lock.release()
             raise
-        self._lock_file = file
+        self._lock = lock
         self._waiting_since = time.monotonic()
 
     def _is_elected(self) -> bool:
         """Return whether this process holds a lock, and the one that others see."""
-        if self._lock_file is None:
+        if self._lock is None:
             return False
-        ours = os.fstat(self._lock_file.fileno())
+        ours = self._lock.status()
         try:
-            there = os.stat(self._journal_directory / "lock")  # noqa: PTH116
+            there = os.stat(self._journal_directory / locks.SHIPPER)  # noqa: PTH116
         except OSError:
             return False
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
     def _elected(self) -> elected.Delivery | None:
-        return self._delivery if self._lock_file is not None else None
+        return self._delivery if self._lock is not None else None
 
     def _resign(self) -> None:
         if self._delivery is not None:
@@ -328,10 +372,14 @@ class Shipper:
             self._delivery = None
         self._give_up_lock()
 
+    def _stand_down(self, now: float) -> None:
+        self._resign()
+        self._stand_at = now + STAND_DOWN_SECONDS
+
     def _give_up_lock(self) -> None:
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _own_name(self) -> str:
         return self.own
@@ -343,6 +391,12 @@ class Shipper:
         seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
         self.seen = seen
         self.waiting_bytes, self._owed_bytes, self.oldest_waiting = seen.bytes, seen.owed_bytes, seen.oldest
+        if seen.newer_bytes:
+            self._counters.complain(
+                "newer",
+                "%d bytes of the spool wait for a process with a newer version of this package",
+                seen.newer_bytes,
+            )
         self.looked(written)
 
     def _consumed(self) -> dict[str, int]:
@@ -375,10 +429,3 @@ class Shipper:
         except OSError:
             return (current, None)
         return (current, status.st_ino, status.st_mtime_ns)
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f" in {pathlib.Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

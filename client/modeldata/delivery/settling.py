@@ -10,6 +10,7 @@ import typing
 
 from ..spool import records, segments
 from ..tables import pieces
+from ..threads import turns
 
 HELD_SECONDS = 1.0
 """So long a flat list waits for the rest of its request, if there is none in the spool yet."""
@@ -69,6 +70,7 @@ class Settling:
         if seen.upto < found.size:
             try:
                 for each, end in self._reader(found).read(seen.upto):
+                    turns.give_way()
                     _note(each, seen.rows)
                     seen.upto = end
             except OSError:

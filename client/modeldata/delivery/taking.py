@@ -13,7 +13,7 @@ import typing
 from .. import settings
 from ..encoding import csvtext, layout, redaction
 from ..observe import counters
-from ..spool import records, segments
+from ..spool import cutting, records, segments
 from ..threads import names, turns
 from . import batches, building, headers, matching, settling
 
@@ -31,6 +31,8 @@ class Taken:
     """As ``batches.Batch``."""
     drops: tuple[tuple[counters.Drop, str, int], ...]
     """What of them can't be delivered; to be counted when the blocks are sent."""
+    kept: tuple[records.Record, ...]
+    """Of that, what our own encoder is to blame for."""
     found: list[segments.Found]
     """What was in the spool."""
     full: bool
@@ -50,7 +52,9 @@ class Taker:
         key_file: pathlib.Path,
         owner: str,
         tally: counters.Counters,
+        stopped: typing.Callable[[], bool] = lambda: False,
     ) -> None:
+        self._stopped = stopped
         self._spool = directory
         self._own = own
         self._key_file = key_file
@@ -68,6 +72,8 @@ class Taker:
         self._settling = settling.Settling(self._reader)
         self.holds = False
         """Whether rows were left that are too young to be taken."""
+        self._cut: set[str] = set()
+        """Segments that have no very large record any more."""
         self._turn = ""
 
     def scan(self) -> list[segments.Found]:
@@ -106,6 +112,8 @@ class Taker:
                 continue
             builder.writer = found.key.partition("/")[0]
             try:
+                if self._is_too_large(found, start) and not self._cut_up(found, start):
+                    continue
                 for end in self._adding(builder, found, start, segments):
                     since[found.key], upto[found.key] = start, end
                     if builder.bytes >= most:
@@ -139,7 +147,16 @@ class Taker:
         self._turn = next(reversed(upto)).partition("/")[0]
         owner = self._owner if current.storage.file == settings.PER_POD else ""
         blocks = tuple(dataclasses.replace(block, owner=owner) for block in builder.blocks())
-        return Taken(blocks, since, upto, tuple(builder.drops), segments, builder.bytes >= most, circumstances)
+        return Taken(
+            blocks,
+            since,
+            upto,
+            tuple(builder.drops),
+            tuple(builder.kept),
+            segments,
+            builder.bytes >= most,
+            circumstances,
+        )
 
     def _adding(
         self, builder: building.Builder, found: segments.Found, start: int, among: list[segments.Found]
@@ -168,6 +185,8 @@ class Taker:
 
     def _has(self, model: str, feature: str, found: segments.Found) -> bool:
         known = (found.key, model, feature)
+        if self._is_too_large(found, self._searched.get(known, 0)):
+            return False  # it is cut in its turn, and its rows are looked at then
         wanted = layout.Layout((settings.Redaction(feature, settings.Action.DROP),))
         with contextlib.suppress(OSError):  # whoever takes rows from it says so
             for record, end in self._reader(found).read(self._searched.get(known, 0)):
@@ -197,7 +216,9 @@ class Taker:
             if self._whole.get(found.key) == offset:
                 continue
             try:
-                if next(self._reader(found).read(offset), None) is not None:
+                if found.size - offset > cutting.LARGE_BYTES:  # not to be read whole
+                    continue
+                if found.size > offset and next(self._reader(found).read(offset), None) is not None:
                     self._whole[found.key] = offset
                     continue
             except OSError:
@@ -207,6 +228,31 @@ class Taker:
             found.path.unlink(missing_ok=True)
             self._segments.pop(found.key, None)
             self._whole.pop(found.key, None)
+            self._cut.discard(found.key)
+
+    def _is_too_large(self, found: segments.Found, start: int) -> bool:
+        """Return whether a segment may have, behind an offset, a record that one can't hold in memory."""
+        return found.size - start > cutting.LARGE_BYTES and found.key not in self._cut
+
+    def _cut_up(self, found: segments.Found, start: int) -> bool:
+        """Cut what one can't hold in memory; return whether it can be read now.
+
+        Raises:
+            OSError: it can't be cut, such as for want of room.
+
+        """
+        if not found.complete:  # its process, of a version before, has it open: its next rows go to another one
+            self._counters.complain("large", "%s has a very large record, and waits until it is complete", found.key)
+            return False
+        try:
+            cut = cutting.cut(found.path, start, self._stopped)
+        except cutting.Stopped:
+            return False
+        self._cut.add(found.key)
+        logger.warning("modeldata: %s had %d bytes that wait, and was cut into pieces", found.key, found.size - start)
+        for size in cut.too_large:
+            self._counters.drop(counters.Drop.ROW_TOO_LARGE, f"a row of {size} bytes; 4 MiB is what one append takes")
+        return True
 
     def _in_turn(self, found: list[segments.Found]) -> list[segments.Found]:
         """Return the segments, first those of the process behind the last one's: none waits for a busy one."""

@@ -1,6 +1,6 @@
 """What waits in a pod's spool, as an onlooker sees it: nothing is changed, created or locked.
 
-For a process that has no part in the spool. In one that collects, closing the files read here would give up its locks.
+For a process that has no part in the spool.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import contextlib
 import dataclasses
 import pathlib
 
-from ..delivery import journal
-from ..spool import locks, segments
+from ..delivery import batches, journal
+from ..spool import locks, segments, waiting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,33 +70,38 @@ def look(directory: pathlib.Path) -> Backlog:
     consumed = journal.consumed(shippers)
     processes, used, oldest, unreadable = [], 0, 0.0, []
     for name in sorted(each.name for each in directory.iterdir() if each.is_dir() and not each.name.startswith(".")):
-        waiting = 0
-        for path in sorted((directory / name).glob("*.seg")):
+        left = 0
+        for path in sorted(each for each in (directory / name).iterdir() if segments.format_of(each.name)):
             key = f"{name}/{path.name}"
             try:
                 size = path.stat().st_size
                 used += size
                 if size <= consumed.get(key, 0):
                     continue
-                waiting += size - consumed.get(key, 0)
-                record = next(segments.Segment(key, path).read(consumed.get(key, 0)), (None, 0))[0]
+                left += size - consumed.get(key, 0)
+                with path.open("rb"):  # may it be read?
+                    seconds = waiting.moment(path, consumed.get(key, 0))
             except FileNotFoundError:  # delivered and removed meanwhile
                 continue
             except OSError as error:
                 unreadable.append(f"{key}: {error.strerror}")
                 continue
-            if record is not None:
-                seconds = record.microseconds / 1e6
+            if seconds:
                 oldest = min(oldest or seconds, seconds)
-        processes.append(Process(name, locks.is_taken(directory / name / "alive"), waiting))
+        processes.append(Process(name, locks.is_taken(directory / name / locks.ALIVE), left))
+    try:
+        taken = _taken(shippers)
+    except batches.NewerError as error:
+        taken = None
+        unreadable.append(f".shipper/journal: of a newer version of this package ({error})")
     blocks = _sizes(shippers / "aside")
     return Backlog(
         tuple(processes),
         used + sum(blocks),
         oldest,
-        _taken(shippers),
+        taken,
         (len(blocks), sum(blocks)),
-        locks.is_taken(shippers / "lock"),
+        locks.is_taken(shippers / locks.SHIPPER),
         tuple(unreadable),
     )
 

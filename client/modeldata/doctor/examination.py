@@ -124,7 +124,7 @@ def _treatment(key: pathlib.Path, current: settings.Settings) -> typing.Iterator
         features = [each.feature for each in current.redactions if each.action is action]
         if features:
             yield findings.ok("settings", f"{done}: {', '.join(features)}")
-        if features and action is settings.Action.HASH and not redaction.read_key(key):
+        if features and action == settings.Action.HASH and not redaction.read_key(key):
             way_out = "the operator writes it beside the credential: see the condition CredentialsReady"
             yield findings.wrong("settings", f"{key} has no key for the hashes: rows that need it wait", way_out)
 

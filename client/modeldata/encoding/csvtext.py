@@ -26,6 +26,9 @@ from . import layout, redaction
 SLICE_CELLS = 4096
 """Cells encoded in one call that holds the GIL: some 0.2 ms, so that a request does not wait long."""
 
+SLOWER = 16
+"""So many times as long they take where numpy is not there."""
+
 CHUNK_ROWS = 100
 CHUNK_BYTES = 256 * 1024
 """Of what is made into one text at a time: little enough for the processor's cache, and for the allocator to use again
@@ -157,6 +160,7 @@ def _chunks(parts: typing.Iterable[list[bytes]], around: _Around) -> list[Chunk]
             else:
                 chunks += [Chunk(_row(row, around, number), 1) for number, row in enumerate(cells, done)]
             done += count
+            turns.give_way()
     return chunks
 
 
@@ -215,7 +219,11 @@ def _features(of: records.Record, wanted: layout.Layout) -> _Features:
         if min(widths) < len(columns):
             cells = [row + b"," * (len(columns) - 1 - row.count(b",")) for row in cells]
     if looked_at:
-        return _looked_at(columns, [list(map(_plain_value, row.split(b","))) for row in cells], wanted)
+        rows: redaction.Rows = []
+        for row in cells:
+            rows.append(list(map(_plain_value, row.split(b","))))
+            turns.give_way()
+        return _looked_at(columns, rows, wanted)
     return _Features(columns, [cells])
 
 
@@ -256,11 +264,11 @@ def _looked_at(
     if wanted.as_json:
         columns, rows = _as_objects(columns, rows)
     width = len(columns)
-    lines = []
+    lines: list[bytes] = []
     for row in rows:
-        cells = ",".join(_quoted(layout.cell_text(cell)) for cell in row)
+        cells = ",".join(map(_quoted, map(layout.cell_text, row)))
         lines.append((cells + "," * (width - max(1, len(row)))).encode())
-        turns.give_way()
+        turns.give_way()  # a row may be of 4 MiB
     return _Features(columns, [lines], matched)
 
 
@@ -277,9 +285,10 @@ def _as_objects(columns: tuple[str, ...], rows: redaction.Rows) -> tuple[tuple[s
     width = len(columns) - len(behind)
     named = dict(zip(columns[:width], range(width)))  # of columns of one name, the others get their number too
     keys = [name if named[name] == place else f"{name}.{place}" for place, name in enumerate(columns[:width])]
-    found: redaction.Rows = [
-        [{key: cell for key, cell in zip(keys, row) if cell is not None}, *row[width:]] for row in rows
-    ]
+    found: redaction.Rows = []
+    for row in rows:
+        found.append([{key: cell for key, cell in zip(keys, row) if cell is not None}, *row[width:]])
+        turns.give_way()
     return (layout.ROW, *behind), found
 
 
@@ -339,7 +348,8 @@ def _quoted(text: str | None) -> str:
 def _array_rows(table: pieces.Table) -> typing.Iterator[list[bytes]]:
     payload = memoryview(table.payload)
     row_bytes = len(payload) // table.rows
-    step = max(1, SLICE_CELLS // table.width)
+    slice_cells = SLICE_CELLS if "numpy" in sys.modules else SLICE_CELLS // SLOWER
+    step = max(1, slice_cells // table.width)
     for start in range(0, table.rows, step):
         piece = payload[start * row_bytes : (start + step) * row_bytes]
         yield _slice_rows(piece, table.dtype, table.width)

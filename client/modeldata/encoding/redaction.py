@@ -36,6 +36,8 @@ _MOST_KNOWN = 200
 _MOST_LEVELS = 200
 """Of what is nested: orjson refuses more than 254."""
 
+_PLAIN = frozenset((int, float, bool, type(None)))
+
 Parts = typing.Tuple[str, ...]  # noqa: UP006 (evaluated at run time by 3.9)
 Rows = typing.List[typing.List[typing.Any]]  # noqa: UP006 (as above)
 """Cells as they lie in the spool, or as their texts; None is an empty cell."""
@@ -81,16 +83,19 @@ def apply(
     for place, name in enumerate(also):
         actions[place] = _stronger(actions[place], ours.action(parts(name)))
     kept = [place for place, action in enumerate(actions) if action != settings.Action.DROP]
+    hashed = {place for place in kept if actions[place] == settings.Action.HASH}
     naming = any(not _NAMING.isdisjoint(path) for path in paths)
     found: Rows = []
     for whole in rows:
         row = whole
-        if naming or any(type(cell) is list for cell in row):
+        if naming or list in map(type, row):
             row = ours.row(columns, row)
         found.append(
             [
                 ours.hash(row[place])
-                if actions[place] == settings.Action.HASH
+                if place in hashed
+                else row[place]
+                if type(row[place]) in _PLAIN
                 else ours.value(row[place], paths[place])
                 for place in kept
                 if place < len(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import enum
 import logging
+import os
 import threading
 import time
 
@@ -98,6 +99,16 @@ class Counters:
             closed = {each for each in self._open if each.partition(" ")[0] == topic}
             self._open -= closed
             return bool(closed)
+
+
+def place(error: Exception) -> str:
+    """Return where an error was raised, for a log line without its text, which may hold rows."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" in {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119 (no pathlib)
 
 
 mine: Counters | None = None

@@ -57,8 +57,8 @@ def install() -> None:
         atexit.register(ending.at_exit)
         # An import under way in another thread would stay under way for ever in the child.
         os.register_at_fork(
-            before=forking.gate.acquire,
-            after_in_parent=forking.gate.release,
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
             after_in_child=_after_fork,
         )
     signals.chain_sigterm()
@@ -83,8 +83,37 @@ def begin() -> pipeline.Pipeline | None:
         return running.mine
 
 
+def belongs_here(ours: pipeline.Pipeline) -> bool:
+    """Return whether a pipeline is this process's; where it is a parent's, forget it.
+
+    A server that forks in C, and runs no hook of Python's in the child (uWSGI, as it is unless told to), leaves it a
+    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s: that a child
+    collects sooner after such a fork is not provided for.
+    """
+    if ours.pid == os.getpid():
+        return True
+    forking.renew()  # somebody may have held the gate
+    _forget_parent()
+    return False
+
+
+def _before_fork() -> None:
+    forking.gate.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    forking.gate.release()
+
+
 def _after_fork() -> None:
     forking.gate.release()
+    _forget_parent()
+
+
+def _forget_parent() -> None:
+    from ..spool import locks  # not where this package does nothing: there is no fcntl
+
+    locks.forget_in_child()
     ids.draw()  # else parent and child make the same ids
     context.forget()
     ending.forget_in_child()

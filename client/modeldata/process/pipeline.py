@@ -16,12 +16,14 @@ from ..delivery import loop
 from ..encoding import paths
 from ..observe import counters, metrics, statistics
 from ..requests import sampling
-from ..spool import writer
+from ..spool import segments, writer
 from ..threads import forking
 
 logger = logging.getLogger("modeldata")
 
 _POLL_SECONDS = 0.02
+_STOP_SECONDS = 0.5
+"""What ``close`` waits at least for a thread that has nothing to do any more."""
 
 
 class Pipeline:
@@ -40,6 +42,8 @@ class Pipeline:
         self.shipper.written = lambda: self.writer.written
         self.shipper.ticked = self._ticked
         self.shipper.looked = self._bound
+        self._closed = 0
+        """How often: what waits in another thread then waits no longer."""
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that this process has collected so far is in Blob Storage; return whether it is.
@@ -50,9 +54,11 @@ class Pipeline:
         if position is None:
             return True
         deadline = time.monotonic() + timeout
+        closed = self._closed
         self.shipper.request_flush()
         while not self.shipper.is_delivered(*position) or self.shipper.has_rows_aside():
-            if time.monotonic() >= deadline or not self.shipper.start():
+            # Nobody waits beyond close(), nor for a time that is no number.
+            if not time.monotonic() < deadline or closed != self._closed or not self.shipper.start():
                 return False
             time.sleep(_POLL_SECONDS)
         return True
@@ -63,10 +69,14 @@ class Pipeline:
         Rows collected later are written all the same, and start the shipper anew. The spool's directory stays this
         process's until it ends: nobody else may take it for a dead one's.
         """
+        deadline = time.monotonic() + timeout
         self.shipper.start()
         delivered = self.drain(timeout)
+        self._closed += 1
         self.shipper.stop = True
         self.shipper.wake()
+        # Where a thread is left when a subinterpreter is ended, CPython aborts the process.
+        self.shipper.join(max(_STOP_SECONDS, deadline - time.monotonic()))
         if not delivered:
             self.say_what_waits()
         return delivered
@@ -83,7 +93,8 @@ class Pipeline:
         # Rows of other processes too, dead ones among them, if it is this one that ships: what is there now, as those
         # that serve on may always have more.
         others = self._ends()
-        while self.shipper.running and time.monotonic() < deadline:
+        closed = self._closed
+        while self.shipper.running and time.monotonic() < deadline and closed == self._closed:
             if self.shipper.ships:
                 others = [(key, end) for key, end in others if not self.shipper.is_delivered(key, end)]
                 if not others:
@@ -103,9 +114,11 @@ class Pipeline:
                     continue
                 with contextlib.suppress(OSError):  # removed meanwhile, as what is delivered is
                     for path in directory.iterdir():
+                        if segments.format_of(path.name) not in segments.READS:
+                            continue
                         with contextlib.suppress(OSError):
                             found.append((f"{directory.name}/{path.name}", path.stat().st_size))
-        return [(key, end) for key, end in found if key.endswith(".seg")]
+        return found
 
     def say_what_waits(self) -> None:
         """Log what a process leaves in the spool at its end."""

@@ -29,8 +29,8 @@ class SettingsError(ValueError):
     """The settings file can't be read as settings; the message names the field."""
 
 
-class Action(enum.Enum):
-    """What is done to a feature."""
+class Action(str, enum.Enum):
+    """What is done to a feature. Equal to that of another copy of this package."""
 
     DROP = "Drop"
     """Its column is left out."""
@@ -96,7 +96,7 @@ class Origin(typing.NamedTuple):
         return f"{self.subscription}/{self.resource_group}/{self.workspace}"
 
 
-class Columns(enum.Enum):
+class Columns(str, enum.Enum):
     """Which columns the files have beside the features."""
 
     LEADING = "Leading"

@@ -28,6 +28,12 @@ from ..tables import adapter, pieces
 SINGLE = -1
 UNSETTLED = -2
 
+PLAIN_BYTES = 1024 * 1024
+"""A record of rows that were encoded at once is no longer: the shipper holds one in memory."""
+
+MOST_BYTES = 9 * 1024 * 1024
+"""The longest record: one row, whose numbers take twice as much in memory as the 4 MiB of their text."""
+
 _ROWS, _ARRAY, _STREAM = b"[AS"
 _HEAD = re.compile(rb'\[(\d+),(\d+),"([^"\\]*)","([^"\\]*)",(-?\d+),(\d+),')
 _ID = rb'"([^"\\,\x00-\x1f\x7f-\xff]{%d,200})",'
@@ -205,13 +211,15 @@ class Reader:
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
+        self.passed = 0
+        """The end of the last whole line of what was read."""
 
     def read(self, content: bytes, start: int = 0) -> typing.Iterator[tuple[Record | Run | None, int]]:
         """Yield the whole records from an offset on, each with the offset behind it; None for a damaged one.
 
         What lies before the offset is read for its streams. Ends at the first line that is not (or not yet) whole.
         """
-        offset = 0
+        offset = self.passed = 0
         while (end := content.find(b"\n", offset) + 1) > 0:
             found: Record | Run | None = None
             kind = content[offset]
@@ -223,6 +231,7 @@ class Reader:
                     return
             elif offset >= start:
                 found, end = self._run(content, offset) or (self._rows(content, offset, end), end)
+            self.passed = end
             if offset >= start and kind != _STREAM:
                 yield found, end
             offset = end

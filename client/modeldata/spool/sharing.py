@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 
@@ -32,9 +33,19 @@ def make(directory: pathlib.Path) -> None:
         OSError: it can't be made.
 
     """
-    if not directory.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        share(directory)
+    if directory.exists():
+        return
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name until it is shared: what another thread made in it before would stay this user's own.
+    aside = directory.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
+    aside.mkdir()
+    share(aside)
+    try:
+        aside.rename(directory)
+    except OSError as error:
+        aside.rmdir()
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # made by somebody else meanwhile
+            raise
 
 
 def create(path: pathlib.Path, flags: int) -> int:

@@ -36,6 +36,10 @@ class Waiting(typing.NamedTuple):
     """Whether other processes write too."""
     aside_bytes: int = 0
     """What is set aside."""
+    newer_bytes: int = 0
+    """What is in a format that this version does not know."""
+    newer_lives: bool = False
+    """Whether a process that writes such a format lives."""
 
 
 class Onlooker:
@@ -55,7 +59,10 @@ class Onlooker:
             unreadable: keys of segments that can't be read.
 
         """
-        found, ours = segments.scan(self._spool, self._own), self._own()
+        every, ours = segments.scan_all(self._spool, self._own), self._own()
+        found = [each for each in every if each.format in segments.READS]
+        newer = [each for each in every if each.format not in segments.READS]
+        newer_bytes = sum(each.size for each in newer)
         apart = self._set_aside_bytes()
         waiting = {each.key: each for each in found if each.size > consumed.get(each.key, 0)}
         owed = sum(each.size - consumed.get(key, 0) for key, each in waiting.items() if key not in unreadable)
@@ -66,15 +73,17 @@ class Onlooker:
             if writer != seen and key not in unreadable:  # a writer's later segments hold later rows
                 seen = writer
                 place = (key, consumed.get(key, 0))
-                moments[place] = self._moments.get(place) or _moment(each.path, place[1])
+                moments[place] = self._moments.get(place) or moment(each.path, place[1])
         self._moments = moments
         return Waiting(
-            sum(each.size for each in found) + apart,
-            sum(each.size - consumed.get(key, 0) for key, each in waiting.items()) + apart,
+            sum(each.size for each in every) + apart,
+            sum(each.size - consumed.get(key, 0) for key, each in waiting.items()) + apart + newer_bytes,
             owed,
             min(filter(None, moments.values()), default=0.0),
-            any(not each.complete and each.key.partition("/")[0] != ours for each in found),
+            any(not each.complete and each.key.partition("/")[0] != ours for each in every),
             apart,
+            newer_bytes,
+            any(each.alive for each in newer),
         )
 
     def _set_aside_bytes(self) -> int:
@@ -89,7 +98,7 @@ class Onlooker:
         return self._apart[1]
 
 
-def _moment(path: pathlib.Path, offset: int) -> float:
+def moment(path: pathlib.Path, offset: int) -> float:
     """Return when the first row behind an offset was collected; 0 if that can't be told."""
     try:
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ import threading
 import typing
 
 from ..observe import counters
-from . import locks, records, sharing
+from . import locks, records, segments, sharing
 
 logger = logging.getLogger("modeldata")
 
@@ -47,7 +47,7 @@ class Writer:
         self._counters = tally
         self._full_at = full_at
         self._directory: pathlib.Path | None = None
-        self._life: typing.BinaryIO | None = None
+        self._life: locks.Lock | None = None
         # Re-entrant: a signal handler may collect while its thread is in here.
         self._lock = threading.RLock()
         self._interrupting: list[tuple[records.Stream, bytes, int, bytes]] = []
@@ -77,7 +77,16 @@ class Writer:
             self._full_at = value
             self._limit = min(self._limit, 0)  # the next row is looked at under the new bound
 
-    def write(self, stream: records.Stream, line: bytes, rows: int, array: bytes = b"", *, again: bool = False) -> None:
+    def write(
+        self,
+        stream: records.Stream,
+        line: bytes,
+        rows: int,
+        array: bytes = b"",
+        *,
+        most: int = records.PLAIN_BYTES,
+        again: bool = False,
+    ) -> bool:
         """Put a record into the spool; when this returns, it is there or counted as dropped.
 
         But for a signal handler that interrupts this very method: the interrupted call then writes both.
@@ -87,9 +96,14 @@ class Writer:
             line: see ``records``.
             rows: how many rows are in it.
             array: what lies behind the line.
+            most: how long it may be.
             again: whether this is a second try in a new directory.
 
+        Returns:
+            False where it is longer than it may be: then nothing was done.
+
         """
+        fits = True
         with self._lock:
             limit, size = self._limit, len(line)
             end = self._size + size
@@ -99,8 +113,8 @@ class Writer:
                 if end > limit or stream.number not in self._defined or array:
                     if limit == _WRITING:
                         self._interrupting.append((stream, line, rows, array))
-                        return
-                    end, limit = self._write_with_a_look(stream, line, array, limit)
+                        return True
+                    end, limit = self._write_with_a_look(stream, line, array, limit, most)
                 # The way of nearly every row, within a request of the model: each line of it is felt.
                 elif _write(self._descriptor, line) != size:
                     raise _no_space()
@@ -110,6 +124,8 @@ class Writer:
             except OSError as error:
                 self._limit = _BROKEN
                 self._fail(error, stream, line, rows, array, again=again)
+            except _TooLong:
+                self._limit, fits = limit, False
             except _Full:
                 self._limit = limit
                 self._counters.drop(counters.Drop.SPOOL_FULL, "the spool holds as much as it may", rows)
@@ -117,14 +133,19 @@ class Writer:
                 self._limit = _BROKEN
                 raise
             while self._interrupting:
-                self.write(*self._interrupting.pop(0))
+                self._write_interrupting(*self._interrupting.pop(0))
+        return fits
+
+    def has_room(self, size: int) -> bool:
+        """Return whether the spool takes so many bytes more, as far as is known."""
+        return self.written + size <= self._full_at
 
     def position(self) -> tuple[str, int] | None:
         """Return how far this process has written: the segment's key, the offset in it. None before the first row."""
         with self._lock:
             if self._directory is None:
                 return None
-            return f"{self._directory.name}/{self._sequence:09d}.seg", self._size
+            return f"{self._directory.name}/{segments.name(self._sequence)}", self._size
 
     def leave_if_removed(self) -> None:
         """Begin a new directory if somebody removed ours, or a file of it: what is written to a removed file is lost.
@@ -138,15 +159,25 @@ class Writer:
                 logger.warning("modeldata: the spool was removed, with the rows that waited in it: a new one is made")
                 self._leave()
 
-    def _write_with_a_look(self, stream: records.Stream, line: bytes, array: bytes, limit: int) -> tuple[int, int]:
+    def _write_interrupting(self, stream: records.Stream, line: bytes, rows: int, array: bytes) -> None:
+        if not self.write(stream, line, rows, array, most=records.MOST_BYTES):
+            self._counters.drop(counters.Drop.ROW_TOO_LARGE, "a large call in a signal handler", rows)
+
+    def _write_with_a_look(
+        self, stream: records.Stream, line: bytes, array: bytes, limit: int, most: int
+    ) -> tuple[int, int]:
         """Write a record that needs more than a ``write()``; return where it ends, and the limit from then on.
 
         Raises:
+            _TooLong: it is longer than it may be.
             _Full: the pod's spool has no room for it.
             OSError: it can't be written.
 
         """
-        if self.written + len(line) + len(array) > self._full_at:
+        size = len(line) + len(array)
+        if size > most:
+            raise _TooLong
+        if self.written + size > self._full_at:
             raise _Full
         if limit == _BROKEN or self._size >= SEGMENT_BYTES:
             self._open_next()
@@ -158,17 +189,17 @@ class Writer:
         return self._size + size, min(self._full_at - self._before, SEGMENT_BYTES)
 
     def _is_there(self, directory: pathlib.Path) -> bool:
-        ours = [self._descriptor] if self._descriptor >= 0 else []
+        ours = [os.fstat(self._descriptor)] if self._descriptor >= 0 else []
         if self._life is not None:
-            ours.append(self._life.fileno())
-        return directory.exists() and all(os.fstat(each).st_nlink for each in ours)
+            ours.append(self._life.status())
+        return directory.exists() and all(each.st_nlink for each in ours)
 
     def _fail(
         self, error: OSError, stream: records.Stream, line: bytes, rows: int, array: bytes, *, again: bool
     ) -> None:
         if isinstance(error, FileNotFoundError) and not again:  # somebody removed our directory: a new one, then
             self._leave()
-            self.write(stream, line, rows, array, again=True)
+            self.write(stream, line, rows, array, most=records.MOST_BYTES, again=True)
             return
         if self._descriptor >= 0:
             # Cut off what was half written, so that a full disk does not cost a segment for each call.
@@ -185,7 +216,7 @@ class Writer:
             os.close(self._descriptor)
             self._descriptor = -1
         self._sequence += 1
-        path = self._directory / f"{self._sequence:09d}.seg"
+        path = self._directory / segments.name(self._sequence)
         try:
             self._descriptor = sharing.create(path, os.O_WRONLY | os.O_EXCL | os.O_APPEND)
         except OSError:
@@ -197,27 +228,34 @@ class Writer:
 
     def _open_directory(self) -> None:
         # Made under a name that no shipper looks at, and shown when the lock is held: a directory without a lock is
-        # one that a dead process left. The POSIX lock goes with the process; a forked child does not inherit it.
+        # one that a dead process left.
         name = self._name()
         hidden = self._spool / f".{name}"
         sharing.make(hidden)
         try:
-            self._life = os.fdopen(sharing.create(hidden / "alive", os.O_WRONLY | os.O_TRUNC), "wb")
-            locks.take(self._life)
-            hidden.rename(self._spool / name)
+            life = locks.take(hidden / locks.ALIVE)
+            try:
+                hidden.rename(self._spool / name)
+            except OSError:
+                life.release()
+                raise
         except OSError:
             with contextlib.suppress(OSError):
-                (hidden / "alive").unlink(missing_ok=True)
+                (hidden / locks.ALIVE).unlink(missing_ok=True)
                 hidden.rmdir()
             raise
-        self._directory, self._sequence = self._spool / name, 0
+        self._directory, self._life, self._sequence = self._spool / name, life, 0
 
     def _leave(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         if self._life is not None:
-            self._life.close()
+            self._life.release()
         self._directory, self._life, self._descriptor, self._limit = None, None, -1, _BROKEN
+
+
+class _TooLong(Exception):  # noqa: N818 (a verdict)
+    """The record must be cut."""
 
 
 class _Full(Exception):  # noqa: N818 (a verdict)

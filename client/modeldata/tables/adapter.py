@@ -7,6 +7,7 @@ hold it (``cell``).
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 from . import cells
@@ -46,7 +47,8 @@ class Call(typing.NamedTuple):
         So that what is equal but for the order has one header, and one file.
         """
         rows = [labelled(each) for each in values]
-        order = self._order(tuple(dict.fromkeys(label for found in rows if found is not None for label in found)))
+        labels = dict.fromkeys(itertools.chain.from_iterable(found for found in rows if found is not None))
+        order = self._order(tuple(labels))
         cells_of = [
             [found.get(label) for label in order] if found is not None else row(each)
             for found, each in zip(rows, values)
@@ -66,9 +68,14 @@ class Call(typing.NamedTuple):
         where = [places.get(typing.cast("str", label)) for label in order]
         names = tuple(map(cells.name_text, order))
         if content.array is not None and None not in where:
-            return Content(names, array=content.array[:, where])
-        rows = content.rows if content.array is None else content.array.tolist()
-        return Content(names, [[None if at is None else each[at] for at in where] for each in rows])
+            return content._replace(names=names, places=typing.cast("list[int]", where))
+
+        def make(start: int, end: int) -> list[list[object]]:
+            part = content.rows[start:end] if content.array is None else map(row, content.array[start:end])
+            return [[None if at is None else each[at] for at in where] for each in part]
+
+        length = len(content.rows if content.array is None else content.array)
+        return Content(names, sliced(length, len(where), make))
 
     def _order(self, labels: tuple[object, ...]) -> tuple[object, ...]:
         """Return labels in the order of the collector's columns, with those of its columns that are missing here.
@@ -112,8 +119,59 @@ class Content(typing.NamedTuple):
     rows: typing.Sequence[typing.Any] = ()
     array: typing.Any = None
     """In the place of ``rows``: two-dimensional, of one of numpy's types of numbers."""
+    places: list[int] | None = None
+    """Where the columns are in the array; None: in the order of the names."""
     is_open: bool = False
     """Whether it is flat data, in one row, that may yet turn out to be a column."""
+
+
+class Sliced(typing.Sequence[typing.Any]):
+    """Rows that are made of a large table some at a time, as they are asked for, in order."""
+
+    def __init__(self, length: int, step: int, make: typing.Callable[[int, int], typing.Sequence[typing.Any]]) -> None:
+        self._length = length
+        self._step = step
+        self._make = make
+        self._begin = 0
+        self._made: typing.Sequence[typing.Any] = ()
+
+    def __len__(self) -> int:
+        return self._length
+
+    @typing.overload
+    def __getitem__(self, place: int) -> typing.Any: ...
+    @typing.overload
+    def __getitem__(self, place: slice) -> list[typing.Any]: ...
+    def __getitem__(self, place: int | slice) -> typing.Any:
+        if isinstance(place, slice):
+            return [self._at(each) for each in range(*place.indices(self._length))]
+        return self._at(range(self._length)[place])
+
+    def _at(self, place: int) -> typing.Any:
+        if not self._begin <= place < self._begin + len(self._made):
+            self._made, self._begin = (), place - place % self._step
+            self._made = self._make(self._begin, min(self._begin + self._step, self._length))
+        return self._made[place - self._begin]
+
+
+MOST_CELLS = 50_000
+"""As many cells of a table are made Python's objects at once: some 3 MiB."""
+
+
+def sliced(
+    length: int, width: int, make: typing.Callable[[int, int], typing.Sequence[typing.Any]]
+) -> typing.Sequence[typing.Any]:
+    """Return the rows of a table: made at once, or, where they are many, as they are asked for.
+
+    Args:
+        length: how many there are.
+        width: cells in each.
+        make: returns those from one number to before another.
+
+    """
+    if length * width <= MOST_CELLS:
+        return make(0, length)
+    return Sliced(length, max(1, MOST_CELLS // width), make)
 
 
 class Adapter:

@@ -12,8 +12,8 @@ class Arrow(of_tensors.Tensors):
 
     def content(self, data: typing.Any, call: adapter.Call) -> adapter.Content:  # noqa: D102 (see adapter, as all)
         if hasattr(data, "schema") and hasattr(data, "columns"):
-            columns = [_column(each) for each in data.columns]
-            return call.named(adapter.Content(tuple(map(cells.name_text, data.schema.names)), list(zip(*columns))))
+            rows = adapter.sliced(data.num_rows, data.num_columns, lambda *part: _rows(data, *part))
+            return call.named(adapter.Content(tuple(map(cells.name_text, data.schema.names)), rows))
         if hasattr(data, "to_pylist"):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)
@@ -25,6 +25,11 @@ class Arrow(of_tensors.Tensors):
         if hasattr(value, "to_pylist"):
             return adapter.cell(value.to_pylist())
         return adapter.cell(value.as_py()) if hasattr(value, "as_py") else super().cell(value)
+
+
+def _rows(table: typing.Any, start: int, end: int) -> list[tuple[object, ...]]:
+    part = table if end - start == table.num_rows else table.slice(start, end - start)
+    return list(zip(*(_column(each) for each in part.columns)))
 
 
 def _column(values: typing.Any) -> list[object]:

@@ -16,11 +16,9 @@ class Mappings(adapter.Adapter):
         split = _split(data, call)
         if split is not None:
             return split
-        columns = [_column(values, call) for values in data.values()]
-        lengths = {len(column) for column in columns if column is not None}
-        if len(lengths) == 1 and None not in columns and (not call.input_rows or call.input_rows in lengths):
-            whole = typing.cast("list[typing.Sequence[object]]", columns)
-            return call.named(adapter.Content(tuple(map(cells.name_text, data)), list(zip(*whole))))
+        columns = _columns(data, call)
+        if columns:
+            return call.named(adapter.Content(tuple(map(cells.name_text, data)), list(zip(*columns))))
         return call.by_label([data]) if data else adapter.Content(call.names)
 
     def rows(self, values: typing.Sequence[typing.Any], call: adapter.Call) -> adapter.Content | None:  # noqa: D102
@@ -33,9 +31,22 @@ class Mappings(adapter.Adapter):
         return {_key(key): adapter.cell(inner) for key, inner in _plain(value).items()}
 
 
+def _columns(data: dict[object, typing.Any], call: adapter.Call) -> list[typing.Sequence[object]]:
+    """Return the cells of a mapping's columns; nothing where it is a row."""
+    columns: list[typing.Sequence[object]] = []
+    for values in data.values():
+        column = _column(values, call)
+        if column is None or (columns and len(column) != len(columns[0])):
+            return []
+        columns.append(column)
+    return columns if columns and call.input_rows in (0, len(columns[0])) else []
+
+
 def _split(data: dict[object, typing.Any], call: adapter.Call) -> adapter.Content | None:
     """Return the rows of a table that pandas has split for JSON: ``{"columns": [...], "data": [[...], ...]}``."""
-    if not {"columns", "data"} <= data.keys() <= {"columns", "data", "index", "index_names", "column_names"}:
+    if "columns" not in data or "data" not in data:
+        return None
+    if not data.keys() <= {"columns", "data", "index", "index_names", "column_names"}:
         return None
     names, rows = data["columns"], data["data"]
     if not isinstance(names, (list, tuple)) or not isinstance(rows, (list, tuple)) or not rows:

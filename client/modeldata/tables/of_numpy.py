@@ -54,8 +54,10 @@ def content(array: typing.Any, call: adapter.Call) -> adapter.Content:
         raise cells.Refused(f"an array of {array.ndim} dimensions is not collected: flatten it to rows first")
     if array.dtype.names:
         own, array = array.dtype.names, array.reshape(-1)
-        found = tuple(map(cells.name_text, own))
-        return call.named(adapter.Content(found, list(zip(*(listed(array[name]) for name in own)))))
+        rows = adapter.sliced(
+            len(array), len(own), lambda start, end: list(zip(*(listed(array[start:end][name]) for name in own)))
+        )
+        return call.named(adapter.Content(tuple(map(cells.name_text, own)), rows))
     if array.dtype.kind == "O" and array.ndim == 1:  # rows of different lengths, dicts, texts: as a list of them
         return of_python.SEQUENCES.content(array.tolist(), call)
     is_open = array.ndim == 1 and call.is_open(len(array))
@@ -65,7 +67,8 @@ def content(array: typing.Any, call: adapter.Call) -> adapter.Content:
         array = array.reshape(-1, 1) if call.is_column(len(array)) else array.reshape(1, -1)
     # The bytes of a masked array hold what is masked.
     if hasattr(array, "mask") or array.dtype.kind not in "iufb" or array.dtype.itemsize > 8 or not array.size:
-        return adapter.Content(call.names, listed(array), is_open=is_open)
+        rows = adapter.sliced(len(array), array.shape[1], lambda start, end: listed(array[start:end]))
+        return adapter.Content(call.names, rows, is_open=is_open)
     return adapter.Content(call.names, array=array, is_open=is_open)
 
 

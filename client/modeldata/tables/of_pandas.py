@@ -24,8 +24,7 @@ class Pandas(of_tensors.Tensors):
             if array is not None:
                 found = of_numpy.content(array, adapter.Call())
                 return call.framed(own, found.rows, found.array)
-            # Column by column: the frame's own conversion would make floats of integers beside floats.
-            return call.framed(own, list(zip(*(_column(values) for _, values in data.items()))))
+            return call.framed(own, adapter.sliced(len(data), len(labels), lambda *part: _rows(data, *part)))
         if isinstance(data, tuple):
             return self.rows([data], call) or call.by_label([data])
         if _is_column(data):
@@ -87,6 +86,12 @@ def _with_index(frame: typing.Any) -> typing.Any:
     if not named or any(name in frame.columns for name in named):
         return frame
     return frame.reset_index(level=named)
+
+
+def _rows(frame: typing.Any, start: int, end: int) -> list[tuple[object, ...]]:
+    # Column by column: the frame's own conversion would make floats of integers beside floats.
+    part = frame if end - start == len(frame) else frame.iloc[start:end]
+    return list(zip(*(_column(values) for _, values in part.items())))
 
 
 def _is_column(data: object) -> bool:

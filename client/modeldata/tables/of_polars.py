@@ -16,7 +16,7 @@ class Polars(of_tensors.Tensors):
             own = of_pandas.names(data)
             if call.names and own == tuple(f"column_{number}" for number in range(len(own))):
                 own = ()  # which polars names a table that had no names
-            return call.framed(own, list(zip(*map(_column, data.get_columns()))))
+            return call.framed(own, adapter.sliced(len(data), data.width, lambda *part: _rows(data, *part)))
         if cells.loaded(data, "polars", "Series"):
             return of_python.SEQUENCES.content(_column(data), call)
         return super().content(data, call)
@@ -39,6 +39,11 @@ class Polars(of_tensors.Tensors):
         if not cells.loaded(data, "polars", "DataFrame"):
             return data
         return data.with_columns(**{name: sys.modules["polars"].lit(value) for name, value in headers.items()})
+
+
+def _rows(frame: typing.Any, start: int, end: int) -> list[tuple[object, ...]]:
+    part = frame if end - start == len(frame) else frame.slice(start, end - start)
+    return list(zip(*map(_column, part.get_columns())))
 
 
 def _column(values: typing.Any) -> list[object]:

@@ -41,10 +41,10 @@ adapter.BY_KIND += (
 
 def take(
     data: object, *, names: tuple[str, ...], input_rows: int, columns: adapter.Columns | None = None
-) -> list[pieces.Table]:
-    """Turn what a model script collects into tables; nothing of the caller's data is kept.
+) -> pieces.Pieces:
+    """Turn what a model script collects into tables, which are made when they are asked for.
 
-    One table, but for calls of so many rows that they are cut into pieces: the shipper holds a piece in memory.
+    One table, but for calls that are cut into pieces, as the shipper holds a piece in memory.
 
     - A list of lists, tuples, dicts or 1-D arrays, and a 2-D array, is n rows; a DataFrame is n rows under its own
       names, dicts and structured arrays are rows under their keys.
@@ -61,14 +61,15 @@ def take(
         columns: those of the collector's rows so far; they grow by new ones.
 
     Raises:
-        cells.Refused: bytes, text, images, tensors of more than two dimensions, or a type that is no table.
+        cells.Refused: bytes, text, images, tensors of more than two dimensions, or a type that is no table. What comes
+            to light in a later cell is raised when its table is asked for.
 
     """
     try:
         found = adapter.of(data).content(data, adapter.Call(names, input_rows, columns))
-        return [each for each in pieces.tables(found) if each.rows]
     except RecursionError:
         raise cells.Refused("values nested too deeply are not collected") from None
+    return pieces.Pieces(found)
 
 
 def joined(

@@ -13,3 +13,9 @@ gate = threading.RLock()
 
 Re-entrant: the SDK's client runs a program (``uname``, for its user agent), which with gevent forks as Python does.
 """
+
+
+def renew() -> None:
+    """Open the gate in a child whose parent's fork ran no hooks: whoever held it is not there."""
+    global gate
+    gate = threading.RLock()

@@ -10,7 +10,7 @@ import logging
 import threading
 import typing
 
-from ...threads import forking, names
+from ...threads import forking, importing, names
 from . import answers
 
 if typing.TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Blobs:
         """By the blob's name: making one takes as long as encoding 100 rows."""
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
+        importing.load("azure.core.exceptions", "azure.storage.blob", "requests")
         with forking.gate:  # the client's constructor imports too
             import azure.core.exceptions
             import azure.storage.blob

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import typing
 
-from ...threads import forking
+from ...threads import forking, importing
 from . import answers
 
 if typing.TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Sas:
         self._token = ""
         self._good = ""
         """The SAS that was last not refused."""
+        importing.load("azure.core.credentials")
         with forking.gate:
             import azure.core.credentials
 

@@ -12,7 +12,7 @@ import time
 import typing
 
 from ... import settings
-from ...threads import forking
+from ...threads import forking, importing
 from . import answers
 
 if typing.TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Tokens:
         self._file = file
         with forking.gate:  # the constructor imports too
             try:
+                importing.load("azure.core.exceptions", "azure.identity")
                 import azure.core.exceptions
                 import azure.identity
             except ImportError as error:
