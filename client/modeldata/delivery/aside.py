@@ -93,7 +93,10 @@ class Aside:
         for each in list(self.sizes):
             if _last_joined(self._directory / each) != name:
                 continue
-            found = self.get(each)
+            try:
+                found = self.get(each)
+            except batches.NewerError:
+                continue  # whoever wrote that took it back, or will
             if found is not None and found[0].joined is not None:
                 (block,), joined = found[0].blocks, found[0].joined
                 rest = dataclasses.replace(block, data=block.data[: -joined.bytes], rows=block.rows - joined.rows)
@@ -105,7 +108,10 @@ class Aside:
         name = next(reversed(waiting)) if waiting else ""
         if not name or self.sizes[name] + len(block.data) > JOIN_BYTES:
             return None
-        found = self.get(name)
+        try:
+            found = self.get(name)
+        except batches.NewerError:
+            return None
         if found is None or found[1] is not None:  # in doubt: only these very bytes at their place may be sent
             return None
         (there,) = found[0].blocks

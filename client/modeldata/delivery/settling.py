@@ -33,8 +33,16 @@ class _Seen:
 class Settling:
     """Settles flat lists by what is in the spool."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, is_too_large: typing.Callable[[segments.Found, int], bool]) -> None:
+        """Begin with nothing seen.
+
+        Args:
+            reader: opens a segment.
+            is_too_large: tells whether what a segment has behind an offset is to be cut before it is read.
+
+        """
         self._reader = reader
+        self._is_too_large = is_too_large
         self._seen: dict[str, _Seen] = {}
         """By segment."""
 
@@ -67,7 +75,7 @@ class Settling:
         seen = self._seen.get(found.key)
         if seen is None:
             seen = self._seen[found.key] = _Seen()
-        if seen.upto < found.size:
+        if seen.upto < found.size and not self._is_too_large(found, seen.upto):
             try:
                 for each, end in self._reader(found).read(seen.upto):
                     turns.give_way()

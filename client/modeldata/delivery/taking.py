@@ -69,7 +69,7 @@ class Taker:
         self._matches = matching.Matching(directory / ".shipper" / matching.FILE)
         self._searched: dict[tuple[str, str, str], int] = {}
         """By segment, model and feature: up to where it was searched for rows that have it."""
-        self._settling = settling.Settling(self._reader)
+        self._settling = settling.Settling(self._reader, is_too_large=self._is_too_large)
         self.holds = False
         """Whether rows were left that are too young to be taken."""
         self._cut: set[str] = set()

@@ -55,12 +55,12 @@ def collect(world: World) -> None:
 @pytest.mark.usefixtures("argo_rollouts")
 @pytest.mark.parametrize(
     "strategy",
-    [CANARY, {"blueGreen": {"activeService": "scoring", "autoPromotionEnabled": False}}],
+    [CANARY, {"blueGreen": {"activeService": "churn", "autoPromotionEnabled": False}}],
     ids=["canary", "blue-green"],
 )
 def test_pods_of_a_rollout_are_replaced_without_a_new_revision(world: World, strategy: dict[str, typing.Any]) -> None:
     if "blueGreen" in strategy:
-        world.kubectl("create", "service", "clusterip", "scoring", "--tcp=80")
+        world.kubectl("create", "service", "clusterip", "churn", "--tcp=80")  # its selector is app=churn
     roll_out(world, strategy=strategy)
     before, template, old = revisions(world), world.get("rollout", "scoring")["spec"]["template"], world.identity()
     collect(world)
