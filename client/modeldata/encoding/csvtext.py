@@ -256,12 +256,10 @@ def _looked_at(
     if wanted.as_json:
         columns, rows = _as_objects(columns, rows)
     width = len(columns)
-    lines: list[bytes] = []
-    for start in range(0, len(rows), CHUNK_ROWS):
-        lines += [
-            (",".join(map(_quoted, map(layout.cell_text, row))) + "," * (width - max(1, len(row)))).encode()
-            for row in rows[start : start + CHUNK_ROWS]
-        ]
+    lines = []
+    for row in rows:
+        text = ",".join(map(_quoted, map(layout.cell_text, row)))
+        lines.append((text + "," * (width - max(1, len(row)))).encode())
         turns.give_way()
     return _Features(columns, [lines], matched)
 
