@@ -6,6 +6,7 @@ import logging
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 import typing
 
 import numpy
@@ -17,8 +18,9 @@ import pytest
 
 from modeldata import ModelDataCollector
 from modeldata.process import pipeline, running
+from modeldata.requests import context
 from modeldata.spool import cutting, records, segments
-from modeldata.tables import adapter, pieces
+from modeldata.tables import adapter, pieces, rows
 
 from .conftest import one_by_one
 
@@ -178,3 +180,61 @@ def test_rows_of_a_large_table_are_made_some_at_a_time() -> None:
     assert [row for start in range(0, 1000, 7) for row in wide[start : start + 7]] == [(n,) for n in range(1000)]
     assert wide[-1] == (999,)
     assert made == [(start, start + 50) for start in range(0, 1000, 50)]
+
+
+LARGE_FRAMES: dict[str, typing.Callable[[typing.Any], typing.Any]] = {
+    "numbers": lambda cells: pandas.DataFrame(cells, columns=["a", "b", "c"]),
+    "narrow numbers, of which a column is missing": lambda cells: pandas.DataFrame(
+        cells[:, :2].astype("f4"), columns=["a", "b"]
+    ),
+    "mixed": lambda cells: pandas.DataFrame(cells, columns=["a", "b", "c"]).astype({"b": int}),
+    "polars": lambda cells: polars.DataFrame({"a": cells[:, 0], "b": cells[:, 1].astype(int)}),
+    "arrow": lambda cells: pyarrow.table({"b": cells[:, 1], "a": cells[:, 0]}),
+    "a structured array": lambda cells: numpy.rec.fromarrays(cells.T, names="a,b,c").view(numpy.ndarray),
+}
+
+
+@pytest.mark.parametrize("shape", LARGE_FRAMES)
+def test_a_large_frame_is_put_in_order_some_rows_at_a_time(shape: str) -> None:
+    columns = adapter.Columns()
+    columns.labels = ("c", "b", "a")
+    data = LARGE_FRAMES[shape](numpy.arange(300_000.0).reshape(-1, 3))
+    found: list[list[float | None]] = []
+    tracemalloc.start()
+    try:
+        for table in rows.take(data, names=(), input_rows=0, columns=columns):
+            assert isinstance(table, pieces.Table)
+            assert table.names == ("c", "b", "a")
+            if table.encoding is pieces.Encoding.ARRAY:
+                found += numpy.frombuffer(table.payload, table.dtype).reshape(-1, table.width)[:1].tolist()
+            else:
+                found.append(orjson.loads(table.payload)[0])
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB  # as rows, all of it takes 20 MiB
+    finally:
+        tracemalloc.stop()
+    assert len(found) > 3
+    for c, b, a in found:
+        assert b == a + 1
+        assert c in (None, a + 2)
+    assert [row[2] for row in found] == sorted(row[2] for row in found)
+    assert found[0][2] == 0
+
+
+def test_half_of_a_frame_in_another_order_has_the_digits_of_its_own_width() -> None:
+    columns = adapter.Columns()
+    columns.labels = ("b", "a", "gone")
+    frame = pandas.DataFrame({"a": [0.1, 0.2], "b": [0.3, float("nan")]}, dtype="f4")
+    (table,) = rows.take(frame, names=(), input_rows=0, columns=columns)
+    assert table.payload == b'[[0.3,0.1,null],["NaN",0.2,null]]'
+
+
+def test_an_unsettled_list_stays_one_row_however_large_it_is(
+    ours: typing.Callable[..., pipeline.Pipeline], tmp_path: pathlib.Path
+) -> None:
+    pipe = ours()
+    for length in (300, 500):
+        context.leave()
+        ModelDataCollector("m", "predictions").collect(["x" * length] * 10_000)
+    (record,) = found(tmp_path)
+    assert (record.first_row, record.table.rows) == (records.UNSETTLED, 1)
+    assert pipe.counters.dropped == {"row_too_large": 1}
