@@ -59,6 +59,19 @@ def test_a_throttled_client_waits_as_long_as_it_is_asked_to(
     assert min(after - before for before, after in itertools.pairwise(proxy.times[:3])) >= 1.9
 
 
+def test_whether_others_arrive_is_not_asked_sooner_than_a_throttled_client_may(
+    pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
+) -> None:
+    pod.endpoint = proxy.endpoint
+    pod.settings()
+    proxy.faults, proxy.retry_after = {"": "503"}, "2"
+    model(pod).collect(0, 10)
+    eventually(lambda: proxy.requests >= 6)
+    proxy.faults = {}
+    eventually(pod.arrived(10))
+    assert min(after - before for before, after in itertools.pairwise(proxy.times[:6])) >= 1.9
+
+
 def test_a_credential_that_is_refused_is_tried_less_and_less_and_a_new_one_at_once(
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
 ) -> None:

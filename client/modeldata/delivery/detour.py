@@ -69,6 +69,8 @@ class Trouble:
     """So many tries in a row were waited for in vain."""
     apart: bool = False
     """Whether its blocks are set aside: storage is known to take others."""
+    asked: bool = False
+    """Whether it was asked since the last try, if others arrive, in the place of another try."""
     left_at: float = 0.0
     """When it was first asked though the settings name another storage; 0 before."""
 
@@ -113,7 +115,7 @@ class Detour:
             if len(self._troubles) >= _MOST:
                 del self._troubles[next(iter(self._troubles))]
             trouble = self._troubles[place] = Trouble(reply, now - spent, now)
-        trouble.reply = reply
+        trouble.reply, trouble.asked = reply, False
         pause = max(reply.retry_after, RETRY_SECONDS[0] * 2 ** min(trouble.failures, 20), TIME_SHARE * spent)
         trouble.retry_at = now + min(pause, RETRY_SECONDS[1], most)
         trouble.failures += 1
@@ -150,6 +152,15 @@ class Detour:
         if trouble is None:
             return False
         return now < max(trouble.retry_at, self._next_silence if trouble.silences else 0.0)
+
+    def throttled(self, place: Place, now: float, *, seconds: float) -> Trouble | None:
+        """Return the trouble of a file of which storage has asked for so long to be left alone, if it is next to be
+        asked whether others arrive.
+        """
+        trouble = self._troubles.get(place)
+        if trouble is None or trouble.apart or trouble.asked or not trouble.reply.retry_after:
+            return None
+        return trouble if trouble.lasted(now) >= seconds else None
 
     def is_known(self, trouble: Trouble) -> bool:
         """Return whether blocks of another file are set aside for the same: then one try tells enough."""

@@ -252,6 +252,7 @@ class Delivery:
         if log.intent is not None:
             self._block = max(self._block, log.intent.block)
         suspect: batches.Block | None = None
+        proven: batches.Block | None = None  # storage takes others, as was asked before it was tried
         postponed: set[detour.Place] = set()
         while self._block < len(taken.blocks):
             block = taken.blocks[self._block]
@@ -267,6 +268,16 @@ class Delivery:
                 continue
             turns.give_way()
             began = time.monotonic()
+            throttled = None
+            if not (moved or taken.aside or proven is block):
+                throttled = self._detour.throttled(place, began, seconds=REFUSED_SECONDS)
+            if throttled is not None:
+                # Asked only now: with the refusal, storage asked to be left alone.
+                throttled.asked = True
+                if not self._others_arrive(taken, current):
+                    self._note_delivered(taken)
+                    raise answers.NotDone(throttled.reply)
+                proven, began = block, time.monotonic()
             try:
                 patience = self._detour.patience(place)
                 self._accounts.of(block, current.storage, read_seconds=patience).deliver(taken, self._block)
@@ -285,9 +296,9 @@ class Delivery:
                     self._detour.recovered(place)
                     taken = self._move(taken, current.storage)
                     continue
-                if not moved and not taken.aside:
+                if not moved and not taken.aside and proven is not block:
                     known = self._detour.is_known(trouble)
-                    soon = trouble.lasted(now) < REFUSED_SECONDS and not known
+                    soon = (trouble.lasted(now) < REFUSED_SECONDS or reply.retry_after > 0) and not known
                     if soon or not self._others_arrive(taken, current):
                         raise
                     if suspect is not block and not known and not trouble.silences:
