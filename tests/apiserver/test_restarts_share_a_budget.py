@@ -77,25 +77,25 @@ def test_one_waits_for_anothers_though_they_have_nothing_to_do_with_each_other(
     eventually(lambda: other.mark("a"))
 
 
-def test_who_forges_restarts_in_a_namespace_does_not_take_up_the_whole_budget(
-    cluster: Cluster, eventually: Eventually
-) -> None:
-    cluster.replace_controller(MODELDATA_RESTARTS_AT_ONCE="3")
-    first, second = cluster.team("first"), cluster.team("second")
-    first.collection(selector={"matchLabels": {"app": "another"}})
-    for number in range(9):
-        name = f"forged-{number}"
-        first.deployment(name, pods=0)
+@pytest.mark.parametrize("at_once", ["1", "3"])
+def test_who_forges_restarts_takes_up_nobodys_budget(cluster: Cluster, eventually: Eventually, at_once: str) -> None:
+    cluster.replace_controller(MODELDATA_RESTARTS_AT_ONCE=at_once)
+    first, second, third = (cluster.team(name) for name in ("first", "second", "third"))
+    for team in (first, second):
+        team.collection(selector={"matchLabels": {"app": "another"}})
+        # Whoever leads looks at it: what is forged from now on is younger than its lead.
+        eventually(lambda team=team: team.status().get("observedGeneration"))
+    begun = int(time.time()) + 1
+    eventually(lambda: time.time() > begun)
+    for number in range(18):
+        team, name = (first, second)[number % 2], f"forged-{number}"
+        team.deployment(name, pods=0)
         # As often as it likes, and as if each had just been restarted.
-        mark = f"first/churn/0123456789abcdef/1/{int(time.time())}"
-        annotations = {MARK: mark}
-        first.patch_deployment(name, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
-        first.set_status(name, replicas=1, ready=0, complete=False)
-    second.collection()
-    assert eventually(lambda: second.mark("a"))
-    # What is left of the budget is for others.
-    first.patch_collection("churn", {"selector": {"matchLabels": {"app": "churn"}}})
-    eventually(lambda: first.told("a")[0] == "WaitingForTurn")
+        annotations = {MARK: f"{team.namespace}/churn/0123456789abcdef/1/{int(time.time())}"}
+        team.patch_deployment(name, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        team.set_status(name, replicas=1, ready=0, complete=False)
+    third.collection()
+    assert eventually(lambda: third.mark("a"))
 
 
 def test_with_a_budget_of_none_nothing_is_restarted_and_nobody_is_at_fault(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modeldata_operator.api import resources, restartables
+from modeldata_operator.api import owners, resources, restartables
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.owners import WorkloadName
 from modeldata_operator.api.reasons import Reason
@@ -57,8 +57,9 @@ class Cluster:
         body["status"] |= {"updatedReplicas": 1, "conditions": [condition]}
         self.deployments.put(restartables.deployment(body))
 
-    def under_way(self, now=AT + 10):
-        return {str(name.key) for name in restarts.under_way(self.inventory, now=now)}
+    def under_way(self, now=AT + 10, *, made=None):
+        made = made or restarts.Made(since=AT)
+        return {str(name.key) for name in restarts.under_way(self.inventory, made, now=now)}
 
 
 def test_restarts_of_all_collections_count(cluster, build):
@@ -67,6 +68,19 @@ def test_restarts_of_all_collections_count(cluster, build):
     cluster.restarted("a", f"models/x/1//{AT}")
     cluster.restarted("b", f"models/y/1//{AT}", kind="StatefulSet")
     assert cluster.under_way() == {"models/a", "models/b"}
+
+
+def test_a_mark_that_nobody_made_counts_only_as_long_as_it_may_be_that_of_an_earlier_leader(cluster, build):
+    cluster.collection(build, "x")
+    made = restarts.Made(since=AT)
+    for name, at in (("before", AT - 1), ("forged", AT + 1), ("ours", AT + 2)):
+        cluster.restarted(name, f"models/x/1/2/{at}")
+    made.note(WorkloadName("Deployment", ObjectKey("models", "ours")), owners.restart_mark(f"models/x/1/2/{AT + 2}"))
+    assert cluster.under_way(made=made) == {"models/before", "models/ours"}
+    assert cluster.under_way(AT + rollout.ROOM_SECONDS, made=made) == {"models/ours"}
+    # Ours, written again by somebody else as if it were new.
+    cluster.restarted("ours", f"models/x/1/2/{AT + 5}")
+    assert cluster.under_way(made=made) == {"models/before"}
 
 
 def test_what_is_over_counts_no_more(cluster, build):

@@ -104,6 +104,7 @@ class Restarter:
         self._prover = Prover(cluster, configuration=webhook_configuration, clock=clock)
         self._setbacks = Setbacks(clock)
         self._replacements = Replacements(self._setbacks, clock)
+        self._made = restarts.Made(now())
         # By collection and namespace.
         self._about_to_restart: dict[ObjectKey, dict[str, _Waiting]] = {}
         self._restarted: dict[ObjectKey, dict[str, _Waiting]] = {}
@@ -271,6 +272,7 @@ class Restarter:
         # By the API server's clock, where this one is behind: an Argo Rollout replaces what is older.
         at = max(int(self._now()), *(pod.created + 1 for pod in state.missing))
         mark = rollout.stamped(verdict.mark, known, at)
+        self._made.note(known.name, mark)
         version = body["metadata"]["resourceVersion"]
         try:
             if not await self._cluster.restart(known.name, known.uid, mark, resource_version=version):
@@ -311,7 +313,7 @@ class Restarter:
     def _room(self, namespaces: Iterable[str], *, but: WorkloadName | None = None) -> bool:
         """Tell whether the cluster's budget leaves room for one more in any of these namespaces."""
         taken = (
-            restarts.under_way(self._inventory, now=self._now())
+            restarts.under_way(self._inventory, self._made, now=self._now())
             | set(self._acting.values())
             | self._replacements.names()
         )
