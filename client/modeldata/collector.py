@@ -285,20 +285,22 @@ class ModelDataCollector:
         try:
             for table in taken if ours is None or ours.writer.has_room(needed) else ():
                 first = records.UNSETTLED if is_open else done if taken.rows > 1 else records.SINGLE
-                done += table.rows
                 if isinstance(table, pieces.TooLarge):
                     self._leave_out_row(table.bytes, ours)
+                    done += table.rows
                     continue
                 stream = self._stream_of(table.names, obeyed.settings.redactions)
                 each = records.Record(stream, microseconds, current.id, current.correlation, first, table)
                 if table.rows == 1 and len(table.payload) > pieces.PIECE_BYTES and (size := _exceeds(each)):
                     self._leave_out_row(size, ours)
+                    done += table.rows
                     continue
                 if ours is not None:
                     line, array = each.to_parts()
                     needed = len(line) + len(array)
                     if not ours.writer.write(stream, line, table.rows, array, most=records.MOST_BYTES):
                         self._leave_out_row(needed, ours)
+                done += table.rows  # in the spool, or counted: what fails from here on costs none of them
                 if self._debug:
                     self._show(each, obeyed.settings)
                 if ours is not None and done < taken.rows and not ours.writer.has_room(needed):

@@ -16,7 +16,7 @@ import polars
 import pyarrow
 import pytest
 
-from modeldata import ModelDataCollector
+from modeldata import ModelDataCollector, collector
 from modeldata.process import pipeline, running
 from modeldata.requests import context
 from modeldata.spool import cutting, records, segments
@@ -238,3 +238,23 @@ def test_an_unsettled_list_stays_one_row_however_large_it_is(
     (record,) = found(tmp_path)
     assert (record.first_row, record.table.rows) == (records.UNSETTLED, 1)
     assert pipe.counters.dropped == {"row_too_large": 1}
+
+
+@pytest.mark.parametrize("data", [[["x" * 2 * MIB]], [[number, "x" * 2 * MIB] for number in range(3)]], ids=len)
+def test_what_fails_on_its_way_into_the_spool_is_counted(
+    ours: typing.Callable[..., pipeline.Pipeline], monkeypatch: pytest.MonkeyPatch, data: list[list[object]]
+) -> None:
+    pipe = ours()
+    tried = 0
+
+    def fails_in_the_end(of: records.Record) -> int:
+        nonlocal tried
+        tried += 1
+        if tried == len(data):
+            raise RuntimeError
+        return 0
+
+    monkeypatch.setattr(collector, "_exceeds", fails_in_the_end)
+    ModelDataCollector("m", "x").collect(data)
+    assert pipe.counters.accepted == len(data) - 1
+    assert pipe.counters.dropped == {"internal_error": 1}
