@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import pathlib
 import typing
 
@@ -123,15 +122,7 @@ class Aside:
             dataclasses.asdict(intent) if intent is not None else None, option=orjson.OPT_APPEND_NEWLINE
         )
         parts = [doubt, *batches.encode(batch)]
-        new = self._directory / f"{name}.new"
-        try:
-            with os.fdopen(sharing.create(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-                file.writelines(parts)
-            new.replace(self._directory / name)
-        except OSError:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise
+        sharing.replace(self._directory / name, parts)
         self._note(name, sum(map(len, parts)), detour.place(batch.blocks[0]))
 
     def next(self, now: float, around: detour.Detour) -> str:

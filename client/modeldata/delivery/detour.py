@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import time
 import typing
@@ -201,10 +200,7 @@ class Detour:
             if not told:
                 self._file.unlink(missing_ok=True)
                 return
-            aside = self._file.with_name(f"{self._file.name}.new")
-            with os.fdopen(sharing.create(aside, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-                file.write(orjson.dumps([list(each) for each in told]))
-            aside.replace(self._file)
+            sharing.replace(self._file, [orjson.dumps([list(each) for each in told])])
 
 
 def place(block: batches.Block) -> Place:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pathlib
 import typing
 
@@ -109,15 +108,9 @@ class Matching:
             while len(known) > _MOST:
                 del known[next(iter(known))]
         content = orjson.dumps({"matched": list(self._matched), "missed": list(self._missed)})
-        aside = self._file.with_name(f"{FILE}.new")
         with contextlib.suppress(OSError):  # it is found once more then
             sharing.make(self._file.parent)
-            descriptor = sharing.create(aside, os.O_WRONLY | os.O_TRUNC)
-            try:
-                os.write(descriptor, content)
-            finally:
-                os.close(descriptor)
-            aside.replace(self._file)
+            sharing.replace(self._file, [content])
 
 
 def read(file: pathlib.Path) -> Seen:

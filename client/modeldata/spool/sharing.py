@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import typing
 
 _GROUP, _OTHERS = 0o020, 0o002
 
@@ -65,3 +66,21 @@ def create(path: pathlib.Path, flags: int) -> int:
     descriptor = os.open(path, flags, 0o600)
     share(path)
     return descriptor
+
+
+def replace(path: pathlib.Path, parts: typing.Iterable[bytes]) -> None:
+    """Write a file anew in one step, for who reads it: it is as before, or whole.
+
+    Raises:
+        OSError: it can't be written, and is as before.
+
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with os.fdopen(create(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.writelines(parts)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

@@ -207,7 +207,7 @@ class Adapter:
         """Return a value as orjson can write it, and as the CSV text is made of it.
 
         Raises:
-            cells.Refused: bytes, which may be an image or audio.
+            cells.Refused: it holds data that has no text.
 
         """
         return cells.name_text(value)
