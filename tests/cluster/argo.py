@@ -8,11 +8,17 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import typing
 
 import pytest
 
-from ..apiserver.server import free_ports
+from ..apiserver.server import REPOSITORY, free_ports
+
+sys.path.insert(0, str(REPOSITORY / "localcluster"))
+
+import requirements
+from console import ProblemError
 
 MODULE = "github.com/argoproj/argo-rollouts"
 VERSION = "v1.8.3"
@@ -23,7 +29,7 @@ it has no go.sum of ours."""
 
 def source() -> pathlib.Path:
     """The module's directory in Go's cache."""
-    command = ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"]
+    command = [_go(), "mod", "download", "-json", f"{MODULE}@{VERSION}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(f"Argo Rollouts can't be had: {done.stderr.strip() or done.stdout.strip()}", pytrace=False)
@@ -41,7 +47,7 @@ def controller() -> pathlib.Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two runs one builds it
         if not program.exists():
             unfinished = program.with_suffix(f".{os.getpid()}")
-            command = ["go", "build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w"]
+            command = [_go(), "build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w"]
             done = subprocess.run(
                 [*command, "-o", str(unfinished), "./cmd/rollouts-controller"],
                 cwd=source(),
@@ -55,6 +61,13 @@ def controller() -> pathlib.Path:
                 pytest.fail(f"Argo Rollouts can't be built: {done.stderr[-2000:]}", pytrace=False)
             unfinished.replace(program)
     return program
+
+
+def _go() -> str:
+    try:
+        return requirements.go()
+    except ProblemError as problem:
+        pytest.fail(f"Argo Rollouts can't be built: {problem}", pytrace=False)
 
 
 @contextlib.contextmanager

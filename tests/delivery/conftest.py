@@ -114,6 +114,16 @@ class Pod:
         )
         self._replace(self.directory / "credential/sas", sas)
 
+    def move(self) -> ContainerClient:
+        """Have settings name another container, with a credential for it alone; return the one before."""
+        before, name = self.container, f"test-{uuid.uuid4().hex[:12]}"
+        self.endpoint = self.azurite.endpoint
+        self.container = ContainerClient(self.endpoint, name, credential=self.azurite.account_key)
+        self.container.create_container()
+        self.credential()
+        self.settings()
+        return before
+
     def environment(self, **more: str) -> dict[str, str]:
         return {**os.environ, "MODELDATA_DIR": str(self.directory), "MODELDATA_POD_UID": self.uid, **more}
 

@@ -9,10 +9,8 @@ import subprocess
 import sys
 import time
 import typing
-import uuid
 
 import pytest
-from azure.storage.blob import ContainerClient
 
 from modeldata.delivery import batches, journal
 from modeldata.delivery.azure import blobs, credentials
@@ -252,12 +250,7 @@ def test_an_append_in_doubt_at_a_storage_that_is_gone_goes_to_the_new_one(
     before = proxy.requests
     ours.collect(5, 5)
     eventually(lambda: proxy.requests > before)
-    old, name = pod.container, f"test-{uuid.uuid4().hex[:12]}"
-    pod.endpoint = pod.azurite.endpoint
-    pod.container = ContainerClient(pod.endpoint, name, credential=pod.azurite.account_key)
-    pod.container.create_container()
-    pod.credential()
-    pod.settings()
+    old = pod.move()
     eventually(lambda: pod.numbers() == list(range(5, 10)))
     assert len(list(old.list_blobs())) == 1
 

@@ -7,10 +7,8 @@ import subprocess
 import sys
 import time
 import typing
-import uuid
 
 import pytest
-from azure.storage.blob import ContainerClient
 
 from . import policies
 
@@ -478,17 +476,6 @@ def test_each_of_150_files_takes_one_request_a_flush_also_in_the_next_process(
     assert len(pod.blobs()) == 150
 
 
-def moved(pod: typing.Any) -> ContainerClient:
-    """Name another container, with a credential that is good for nothing else; return the one before."""
-    before, name = pod.container, f"test-{uuid.uuid4().hex[:12]}"
-    pod.endpoint = pod.azurite.endpoint
-    pod.container = ContainerClient(pod.endpoint, name, credential=pod.azurite.account_key)
-    pod.container.create_container()
-    pod.credential()
-    pod.settings()
-    return typing.cast("ContainerClient", before)
-
-
 def test_storage_that_was_left_is_asked_with_the_credential_it_had_though_it_refuses_for_a_while(
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any
 ) -> None:
@@ -500,7 +487,7 @@ def test_storage_that_was_left_is_asked_with_the_credential_it_had_though_it_ref
     ours.collect(5, 5)
     eventually(pod.arrived(10))  # applied, and the shipper does not know it
     proxy.rates, proxy.faults = {}, {"": "403"}
-    old = moved(pod)
+    old = pod.move()
     ours.collect(10, 5)
     eventually(lambda: pod.numbers() == list(range(10, 15)))  # which wait for nothing
     eventually(lambda: proxy.happened.get("403", 0) >= 2)
@@ -524,7 +511,7 @@ def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_prom
     eventually(lambda: proxy.happened.get("lost request"))
     proxy.rates, proxy.faults = {}, {"": fault}
     asked = len(proxy.times)
-    moved(pod)
+    pod.move()
     eventually(lambda: pod.numbers() == list(range(5, 10)))
     assert proxy.happened[fault] >= 2
     assert proxy.times[-1] - proxy.times[asked] >= 2

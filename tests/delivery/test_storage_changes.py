@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import typing
-import uuid
 
 import pytest
-from azure.storage.blob import ContainerClient
 
 from modeldata.spool import locks, records
 from modeldata.tables import pieces
@@ -82,11 +80,7 @@ def test_storage_that_moves_while_rows_wait(pod: typing.Any, model: typing.Any, 
     (pod.directory / "credential/sas").unlink()
     model(pod).collect(0, 10)
     eventually(pod.taken)
-    old = pod.container
-    pod.container = ContainerClient(pod.endpoint, f"test-{uuid.uuid4().hex[:12]}", credential=pod.azurite.account_key)
-    pod.container.create_container()
-    pod.credential()
-    pod.settings()
+    old = pod.move()
     eventually(pod.arrived(10))
     assert [blob.name for blob in old.list_blobs()] == []
 
