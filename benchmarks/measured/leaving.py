@@ -15,6 +15,7 @@ import numpy
 import pandas
 
 import modeldata
+import status
 
 CASES: dict[str, typing.Callable[[], list[typing.Any]]] = {
     "57 MiB of text": lambda: [[[n, f"{n} " + "x" * 57_000] for n in range(1000)]],
@@ -26,19 +27,12 @@ CASES: dict[str, typing.Callable[[], list[typing.Any]]] = {
 }
 
 
-def memory(name: str) -> int:
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(name)
-
-
 def main() -> None:
     data = CASES[sys.argv[1]]()
     model = modeldata.ModelDataCollector("m", "inputs")
     model.collect([[1, "warm"]])
     pathlib.Path("/proc/self/clear_refs").write_text("5")
-    before, begin = memory("VmRSS"), time.perf_counter()
+    before, begin = status.memory("VmRSS"), time.perf_counter()
     for each in data:
         model.collect(each)
     seconds = time.perf_counter() - begin
@@ -46,7 +40,7 @@ def main() -> None:
         json.dumps(
             {
                 "seconds": seconds,
-                "memory": memory("VmHWM") - before,
+                "memory": status.memory("VmHWM") - before,
                 "rows": modeldata.stats().accepted,
                 "dropped": modeldata.stats().dropped,
             }

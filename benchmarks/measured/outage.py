@@ -12,6 +12,8 @@ import sys
 import time
 import typing
 
+import status
+
 WARM_ROWS = 200
 HEALTHY_ROWS = 200_000
 
@@ -102,10 +104,7 @@ def _collect(collector: typing.Any, first: int, count: int) -> None:
 
 def _memory(field: str) -> float:
     """Return a field of the process's status in MB."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(field)
+    return status.memory(field) / 2**20
 
 
 def _reset_peak() -> None:

@@ -18,6 +18,7 @@ if sys.argv[1] == "gevent":
 import threading
 
 import modeldata
+import status
 
 QUIET_SECONDS, MOST_SECONDS = 3.0, 180.0
 
@@ -47,20 +48,13 @@ class Ticker(threading.Thread):
         return {"longest": gaps[0] if gaps else 0.0, "over_5_ms": sum(gap > 0.005 for gap in gaps), "top": gaps[:5]}
 
 
-def memory(name: str) -> int:
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(name)
-
-
 def main() -> None:
     ticker = Ticker(0.0005)
     ticker.start()
     time.sleep(QUIET_SECONDS)
     quiet = ticker.taken()
     pathlib.Path("/proc/self/clear_refs").write_text("5")
-    before, begin = memory("VmRSS"), time.monotonic()
+    before, begin = status.memory("VmRSS"), time.monotonic()
     model = modeldata.ModelDataCollector("m", "ticks", ["n"])
     model.collect([[1]])
     while modeldata.stats().waiting_bytes or not modeldata.stats().delivered:
@@ -73,7 +67,7 @@ def main() -> None:
         json.dumps(
             {
                 "seconds": seconds,
-                "memory": memory("VmHWM") - before,
+                "memory": status.memory("VmHWM") - before,
                 "quiet": quiet,
                 "shipping": shipping,
                 "delivered": modeldata.stats().delivered,
