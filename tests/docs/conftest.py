@@ -30,4 +30,9 @@ def run(
 @pytest.fixture
 def account(local_azurite: Azurite) -> dict[str, str]:
     """The variables that name a storage account."""
-    return {"CONNECTION": local_azurite.connection_string, "ENDPOINT": local_azurite.endpoint}
+    connection = local_azurite.connection_string
+    return {
+        "CONNECTION": connection,
+        "AZURE_STORAGE_CONNECTION_STRING": connection,
+        "ENDPOINT": local_azurite.endpoint,
+    }
