@@ -19,7 +19,7 @@ ask = command -v helm >/dev/null && command -v kubectl >/dev/null || { echo "hel
 	[ "$(YES)" = 1 ] || { read -r -p "$(1) $$context? [y/N] " answer && [ "$$answer" = y ]; } || { echo "nothing was done" >&2; exit 1; }
 
 try: $(TRY)/venv/ready ## In a minute, on this machine: a model is collected, and what it saw is a table (Python 3.11, nothing else)
-	@PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(TRY))/cache $(TRY)/venv/bin/python examples/laptop/laptop.py $(TRY)
+	@PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$$PWD/$(TRY)/cache" $(TRY)/venv/bin/python examples/laptop/laptop.py $(TRY)
 
 demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)
 	$(call prepare,azurite operator diabetes)

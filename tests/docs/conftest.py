@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import pathlib
+import shlex
 import sys
 
 import pytest
@@ -23,7 +24,7 @@ def run(
     path = variables.get("PATH") or f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     left = directory / "variables"
     environment = {**os.environ, **variables, "PATH": path}
-    said = typed(f"# {block.id}\n{block.text}\nenv -0 > {left}", directory, environment)
+    said = typed(f"# {block.id}\n{block.text}\nenv -0 > {shlex.quote(str(left))}", directory, environment)
     return said, dict(each.split("=", 1) for each in left.read_text().split("\0") if each)
 
 
