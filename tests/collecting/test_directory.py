@@ -144,6 +144,24 @@ def test_the_requests_are_answered_as_by_blob_storage(place: pathlib.Path) -> No
     assert ours.create("d/data.csv").answer is answers.Answer.NO_CONTAINER
 
 
+@pytest.mark.parametrize("instead", [False, True], ids=["gone", "another"])
+def test_a_directory_that_goes_in_the_middle_of_a_request_is_no_missing_file(
+    place: pathlib.Path, monkeypatch: pytest.MonkeyPatch, instead: bool
+) -> None:
+    ours, take = directory(place), locks.take
+    ours.create("d/data.csv")
+
+    def taken(path: pathlib.Path) -> locks.Lock:
+        place.rename(place.with_name("away"))
+        if instead:
+            place.mkdir()
+        return take(path)
+
+    monkeypatch.setattr(locks, "take", taken)
+    reply = ours.append("d/data.csv", HEADER, 0)
+    assert (reply.answer, reply.code) == (answers.Answer.DISK, "ESTALE")
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
 def test_what_is_no_file_of_ours_is_left_and_the_next_name_taken(
     tmp_path: pathlib.Path, place: pathlib.Path, kind: str

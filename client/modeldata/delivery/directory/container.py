@@ -156,32 +156,39 @@ class Directory:
             OSError: it can't be had: EAGAIN where others hold it all the time.
 
         """
-        if not os.path.samestat(os.fstat(root), self._path.stat()):
-            raise OSError(errno.ESTALE, "another directory has come in its place")
         path = self._path / locks.STORAGE
         deadline, pause = time.monotonic() + self.read_seconds, _LOOK_SECONDS[0]
         while True:
             try:
                 lock = locks.take(path)
-                if _is_at(lock, path):
+                if _is_at(lock.status(), path):
                     break
                 lock.end()  # somebody removed the file meanwhile: others would not see this one
+            except FileNotFoundError:
+                raise _gone() from None
             except locks.TakenError:
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(_jitter.uniform(0, pause))
             pause = min(2 * pause, _LOOK_SECONDS[1])
         try:
+            if not _is_at(os.fstat(root), self._path):
+                raise _gone()
             yield
         finally:
             lock.end()
 
 
-def _is_at(lock: locks.Lock, path: pathlib.Path) -> bool:
+def _is_at(status: os.stat_result, path: pathlib.Path) -> bool:
     try:
-        return os.path.samestat(lock.status(), path.stat())
+        return os.path.samestat(status, path.stat())
     except FileNotFoundError:
         return False
+
+
+def _gone() -> OSError:
+    # Not that the file is missing: it may be there when the directory is again, and hold the rows in doubt.
+    return OSError(errno.ESTALE, "the directory has just gone, or is another one")
 
 
 def _missing(folder: int) -> answers.Reply:
