@@ -9,6 +9,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 import typing
 
 import pytest
@@ -142,6 +143,32 @@ def test_the_requests_are_answered_as_by_blob_storage(place: pathlib.Path) -> No
     place.rename(place.with_name("elsewhere"))
     assert ours.append("d/data.csv", b"ef", 4).answer is answers.Answer.NO_CONTAINER
     assert ours.create("d/data.csv").answer is answers.Answer.NO_CONTAINER
+
+
+def test_a_block_that_a_kill_has_torn_is_completed_by_the_next_append(place: pathlib.Path) -> None:
+    block = b"".join(b"%07d,%s\r\n" % (number, b"x" * 90) for number in range(30_000))
+    ours, file, beside = directory(place), place / "data.csv", place / ".data.csv.pending"
+    ours.create("data.csv")
+    torn, deadline = 0, time.monotonic() + 60
+    while torn < 3:
+        assert time.monotonic() < deadline, "no kill hit a write"
+        child = os.fork()
+        if child == 0:
+            while True:
+                ours.append("data.csv", block, ours.size("data.csv")[1])
+        while not beside.exists():
+            time.sleep(0.0001)
+        before = file.stat().st_size
+        while file.stat().st_size == before and beside.exists():
+            pass  # a write takes a millisecond
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        torn += file.stat().st_size % len(block) != 0
+        assert ours.append("data.csv", b"anything", 0).answer is answers.Answer.POSITION
+        content = file.read_bytes()
+        assert content == block * (len(content) // len(block))
+        if len(content) > 40 * len(block):
+            os.truncate(file, 0)
 
 
 @pytest.mark.parametrize("instead", [False, True], ids=["gone", "another"])
