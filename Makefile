@@ -130,11 +130,11 @@ lua:
 	  else echo "lua5.4 is missing: the tests run the health check for Argo CD. Debian: apt-get install lua5.4" >&2; exit 1; fi; }
 
 # Made aside and moved into place, so that an interrupted installation is begun anew.
-.venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml | python
+.venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml analytics/pyproject.toml | python
 	@echo "making the virtual environment .venv"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator -e analytics
 	@touch $@
 
 # mypy 1.19 is the last one that knows Python 3.9. What it sees are the client's own requirements: stubs that the tests'
