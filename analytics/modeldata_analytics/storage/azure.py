@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import datetime
 import pathlib
 import typing
 
@@ -83,7 +84,7 @@ class Container:
             except ResourceNotFoundError as error:
                 self._no_container(error)
                 return None
-            return blobs.Content(answer.readall(), answer.properties.etag, answer.properties.metadata or {})
+            return blobs.Content(answer.readall(), _bare(answer.properties.etag), answer.properties.metadata or {})
 
     def read(self, name: str, start: int, end: int) -> typing.Iterator[bytes]:
         """Yield these bytes of a file."""
@@ -103,11 +104,7 @@ class Container:
     ) -> str:
         """Write a whole file in one atomic step."""
         client = self._client.get_blob_client(name)
-        condition = (
-            {"etag": replaces, "match_condition": MatchConditions.IfNotModified}
-            if replaces is not None
-            else {"match_condition": MatchConditions.IfMissing}
-        )
+        condition = _match(replaces) if replaces is not None else {"match_condition": MatchConditions.IfMissing}
         with self._told(name), contextlib.ExitStack() as stack:
             source = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
             try:
@@ -120,13 +117,13 @@ class Container:
             except ResourceNotFoundError as error:
                 self._no_container(error)
                 raise blobs.Changed(f"{name} in {self.address} was deleted meanwhile") from error
-            return str(answer["etag"])
+            return _bare(answer["etag"])
 
     def delete(self, name: str, *, etag: str) -> bool:
         """Delete a file unless it has changed since."""
         with self._told(name):
             try:
-                self._client.delete_blob(name, etag=etag, match_condition=MatchConditions.IfNotModified)
+                self._client.delete_blob(name, **_match(etag))
             except ResourceNotFoundError:
                 return True
             except ResourceModifiedError:
@@ -180,8 +177,22 @@ def _retries() -> ExponentialRetry:
 def _entry(found: BlobProperties) -> blobs.Entry:
     created = found.creation_time.isoformat() if found.creation_time else ""
     return blobs.Entry(
-        found.name, found.size, found.etag.strip('"'), created, str(found.blob_type) == "BlobType.APPENDBLOB"
+        found.name,
+        found.size,
+        _bare(found.etag),
+        created,
+        str(found.blob_type) == "BlobType.APPENDBLOB",
+        found.last_modified.astimezone(datetime.UTC),
     )
+
+
+def _bare(etag: str) -> str:
+    """Return an ETag as listings have it: other answers put it between quotation marks."""
+    return etag.strip('"')
+
+
+def _match(etag: str) -> dict[str, typing.Any]:
+    return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
 def _reason(error: AzureError) -> str:

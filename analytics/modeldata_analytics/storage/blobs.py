@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 import typing
 
@@ -36,6 +37,8 @@ class Entry(typing.NamedTuple):
     """Tells this file from another one that has its name before or after it; the same while it only grows."""
     append: bool
     """Whether it is one that clients append to. In a directory all are."""
+    modified: datetime.datetime
+    """When it was last written to, in UTC."""
 
 
 class Content(typing.NamedTuple):
