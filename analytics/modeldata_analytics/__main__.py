@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import types
 import typing
 
 from .commands import close
 
-COMMANDS = (close,)
+COMMANDS: tuple[types.ModuleType, ...] = (close,)
 
 
 def main(words: typing.Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(words: typing.Sequence[str] | None = None) -> int:
         known[command.NAME] = command
     arguments = parser.parse_args(words)
     try:
-        return known[arguments.command].run(arguments)
+        return int(known[arguments.command].run(arguments))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -10,9 +10,9 @@ import tempfile
 import typing
 
 from .. import columns
-from ..days import manifest, template
+from ..days import template
 from ..engines import EngineError
-from ..storage import Blobs, Changed, Entry, Refused, StorageError
+from ..storage import Changed, Refused, StorageError
 from . import manifests, passes, plan
 
 
@@ -124,7 +124,8 @@ class Closer:
         before = held.manifest
         if before.next is not None and not self._dry:
             # Begun by one that was killed, or that goes on beside this one.
-            held = self._finish(tools, day, held)
+            with self._folder() as folder:
+                held = passes.Pass(tools, day, held, folder).finish()
         files = tools.store.files(f"{day.folder}/")
         tails = plan.tails(held.manifest, files)
         if tails and self._dry:
@@ -132,43 +133,28 @@ class Closer:
             return Outcome(day, State.WAITING, held.manifest.rows, message=f"{size} bytes of {len(tails)} files")
         if tails:
             with self._folder() as folder:
-                begun = passes.begin(
-                    tools, day, held, tails, folder, formats=self._wish.formats, hints=self._hints(day)
+                begun = passes.Pass(tools, day, held, folder).begin(
+                    tails, formats=self._wish.formats, hints=self._types.get(day.stream, {})
                 )
-                held = passes.finish(tools, day, begun, folder) if begun.manifest.next is not None else held
+                held = begun.finish() if begun is not None else held
+        elif not self._dry:
+            passes.register(tools, day, held.manifest)
         closed = held.manifest
         if closed.columns:
+            # The day after has the same, as far as its values allow.
             self._types[day.stream] = {
                 each: column.type
                 for each, column in zip(
                     columns.occurrences([column.name for column in closed.columns]), closed.columns, strict=True
                 )
             }
-        deleted = self._delete(tools.store, day, closed, files, now) if closed == before else 0
+        # Never in the run that closed them: readers may be at them.
+        gone = (
+            plan.deletable(closed, files, day.date, self._wish, now=now) if closed == before and not self._dry else []
+        )
+        deleted = sum(tools.store.delete(file.name, etag=file.etag) for file in gone)
         state = State.CLOSED if closed.number else State.EMPTY
         return Outcome(day, state, closed.rows, closed.rows - before.rows, before.number > 0, deleted)
-
-    def _finish(self, tools: passes.Tools, day: template.Day, held: manifests.Held) -> manifests.Held:
-        with self._folder() as folder:
-            return passes.finish(tools, day, held, folder)
-
-    def _hints(self, day: template.Day) -> passes.Types:
-        """Return the types that the day before has: so days have the same, as far as their values allow."""
-        return self._types.get(day.stream, {})
-
-    def _delete(
-        self,
-        store: Blobs,
-        day: template.Day,
-        closed: manifest.Manifest,
-        files: typing.Sequence[Entry],
-        now: datetime.datetime,
-    ) -> int:
-        """Delete raw files whose time is over. Never in the run that closed them: readers may be at them."""
-        if self._dry or not closed.number:
-            return 0
-        found = plan.deletable(closed, files, day.date, self._wish, now)
-        return sum(store.delete(file.name, etag=file.etag) for file in found)
 
     @contextlib.contextmanager
     def _folder(self) -> typing.Iterator[pathlib.Path]:

@@ -10,8 +10,8 @@ from ..days import manifest, template
 from ..storage import Entry
 
 LEAST_DELETE_AFTER = datetime.timedelta(days=7)
-"""Raw files stay at least so long: an append whose answer was lost may be tried again until its spool is empty, and a file
-that is gone by then takes its rows a second time."""
+"""Raw files stay at least so long: an append whose answer was lost may be tried again until its spool is empty, and
+where the file is gone by then, its rows are there twice until the next pass."""
 
 
 class DayError(Exception):
@@ -83,10 +83,10 @@ def tails(closed: manifest.Manifest, files: typing.Sequence[Entry]) -> list[Tail
 
 
 def deletable(
-    closed: manifest.Manifest, files: typing.Sequence[Entry], date: datetime.date, wish: Wish, now: datetime.datetime
+    closed: manifest.Manifest, files: typing.Sequence[Entry], date: datetime.date, wish: Wish, *, now: datetime.datetime
 ) -> list[Entry]:
     """Return the raw files that may go: closed to their end, and long past."""
-    if wish.delete_after is None or closed.next is not None:
+    if wish.delete_after is None or closed.next is not None or not closed.number:
         return []
     return [
         file
@@ -99,10 +99,11 @@ def deletable(
 def _raw(files: typing.Sequence[Entry]) -> list[Entry]:
     # One of 0 bytes has just been made, or a policy let nobody write to it: there is no header yet.
     raw = [each for each in files if each.size and template.is_raw(each.name.rpartition("/")[2])]
+    raw.sort(key=lambda each: not each.name.endswith("/data.csv"))  # its columns come first
     for each in raw:
         if not each.append:
             raise DayError(
                 "Foreign",
-                f"{each.name} is a block blob, which no client appends to: move it away, or upload it as an append blob",
+                f"{each.name} is a block blob, which no client appends to: move it away",
             )
     return raw

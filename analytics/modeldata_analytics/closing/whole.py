@@ -6,7 +6,6 @@ import pathlib
 import typing
 
 from ..days import manifest, template
-from ..engines import Rows
 from ..storage import Blobs, Changed, Entry
 from . import staging
 from .plan import DayError
@@ -33,31 +32,31 @@ def look(store: Blobs, day: template.Day, closed: manifest.Manifest) -> Found:
     if not closed.number or told.get("pass") != str(closed.number):
         raise DayError(
             "Foreign",
-            f"{day.closed} is there, and is not of the pass that {day.manifest} names: was the manifest removed, or brought"
-            " back from a copy? Move the closed file away, or bring back the manifest that belongs to it",
+            f"{day.closed} is there, and is not of the pass that {day.manifest} names: was the manifest"
+            " removed, or taken from a copy? Move the closed file away, or bring back the manifest that belongs to it",
         )
     return Found(entry, False)
 
 
-def stage(
+def fetch(
     store: Blobs,
     day: template.Day,
     closed: manifest.Manifest,
-    found: Entry,
+    entry: Entry,
     into: pathlib.Path,
+    *,
     arrived: staging.Arrived,
-) -> Rows:
+) -> None:
     """Fetch the closed file. Raises ``Changed`` where it is being replaced, ``DayError`` and ``StorageError``."""
-    scanner = staging.fetch(store, day.closed, found.size, into, arrived)
+    scanner = staging.fetch(store, day.closed, entry.size, into, arrived)
     again = store.entry(day.closed)
-    if again is None or again[0].etag != found.etag:
+    if again is None or again[0].etag != entry.etag:
         raise Changed(f"{day.closed} is replaced by another one")
     if not scanner.whole or scanner.records - 1 != closed.rows:
         raise DayError(
             "Foreign",
             f"{day.closed} has {scanner.records - 1} rows, and {day.manifest} says {closed.rows}: who changed it?",
         )
-    return Rows(into, tuple(range(len(closed.columns))))
 
 
 def put(store: Blobs, day: template.Day, of: manifest.Next, found: Entry | None, path: pathlib.Path) -> None:

@@ -38,7 +38,7 @@ def places(names: typing.Sequence[str], among: typing.Sequence[str]) -> tuple[in
 
 
 def tabled(names: typing.Sequence[str]) -> list[str]:
-    """Return what columns are called in a table: their names, made different where a table's case-blind readers need it.
+    """Return what columns are called in a table: made different where readers of tables are blind to case.
 
     Columns that are added behind others leave theirs as they are.
     """

@@ -1,23 +1,25 @@
-"""Closes days that are over: each becomes one sorted CSV and typed Parquet. What is closed stays; rows that come late are
-taken in by the next run. Exit code 0: all days that are due are closed; 1: some could not be; 2: wrong usage; 3: storage
-refuses or does not answer.
+"""Closes days that are over: each becomes one sorted CSV and typed Parquet. What is closed stays; rows that come late
+are taken in by the next run.
+
+Exit code 0: all days that are due are closed; 1: some could not be; 2: wrong usage; 3: storage refuses, or does not
+answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import pathlib
 import re
 import sys
 import tempfile
-import typing
 
 from .. import catalog, closing
-from ..closing import plan, report, scratch
+from ..closing import delta, plan, report, scratch
 from ..days import manifest, template
 from ..engines import duck
-from ..storage import StorageError
+from ..storage import Blobs, StorageError
 from . import storing, watching
 
 NAME = "close"
@@ -61,7 +63,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--delete-after",
         type=_duration,
         metavar="TIME",
-        help="delete raw files so long after their day's end and their last row, as 720h; at least 168h; default: never",
+        help="delete raw files so long after their day and their last row, as 720h; at least 168h; default: never",
     )
     parser.add_argument(
         "--scratch",
@@ -99,11 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, summary: report.Summary) -> int:
     wish, wanted = _wish(arguments), _wanted(arguments)
     store = storing.open_store(arguments)
-    registry = _registry(store) if wish.delta else None
+    log = _delta(store) if wish.delta else None
     now = datetime.datetime.now(datetime.UTC)
     with scratch.directory(arguments.scratch) as folder, watching.watch() as watch:
         engine = duck.DuckDB(memory=arguments.memory, threads=arguments.threads, scratch=folder)
-        tools = closing.Tools(store, engine, registry, watch.step, watch.arrived)
+        tools = closing.Tools(store, engine, log, watch.step, watch.arrived)
         closer = closing.Closer(wish, tools, folder, watch, dry=arguments.dry_run)
         for outcome in closer.close(catalog.find(store, arguments.path, wanted), now):
             summary.add(outcome)
@@ -130,8 +132,10 @@ def _wanted(arguments: argparse.Namespace) -> template.Wanted:
     return template.Wanted(tuple(arguments.match), arguments.since, arguments.until)
 
 
-def _registry(store: typing.Any) -> typing.Any:
-    raise storing.UsageError("--delta is not there yet")
+def _delta(store: Blobs) -> delta.Delta:
+    if importlib.util.find_spec("deltalake") is None:
+        raise storing.UsageError("--delta needs deltalake: pip install 'modeldata-analytics[delta]'")
+    return delta.Delta(store)
 
 
 def _last_line(summary: report.Summary) -> str:

@@ -70,9 +70,7 @@ def _credential(arguments: argparse.Namespace) -> typing.Any:
     for name in (CONNECTION_STRING, KEY, SAS):
         if os.environ.get(name):
             return os.environ[name]
-    raise UsageError(
-        f"there is no credential: give --sas-file, --identity, or one of the variables {CONNECTION_STRING}, {KEY}, {SAS}"
-    )
+    raise UsageError(f"there is no credential: give --sas-file, --identity, or set {CONNECTION_STRING}, {KEY} or {SAS}")
 
 
 def _variable(name: str) -> str:

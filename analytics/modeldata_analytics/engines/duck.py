@@ -1,7 +1,7 @@
-"""DuckDB, within bounds of memory, spilling to a directory.
+r"""DuckDB, within bounds of memory, spilling to a directory.
 
-Files are read without ``strict_mode``: together with ``new_line = '\\r\\n'``, 2.0.1 reads 0 rows with it, without an error.
-Columns go by their places, as DuckDB changes names: blanks around them, two of one name, names that differ in case only.
+Files are read without ``strict_mode``: together with ``new_line = '\r\n'``, it reads 0 rows, without an error (2.0.1).
+Columns go by their places, as DuckDB changes names: blanks around them, two of one name, names that differ in case.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DuckDB:
     """Runs queries in this process. ``memory`` is in DuckDB's words, such as ``1GB``; it is exceeded by a tenth."""
 
     def __init__(self, *, memory: str, threads: int, scratch: pathlib.Path) -> None:
-        self._settings = {
+        self._settings: dict[str, str | int | float | list[str]] = {
             "memory_limit": memory,
             "threads": threads,
             "temp_directory": str(scratch / "spill"),
@@ -61,8 +61,8 @@ class DuckDB:
             # out the end of the last line then.
             (written,) = _one(
                 run,
-                f"copy (select * from {chosen} order by {_key(keys)}) to {_text(into)} (format csv, {_FORM}, header false,"
-                f" prefix {_text(header)}, suffix '\r\n')",
+                f"copy (select * from {chosen} order by {_key(keys)}) to {_text(into)} (format csv, {_FORM},"
+                f" header false, prefix {_text(header)}, suffix '\r\n')",
             )
             if not written:
                 into.write_text(header, encoding="utf-8", newline="")

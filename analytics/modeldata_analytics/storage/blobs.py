@@ -49,6 +49,14 @@ class Content(typing.NamedTuple):
     metadata: typing.Mapping[str, str]
 
 
+class Location(typing.NamedTuple):
+    """Where a table lies, for readers and writers of their own ways to storage."""
+
+    uri: str
+    options: typing.Mapping[str, str]
+    """With a credential, in the words of object_store (delta-rs, polars)."""
+
+
 class Blobs(typing.Protocol):
     """Files under names with slashes."""
 
@@ -78,6 +86,9 @@ class Blobs(typing.Protocol):
 
         ``replaces`` is the ETag of the file that it takes the place of; None: there must be none. Raises ``Changed``.
         """
+
+    def table(self, folder: str) -> Location:
+        """Return where a folder's files lie, with the credential as it is now."""
 
     def delete(self, name: str, *, etag: str) -> bool:
         """Delete a file unless it has changed since; return whether it is gone."""

@@ -93,6 +93,10 @@ class Directory:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def table(self, folder: str) -> blobs.Location:
+        """Return where a folder's files lie."""
+        return blobs.Location(str(self._path(folder)), {})
+
     def delete(self, name: str, *, etag: str) -> bool:
         """Delete a file unless it has changed since.
 
