@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import pathlib
 import shutil
 import tempfile
 import typing
+
+from ..storage import locking
 
 _PREFIX = "modeldata-closing-"
 
@@ -20,7 +21,7 @@ def directory(parent: pathlib.Path) -> typing.Iterator[pathlib.Path]:
         _remove(left)
     made = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     with (made / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locking.exclusive(lock, wait=True)
         try:
             yield made
         finally:
@@ -30,5 +31,5 @@ def directory(parent: pathlib.Path) -> typing.Iterator[pathlib.Path]:
 def _remove(left: pathlib.Path) -> None:
     # One without a lock's file may have been made this moment; it is empty, so it costs nothing.
     with contextlib.suppress(OSError), (left / "lock").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locking.exclusive(lock, wait=False)
         shutil.rmtree(left, ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ import shutil
 import typing
 
 from ..records import identity
-from . import blobs
+from . import blobs, locking
 
 PIECE = 8 * 1024 * 1024
 
@@ -98,18 +97,14 @@ class Directory:
         return blobs.Location(str(self._path(folder)), {})
 
     def delete(self, name: str, *, etag: str) -> bool:
-        """Delete a file unless it has changed since.
-
-        Whoever appends to a file of a directory holds a lock on it (the client's ``delivery.files``), so it is asked
-        for here.
-        """
-        with self._told(name):
+        """Delete a file unless it has changed since, or is being appended to."""
+        path = self._path(name)
+        with self._told(name), locking.against_appends(self._root):
             try:
-                with self._path(name).open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    if _etag(os.fstat(file.fileno())) != etag:
-                        return False
-                    self._path(name).unlink()
+                # What a client that was killed has left unfinished, the next one finishes.
+                if _etag(path.stat()) != etag or path.with_name(f".{path.name}.pending").exists():
+                    return False
+                path.unlink()
             except FileNotFoundError:
                 pass
             return True
@@ -172,7 +167,7 @@ class Directory:
     def _alone(self, folder: pathlib.Path) -> collections.abc.Iterator[None]:
         """Hold a lock against others that replace a file of the folder: looking and replacing are two steps."""
         with (folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locking.exclusive(file, wait=True)
             yield
 
     @contextlib.contextmanager
