@@ -134,11 +134,11 @@ lua:
 	  else echo "lua5.4 is missing: the tests run the health check for Argo CD. Debian: apt-get install lua5.4" >&2; exit 1; fi; }
 
 # Made aside and moved into place, so that an interrupted installation is begun anew.
-.venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml | python
+.venv/ready: constraints.txt requirements-dev.txt client/pyproject.toml client/azureml/pyproject.toml operator/pyproject.toml analytics/pyproject.toml | python
 	@echo "making the virtual environment .venv"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e client -e client/azureml -e operator -e analytics
 	@touch $@
 
 # Not compiled by pip, and our own part is run from here: a third of the time, and make try is to take a minute at most.

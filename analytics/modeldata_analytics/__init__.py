@@ -1,0 +1,1 @@
+"""Reads what was collected as one table, and closes its days."""
