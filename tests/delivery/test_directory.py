@@ -41,16 +41,16 @@ def refusals(model: typing.Any) -> str:
     return typing.cast("str", model.ask("modeldata.stats().refusals"))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("file", ["Shared", "PerPod"])
 def test_processes_that_are_killed_lose_repeat_and_tear_nothing(tmp_path: pathlib.Path, file: str) -> None:
     seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
     print(f"MODELDATA_TEST_SEED={seed}")
-    course = fleet.Course(rows=1200, file=file, calls=60, most_rows=9, pause=0.03, restarts=0, kills=0.4)
+    course = fleet.Course(rows=800, file=file, calls=60, most_rows=9, pause=0.03, restarts=0, kills=0.4)
     outcome = directories.run(tmp_path, seed=seed, course=course, pods=2, processes=2)
     print(f"{outcome.verdict}; {outcome.kills} kills, {outcome.amid} amid, {outcome.reader.looks} looks")
     assert not outcome.verdict.violations
-    assert outcome.verdict.rows >= 1200
+    assert outcome.verdict.rows >= 800
     assert not outcome.reader.violations
     assert outcome.reader.looks > 100
     assert outcome.amid
