@@ -1,0 +1,58 @@
+"""Rows as JSON: where a day has too many headers, the feature ``row`` holds a row's features as an object."""
+
+from __future__ import annotations
+
+import typing
+
+from .. import columns
+from . import engine, sources
+
+ROW = "row"
+
+STANDARD = frozenset({*sources.LEADING, *sources.AZUREML, *sources.AZUREML_OTHERS})
+
+
+def expanded(
+    of: engine.Engine, source: sources.Source, *, others: bool
+) -> tuple[sources.Source | None, sources.Source | None]:
+    """Return the rows that are as they stand, and those whose objects were made columns of texts.
+
+    A feature of a model may be called ``row`` too: its rows are objects only where all other features are empty, and
+    other columns are known (``others``: in other files).
+    """
+    features = {name: f"c{place}" for place, (name, _) in enumerate(source.columns) if name not in STANDARD}
+    if ROW not in features or dict(source.columns)[ROW] != columns.TEXT or (len(features) == 1 and not others):
+        return source, None
+    cell = features.pop(ROW)
+    terms = [f"coalesce(case when json_valid({cell}) then json_type({cell}) = 'OBJECT' end, false)"]
+    condition = " and ".join([*terms, *(f"{each} is null" for each in features.values())])
+    (rows,) = of.ask(f"select count(*) from {source.sql} where {condition}")
+    count = int(typing.cast("int", rows))
+    if not count or (not features and count < source.rows):
+        return source, None
+    keys = _keys(of, source, cell, condition)
+    standard = [
+        (name, columns.text(f"c{place}", kind)) for place, (name, kind) in enumerate(source.columns) if name in STANDARD
+    ]
+    made = [*standard, *((key, f"json_extract_string({cell}, {_pointer(key)})") for key in keys)]
+    selected = ", ".join(f"{term} as c{place}" for place, (_, term) in enumerate(made))
+    objects = source._replace(
+        sql=f"(select {selected} from {source.sql} where {condition})",
+        columns=tuple((name, columns.TEXT) for name in sources.different([name for name, _ in made])),
+        rows=count,
+    )
+    if count == source.rows:
+        return None, objects
+    rest = source._replace(sql=f"(select * from {source.sql} where not ({condition}))", rows=source.rows - count)
+    return rest, objects
+
+
+def _keys(of: engine.Engine, source: sources.Source, cell: str, condition: str) -> list[str]:
+    found = of.connection.execute(
+        f"select distinct unnest(json_keys({cell})) as key from {source.sql} where {condition} order by key"
+    ).fetchall()
+    return [str(key) for (key,) in found]
+
+
+def _pointer(key: str) -> str:
+    return sources.literal("/" + key.replace("~", "~0").replace("/", "~1"))

@@ -1,0 +1,77 @@
+"""A question, made ready to be answered: its rows staged, its one SELECT known."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+import warnings
+
+from ..days import template
+from ..storage import Blobs
+from . import engine, gathering, joining, repeats, scratch, selecting
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A store, and what reading it may take of this machine."""
+
+    store: Blobs
+    path: template.Template
+    memory: str
+    directory: str | os.PathLike[str] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is asked for."""
+
+    chosen: selecting.Chosen
+    when: selecting.Period
+    designations: tuple[str, ...] | None
+    how: joining.How
+    last: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """Rows that are ready to be read. They are gone when it is closed, or forgotten."""
+
+    engine: engine.Engine
+    joined: joining.Joined
+    repeats: dict[str, repeats.Repeats]
+
+    def close(self) -> None:
+        """Remove all that was staged."""
+        self.engine.close()
+
+
+def ask(reader: Reader, question: Question) -> Answer:
+    """Return the answer; warn where requests may have been tried again.
+
+    Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``engine.CountError``.
+    """
+    days = selecting.days(reader.store, reader.path, question.chosen, question.designations, question.when)
+    of = engine.Engine(scratch.Scratch(reader.directory), reader.memory)
+    try:
+        told = question.chosen.told
+        tables = gathering.gather(reader.store, of, days, told)
+        first = next(iter(days))
+        if first not in tables:
+            raise selecting.NotFoundError(f"the files of {first} of {question.chosen} have no rows yet")
+        found = {name: repeats.find(of, table, len(told)) for name, table in tables.items()}
+        text = repeats.said(found)
+        if text and not question.last:
+            warnings.warn(f'{text}; repeated="last" keeps one of each', repeats.RepeatsWarning, stacklevel=4)
+        joined = joining.join(
+            tables,
+            [selecting.COLUMNS[name] for name in told],
+            between=question.when.between,
+            how=question.how,
+            doubled=any(each.same for each in found.values()),
+            last=question.last and any(each.any for each in found.values()),
+        )
+        return Answer(of, joined, found)
+    except BaseException:
+        of.close()
+        raise
