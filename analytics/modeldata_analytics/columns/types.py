@@ -50,7 +50,7 @@ def fits(column: str, kind: str) -> str:
 
 
 def survives(column: str, value: str, kind: str) -> str:
-    """Return ``fits`` for a text of which ``try_cast`` is there too: what it costs beside the cast is a third of that."""
+    """Return whether a text survives, given its ``try_cast`` too: it costs a third of ``fits``. Never null."""
     if kind == "BIGINT":
         proof = f"coalesce(cast({value} as varchar) = {column}, false)"
         return f"case when {column} is null then true else {proof} end"

@@ -109,9 +109,9 @@ def standard(source: Source) -> Source:
     """Return the source with the three columns of all rows in front, whichever layout it has."""
     places = {name: f"c{place}" for place, (name, _) in enumerate(source.columns)}
     kinds = dict(source.columns)
-    if not any(name in places for name in AZUREML):
-        if all(name in places for name in LEADING) and [name for name, _ in source.columns[:3]] == list(LEADING):
-            return source
+    leads = tuple(name for name, _ in source.columns[:3]) == LEADING
+    if leads and places.keys().isdisjoint({*AZUREML, *AZUREML_OTHERS}):
+        return source
     terms: list[str] = []
     named: list[tuple[str, str]] = []
     for name in LEADING:
