@@ -6,10 +6,8 @@ import dataclasses
 import typing
 
 from ..days import manifest, template
-from ..storage import Blobs, Entry, StorageError
-
-UNKNOWN = -1
-"""How many rows a closed file has that a killed pass left: its manifest does not say yet."""
+from ..records import identity
+from ..storage import Blobs, Changed, Entry, Missing, StorageError
 
 TRIES = 20
 """A closer commits in milliseconds: who looks so often and never finds what fits together, does not look at one."""
@@ -33,6 +31,8 @@ class Part(typing.NamedTuple):
     name: str
     size: int
     rows: int
+    rescued: tuple[str, ...]
+    """See ``manifest.Part``."""
 
 
 class Whole(typing.NamedTuple):
@@ -42,7 +42,6 @@ class Whole(typing.NamedTuple):
     size: int
     etag: str
     rows: int
-    columns: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Coverage:
     whole: Whole | None = None
     """Instead of ``parts``, where the day has no Parquet."""
     tails: tuple[Tail, ...] = ()
-    closed: manifest.Manifest | None = None
-    """None: nothing is closed."""
+    closed: manifest.Manifest = dataclasses.field(default_factory=manifest.Manifest)
+    """Says what ``parts`` or ``whole`` have."""
 
     @property
     def size(self) -> int:
@@ -72,11 +71,11 @@ def look(store: Blobs, day: template.Day) -> Coverage:
     folder = f"{day.folder}/"
     files = store.files(folder)
     if not any(each.name == day.manifest for each in files):
-        return Coverage(day, tails=_tails(files, manifest.Manifest()))
+        return Coverage(day, tails=_tails(store, files, manifest.Manifest()))
     for _ in range(TRIES):
         content = store.get(day.manifest)
         if content is None:
-            return Coverage(day, tails=_tails(store.files(folder), manifest.Manifest()))
+            return Coverage(day, tails=_tails(store, store.files(folder), manifest.Manifest()))
         try:
             closed = manifest.read(content.data)
         except manifest.ManifestError as error:
@@ -84,49 +83,57 @@ def look(store: Blobs, day: template.Day) -> Coverage:
         found = _closed(store, day, closed)
         if found is not None:
             # Listed after what is closed was seen: what is gone by then is covered.
-            return dataclasses.replace(found, tails=_tails(store.files(folder), found.closed or closed))
-    raise Unsettled(f"{day.manifest} in {store.address} and {day.closed} do not fit together: close the day again")
+            return dataclasses.replace(found, tails=_tails(store, store.files(folder), found.closed))
+    raise Unsettled(
+        f"{day.manifest} in {store.address} and what it names do not fit together: was one of {day.closed} and"
+        f" {day.parts} moved away, or brought from a copy?"
+    )
 
 
 def _closed(store: Blobs, day: template.Day, closed: manifest.Manifest) -> Coverage | None:
     """Return which closed files to read, with a manifest that covers just their rows; None: look again."""
-    if closed.number and sum(part.rows for part in closed.parts) == closed.rows:
-        sizes = {each.name: each.size for each in store.files(f"{day.parts}/")} if closed.parts else {}
-        parts = [Part(f"{day.parts}/{part.name}", 0, part.rows) for part in closed.parts]
-        if any(part.name not in sizes for part in parts):
-            missing = next(part.name for part in parts if part.name not in sizes)
-            raise Unsettled(f"{missing} in {store.address} is missing: {day.manifest} says that it has closed rows")
-        return Coverage(day, tuple(part._replace(size=sizes[part.name]) for part in parts), closed=closed)
+    if manifest.PARQUET in closed.formats:
+        sizes = {each.name: each.size for each in store.files(f"{day.parts}/")}
+        parts = [(f"{day.parts}/{each.name}", each) for each in closed.parts]
+        if any(name not in sizes for name, _ in parts):
+            return None
+        return Coverage(
+            day, tuple(Part(name, sizes[name], each.rows, each.rescued) for name, each in parts), closed=closed
+        )
     found = store.entry(day.closed)
     if found is None:
-        if not closed.number:
-            return Coverage(day, closed=closed)  # the first pass has begun and made nothing yet
+        return None if closed.number else Coverage(day, closed=closed)  # a first pass has begun, and made no file yet
+    entry, told = found
+    following = closed.next
+    if following is not None and told.get("plan") == following.digest(day.folder):
+        closed = closed.advanced()
+    elif not closed.number:
+        return Coverage(day, closed=closed)  # it will have Parquet alone: the file is somebody else's
+    elif told.get("pass") != str(closed.number):
         return None
-    entry, metadata = found
-    number = metadata.get("pass")
-    if number == str(closed.number):
-        covered = closed
-    elif closed.next is not None and number == str(closed.next.number):
-        covered = _ahead(closed, closed.next)
-    else:
-        return None
-    whole = Whole(day.closed, entry.size, entry.etag, covered.rows, closed.columns)
-    return Coverage(day, whole=whole, closed=covered)
+    return Coverage(day, whole=Whole(day.closed, entry.size, entry.etag, closed.rows), closed=closed)
 
 
-def _ahead(closed: manifest.Manifest, following: manifest.Next) -> manifest.Manifest:
-    """Return the manifest as it will be when the pass is finished; its rows are not known."""
-    sources = dict(closed.sources)
-    for each in following.ranges:
-        sources[each.name] = manifest.Source(each.created, each.end, 0)
-    return dataclasses.replace(closed, sources=sources, rows=UNKNOWN)
-
-
-def _tails(files: typing.Sequence[Entry], closed: manifest.Manifest) -> tuple[Tail, ...]:
+def _tails(store: Blobs, files: typing.Sequence[Entry], closed: manifest.Manifest) -> tuple[Tail, ...]:
     tails = []
     for each in files:
-        last = each.name.rpartition("/")[2]
-        start = closed.covered(last, each.created)
-        if template.is_raw(last) and each.size > start:
+        if not template.is_raw(each.name.rpartition("/")[2]):
+            continue
+        start = _covered(store, each, closed)
+        if start > each.size:
+            raise Unsettled(f"{each.name} in {store.address} has {each.size} bytes, and {start} of it are closed")
+        if each.size > start:
             tails.append(Tail(each.name, start, each.size))
     return tuple(tails)
+
+
+def _covered(store: Blobs, file: Entry, closed: manifest.Manifest) -> int:
+    last = file.name.rpartition("/")[2]
+    if last not in closed.sources or closed.covered(last, file.created):
+        return closed.covered(last, file.created)
+    # Another time of creation: another file, or the same in a copy of the container. Its first row tells.
+    try:
+        first = b"".join(store.read(file.name, 0, min(file.size, identity.BYTES)))
+    except (Changed, Missing):
+        return 0  # gone meanwhile; who reads it finds out
+    return closed.covered(last, identity.first(first))

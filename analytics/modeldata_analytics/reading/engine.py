@@ -50,7 +50,7 @@ class Engine:
         """Return how many rows, or values of a column, a source has."""
         return self.numbers(f"select count({column}) from {source.sql}")[0]
 
-    def typed(self, source: sources.Source, kinds: typing.Mapping[str, str]) -> sources.Source | None:
+    def typed(self, source: sources.Source, kinds: typing.Mapping[sources.Name, str]) -> sources.Source | None:
         """Write a source of texts as Parquet of these types; None where a value would not survive its type.
 
         Raises ``CountError``.

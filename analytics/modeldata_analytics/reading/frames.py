@@ -9,8 +9,8 @@ if typing.TYPE_CHECKING:
     import pyarrow
 
 
-def frame(table: pyarrow.Table) -> pandas.DataFrame:
-    """Return a frame, and take the table apart on the way.
+def frame(table: pyarrow.Table, names: typing.Sequence[str]) -> pandas.DataFrame:
+    """Return a frame with columns of these names, and take the table apart on the way: nobody may hold it.
 
     Whole numbers and booleans are pandas' nullable types, whether there is a gap or not; a gap among floats is NaN;
     texts are pandas' own, where a gap is missing and an empty text is not; times are UTC.
@@ -25,4 +25,5 @@ def frame(table: pyarrow.Table) -> pandas.DataFrame:
     if int(pandas.__version__.partition(".")[0]) < 3:
         types |= dict.fromkeys((pyarrow.string(), pyarrow.large_string()), pandas.StringDtype("pyarrow"))
     found: pandas.DataFrame = table.to_pandas(types_mapper=types.get, split_blocks=True, self_destruct=True)
+    found.columns = pandas.Index(names)
     return found

@@ -22,7 +22,7 @@ class _Day(typing.NamedTuple):
     """What was staged of a day."""
 
     texts: tuple[staging.Staged, ...]
-    parts: tuple[tuple[sources.Columns, pathlib.Path, int], ...]
+    parts: tuple[tuple[sources.Part, pathlib.Path, int], ...]
     """With the rows of each."""
 
 
@@ -58,7 +58,7 @@ def _stage(store: Blobs, of: engine.Engine, looked: coverage.Coverage, advance: 
             parts = []
             for part in looked.parts:
                 path = staging.part(store, part, of.scratch.new(".parquet"))
-                parts.append((sources.named(path), path, part.rows))
+                parts.append((sources.part(path, looked.closed, part.rescued), path, part.rows))
         except staging.Moved:
             # Closed, or its raw files deleted, meanwhile: what was staged of the day is not used, and read anew.
             looked = coverage.look(store, looked.day)
@@ -71,27 +71,27 @@ def _stage(store: Blobs, of: engine.Engine, looked: coverage.Coverage, advance: 
 def _whole(store: Blobs, of: engine.Engine, found: coverage.Whole) -> staging.Staged | None:
     whole = staging.whole(store, found, of.scratch.new(".csv"))
     rows = whole.rows if whole is not None else 0
-    if found.rows not in {rows, coverage.UNKNOWN}:
+    if found.rows != rows:
         raise engine.CountError(f"{found.name} in {store.address} has {rows} rows, and its manifest says {found.rows}")
     return whole
 
 
 def _table(of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]]) -> uniting.Table | None:
     headers: dict[tuple[Told, tuple[str, ...]], list[staging.Staged]] = collections.defaultdict(list)
-    parts: dict[tuple[Told, sources.Columns], list[tuple[pathlib.Path, int]]] = collections.defaultdict(list)
+    parts: dict[tuple[Told, sources.Part], list[tuple[pathlib.Path, int]]] = collections.defaultdict(list)
     for told, day in found:
         for each in day.texts:
             headers[told, each.header].append(each)
-        for named, path, rows in day.parts:
-            parts[told, named].append((path, rows))
+        for part, path, rows in day.parts:
+            parts[told, part].append((path, rows))
     texts = [
         sources.of_csv([each.path for each in staged], header, sum(each.rows for each in staged))._replace(told=told)
         for (told, header), staged in headers.items()
     ]
-    closed = [_checked(of, named, told, each) for (told, named), each in parts.items()]
+    closed = [_checked(of, part, told, each) for (told, part), each in parts.items()]
     if not texts and not closed:
         return None
-    others = len({name for each in (*texts, *closed) for name, _ in each.columns if name not in objects.STANDARD}) > 1
+    others = len({name for each in (*texts, *closed) for name, _ in each.columns if name not in sources.STANDARD}) > 1
     texts, made = _expanded(of, texts, others=others)
     closed, late = _expanded(of, closed, others=others)
     texts += [*made, *late]
@@ -99,10 +99,10 @@ def _table(of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]]) -> unit
 
 
 def _checked(
-    of: engine.Engine, named: sources.Columns, told: Told, parts: typing.Sequence[tuple[pathlib.Path, int]]
+    of: engine.Engine, part: sources.Part, told: Told, parts: typing.Sequence[tuple[pathlib.Path, int]]
 ) -> sources.Source:
     rows = sum(each for _, each in parts)
-    source = sources.of_parquet([path for path, _ in parts], named, rows)._replace(told=told)
+    source = sources.of_parts([path for path, _ in parts], part, rows)._replace(told=told)
     found = of.count(source)
     if found != rows:
         raise engine.CountError(f"closed parts have {found} rows, and their manifests say {rows}")

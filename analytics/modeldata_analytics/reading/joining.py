@@ -10,9 +10,7 @@ import typing
 from .. import columns
 from . import repeats, sources, uniting
 
-How = typing.Literal["left", "inner", "outer"]
-
-_JOINS = {"left": "left", "inner": "inner", "outer": "full"}
+_FRONT = len(sources.LEADING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +36,13 @@ class Joined:
     """One table, as a SELECT whose columns are ``o0``, ``o1``, …"""
 
     sql: str
-    columns: sources.Columns
+    columns: tuple[tuple[str, str], ...]
+    """Names, all different, and types."""
+
+    @property
+    def names(self) -> list[str]:
+        """Return the columns' names."""
+        return [name for name, _ in self.columns]
 
 
 def join(
@@ -46,14 +50,10 @@ def join(
     told: typing.Sequence[str],
     *,
     between: Between,
-    how: How,
     doubled: bool,
     last: bool,
 ) -> Joined:
-    """Return the tables of designations as one.
-
-    The first designation's rows are those that are asked for; with ``how="outer"`` also those of others that it has
-    none for.
+    """Return one row for each row of the first designation, with what the others have of the same request.
 
     - ``told``: names of what the paths tell of rows; they are part of what rows are joined by.
     - ``doubled``: an id may stand more than once in a designation; its rows are joined in their order in time, so that
@@ -62,51 +62,52 @@ def join(
     """
     keys = [f"t{place}" for place in range(len(told))]
     using = ", ".join([*keys, "id", *(["nth"] if doubled else [])])
-    sides = [_side(tables[name], keys, numbered=doubled) for name in tables]
-    if how != "outer":
-        sides[0] = f"(select * from {sides[0]} where {between.condition('ts')})"
-    text = f"{sides[0]} as s0"
-    for place, side in enumerate(sides[1:], 1):
-        text += f" {_JOINS[how]} join {side} as s{place} using ({using})"
+    first, *others = (_side(table, keys, numbered=doubled) for table in tables.values())
+    text = f"(select * from {first} where {between.condition('ts')}) as s0"
+    text += "".join(f" left join {side} as s{place} using ({using})" for place, side in enumerate(others, 1))
 
-    front = ["$Timestamp", "$CorrelationId", "$RequestId"]
-    moments = [dict(table.columns)[front[0]] for table in tables.values()]
-    moment = moments[0] if how != "outer" or len(set(moments)) == 1 else columns.TEXT
-    times = [
-        columns.text(f"s{place}.ts", kind) if kind != moment else f"s{place}.ts" for place, kind in enumerate(moments)
-    ]
-    correlations = [f"s{place}.correlation" for place in range(len(sides))]
-    if how != "outer":
-        times, correlations = times[:1], correlations[:1]
-    terms = [*keys, f"coalesce({', '.join(times)})", f"coalesce({', '.join(correlations)})", "id"]
+    terms = [*(f"s0.{each}" for each in keys), "s0.ts", "s0.correlation", "s0.id"]
+    moment = next(iter(tables.values())).columns[0][1]
     kinds = [*(columns.TEXT for _ in keys), moment, columns.TEXT, columns.TEXT]
-    names = [*told, *front]
+    names = [*told, *(name for name, _ in sources.LEADING)]
     shared = _shared(tables)
     for place, (designation, table) in enumerate(tables.items()):
-        for column, (name, kind) in enumerate(table.columns):
-            if name not in front:
-                terms.append(f"s{place}.f{column}")
-                kinds.append(kind)
-                names.append(f"{name}_{designation}" if name in shared else name)
+        for column, ((name, _), kind) in enumerate(table.columns[_FRONT:], _FRONT):
+            terms.append(f"s{place}.f{column}")
+            kinds.append(kind)
+            names.append(f"{name}_{designation}" if name in shared else name)
     selected = ", ".join(f"{term} as o{place}" for place, term in enumerate(terms))
     sql = f"select {selected} from {text}"
-    time, request = f"o{len(keys)}", f"o{len(keys) + 2}"
     if last:
-        present = " + ".join(f"(s{place}.there is not null)::int" for place in range(len(sides)))
+        present = " + ".join(f"(s{place}.there is not null)::int" for place in range(len(tables)))
         sql = repeats.only_last(
             f"select {selected}, {present} as present from {text}",
-            request,
-            time,
-            [f"o{place}" for place in range(len(keys))],
+            request=f"o{len(keys) + 2}",
+            time=f"o{len(keys)}",
+            keys=[f"o{place}" for place in range(len(keys))],
         )
-    if how == "outer":
-        sql = f"select * from ({sql}) where {between.condition(time)}"
-    return Joined(sql, tuple(zip(sources.different(names), kinds, strict=True)))
+    return Joined(sql, tuple(zip(different(names), kinds, strict=True)))
+
+
+def different(names: typing.Sequence[str], *, key: typing.Callable[[str], str] = str) -> list[str]:
+    """Return names of which the second of one name has ``_1`` behind it, and so on."""
+    given, taken = {key(name) for name in names}, set[str]()
+    made = []
+    for name in names:
+        other, number = name, 0
+        while key(other) in taken or (number and key(other) in given):
+            number += 1
+            other = f"{name}_{number}"
+        taken.add(key(other))
+        made.append(other)
+    return made
 
 
 def _shared(tables: typing.Mapping[str, uniting.Table]) -> set[str]:
     """Return the names of columns that more than one designation has."""
-    counted = collections.Counter(name for table in tables.values() for name, _ in table.columns)
+    counted = collections.Counter(
+        name for table in tables.values() for name in {name for (name, _), _ in table.columns}
+    )
     return {name for name, count in counted.items() if count > 1}
 
 
@@ -115,5 +116,5 @@ def _side(table: uniting.Table, keys: typing.Sequence[str], *, numbered: bool) -
     terms = [*keys, "c2 as id", "c0 as ts", "c1 as correlation", "true as there"]
     if numbered:
         terms.append(f"row_number() over (partition by {by} order by c0) as nth")
-    terms += [f"c{place} as f{place}" for place in range(3, len(table.columns))]
+    terms += [f"c{place} as f{place}" for place in range(_FRONT, len(table.columns))]
     return f"(select {', '.join(terms)} from {table.sql})"

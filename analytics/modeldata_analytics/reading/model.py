@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from . import frames, joining, opening, selecting
+from . import frames, opening, selecting
 
 if typing.TYPE_CHECKING:
     import pandas
@@ -29,14 +29,12 @@ class Model:
         until: selecting.When = None,
         designations: typing.Sequence[str] | None = None,
         *,
-        how: joining.How = "left",
         repeated: Repeated = "keep",
     ) -> pandas.DataFrame:
         """Return all rows as one frame, joined by ``$RequestId``."""
-        answer = self._ask(since, until, designations, how, repeated)
+        answer = self._ask(since, until, designations, repeated)
         try:
-            names = [name for name, _ in answer.joined.columns]
-            frame = frames.frame(answer.engine.connection.sql(answer.joined.sql).to_arrow_table().rename_columns(names))
+            frame = frames.frame(answer.engine.connection.sql(answer.joined.sql).to_arrow_table(), answer.joined.names)
             frame.attrs["repeats"] = {name: each._asdict() for name, each in answer.repeats.items()}
             return frame
         finally:
@@ -47,11 +45,10 @@ class Model:
         since: selecting.When,
         until: selecting.When,
         designations: typing.Sequence[str] | None,
-        how: joining.How,
         repeated: Repeated,
     ) -> opening.Answer:
         if isinstance(designations, str):
             designations = (designations,)
         asked = None if designations is None else tuple(designations)
         when = selecting.period(since, until)
-        return opening.ask(self._reader, opening.Question(self._chosen, when, asked, how, repeated == "last"))
+        return opening.ask(self._reader, opening.Question(self._chosen, when, asked, repeated == "last"))

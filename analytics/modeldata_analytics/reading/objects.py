@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import typing
-
 from .. import columns
 from . import engine, sources
 
-ROW = "row"
-
-STANDARD = frozenset({*sources.LEADING, *sources.AZUREML, *sources.AZUREML_OTHERS})
+ROW = ("row", 0)
 
 
 def expanded(
@@ -18,27 +14,28 @@ def expanded(
     """Return the rows that are as they stand, and those whose objects were made columns of texts.
 
     A feature of a model may be called ``row`` too: its rows are objects only where all other features are empty, and
-    other columns are known (``others``: in other files).
+    other features are known (``others``: in other files).
     """
-    features = {name: f"c{place}" for place, (name, _) in enumerate(source.columns) if name not in STANDARD}
+    features = {name: f"c{place}" for place, (name, _) in enumerate(source.columns) if name not in sources.STANDARD}
     if ROW not in features or dict(source.columns)[ROW] != columns.TEXT or (len(features) == 1 and not others):
         return source, None
     cell = features.pop(ROW)
     terms = [f"coalesce(case when json_valid({cell}) then json_type({cell}) = 'OBJECT' end, false)"]
     condition = " and ".join([*terms, *(f"{each} is null" for each in features.values())])
-    (rows,) = of.ask(f"select count(*) from {source.sql} where {condition}")
-    count = int(typing.cast("int", rows))
+    (count,) = of.numbers(f"select count(*) from {source.sql} where {condition}")
     if not count or (not features and count < source.rows):
         return source, None
-    keys = _keys(of, source, cell, condition)
-    standard = [
-        (name, columns.text(f"c{place}", kind)) for place, (name, kind) in enumerate(source.columns) if name in STANDARD
+    made = [
+        (name, columns.text(f"c{place}", kind))
+        for place, (name, kind) in enumerate(source.columns)
+        if name in sources.STANDARD
     ]
-    made = [*standard, *((key, f"json_extract_string({cell}, {_pointer(key)})") for key in keys)]
+    for key in _keys(of, source, cell, condition):
+        made.append(((key, 0), f"json_extract_string({cell}, {sources.pointer(key)})"))
     selected = ", ".join(f"{term} as c{place}" for place, (_, term) in enumerate(made))
     objects = source._replace(
         sql=f"(select {selected} from {source.sql} where {condition})",
-        columns=tuple((name, columns.TEXT) for name in sources.different([name for name, _ in made])),
+        columns=tuple((name, columns.TEXT) for name, _ in made),
         rows=count,
     )
     if count == source.rows:
@@ -51,8 +48,4 @@ def _keys(of: engine.Engine, source: sources.Source, cell: str, condition: str) 
     found = of.connection.execute(
         f"select distinct unnest(json_keys({cell})) as key from {source.sql} where {condition} order by key"
     ).fetchall()
-    return [str(key) for (key,) in found]
-
-
-def _pointer(key: str) -> str:
-    return sources.literal("/" + key.replace("~", "~0").replace("/", "~1"))
+    return [str(key) for (key,) in found if (str(key), 0) not in sources.STANDARD]

@@ -28,7 +28,6 @@ class Question:
     chosen: selecting.Chosen
     when: selecting.Period
     designations: tuple[str, ...] | None
-    how: joining.How
     last: bool
 
 
@@ -66,7 +65,6 @@ def ask(reader: Reader, question: Question) -> Answer:
             tables,
             [selecting.COLUMNS[name] for name in told],
             between=question.when.between,
-            how=question.how,
             doubled=any(each.same for each in found.values()),
             last=question.last and any(each.any for each in found.values()),
         )

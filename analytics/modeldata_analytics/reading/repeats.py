@@ -56,7 +56,7 @@ def find(of: engine.Engine, table: uniting.Table, told: int) -> Repeats:
     return Repeats(same, attempts, parts)
 
 
-def only_last(select: str, request: str, time: str, keys: typing.Sequence[str]) -> str:
+def only_last(select: str, *, request: str, time: str, keys: typing.Sequence[str]) -> str:
     """Return a SELECT that keeps one row of each request: of those with most designations (``present``) the last."""
     again = (
         f"regexp_matches({request}, '{_ATTEMPT}')"

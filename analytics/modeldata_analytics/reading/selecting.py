@@ -126,11 +126,7 @@ def days(
             last = last + _DAY if last is not None and {name, order[0]} <= _OF_ONE_CALL else None
         read[name] = [day for day in found[names.safe(name)] if _within(day, first, last)]
     if not read[order[0]]:
-        there = [day.date for day in found[names.safe(order[0])]]
-        raise NotFoundError(
-            f"no {order[0]} of {chosen} were collected in this time in {store.address}: there are some from"
-            f" {min(there)} to {max(there)}"
-        )
+        raise NotFoundError(_nothing(store, path, chosen, order[0]))
     return read
 
 
@@ -141,18 +137,14 @@ def _order(
     asked: typing.Sequence[str] | None,
     found: typing.Mapping[str, object],
 ) -> list[str]:
-    if not found:
+    if asked is None and found:
+        return [name for name in DESIGNATIONS if name in found] or sorted(found)
+    for name in asked or ():
+        if names.safe(name) not in found:
+            raise NotFoundError(_nothing(store, path, chosen, name))
+    if not asked:
         raise NotFoundError(_nothing(store, path, chosen))
-    if asked is not None:
-        if not asked:
-            raise ValueError("designations must name one at least")
-        for name in asked:
-            if names.safe(name) not in found:
-                raise NotFoundError(
-                    f"{chosen} has no {name} in this time in {store.address}: there are {_listed(found)}"
-                )
-        return list(dict.fromkeys(asked))
-    return [name for name in DESIGNATIONS if name in found] or sorted(found)
+    return list(dict.fromkeys(asked))
 
 
 def _one_of_each(chosen: Chosen, found: typing.Sequence[template.Day]) -> None:
@@ -170,16 +162,27 @@ def _one_of_each(chosen: Chosen, found: typing.Sequence[template.Day]) -> None:
             )
 
 
-def _nothing(store: Blobs, path: template.Template, chosen: Chosen) -> str:
+def _nothing(store: Blobs, path: template.Template, chosen: Chosen, designation: str = "") -> str:
+    """Return what to say where nothing is found: what there is."""
     there = list(catalog.find(store, path, template.Wanted()))
     if not there:
         return (
             f"nothing was collected in {store.address} below {path.text}: look at the address, and at spec.storage.path"
             " of the DataCollection (path=)"
         )
-    streams = {each.stream for each in there}
-    known = sorted({f"{stream.webservice}/{stream.model}/{stream.version}" for stream in streams})
-    return f"{chosen} was not collected in {store.address}: there are (webservice/model/version) {_listed(known)}"
+    ours = [day for day in there if dict(chosen.fields).items() <= dict(day.stream.fields).items()]
+    if not ours:
+        known = {f"{each.stream.webservice}/{each.stream.model}/{each.stream.version}" for each in there}
+        return f"{chosen} was not collected in {store.address}: there are (webservice/model/version) {_listed(known)}"
+    dates = [day.date for day in ours if designation in {"", day.stream.designation}]
+    if not dates:
+        known = {day.stream.designation for day in ours}
+        return f"{chosen} has no {designation} in {store.address}: there are {_listed(known)}"
+    what = designation or "rows"
+    return (
+        f"no {what} of {chosen} were collected in this time in {store.address}: there are some from {min(dates)} to"
+        f" {max(dates)}"
+    )
 
 
 def _listed(found: typing.Iterable[str]) -> str:

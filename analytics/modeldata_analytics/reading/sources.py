@@ -6,27 +6,36 @@ import pathlib
 import typing
 
 from .. import columns
+from ..days import manifest
 
-LEADING = ("$Timestamp", "$CorrelationId", "$RequestId")
-AZUREML = {
-    "$aml_dc_scoring_timestamp": "$Timestamp",
-    "$aml_dc_correlation_id": "$CorrelationId",
-    "$aml_request_id": "$RequestId",
+Name = tuple[str, int]
+"""A column's name, and its number among those of a file that have the same."""
+Columns = tuple[tuple[Name, str], ...]
+"""Names and types."""
+
+TIME, CORRELATION, REQUEST = ("$Timestamp", 0), ("$CorrelationId", 0), ("$RequestId", 0)
+LEADING = (TIME, CORRELATION, REQUEST)
+"""What each row has, whatever the layout of its file."""
+AZUREML: dict[Name, Name] = {
+    TIME: ("$aml_dc_scoring_timestamp", 0),
+    CORRELATION: ("$aml_dc_correlation_id", 0),
+    REQUEST: ("$aml_request_id", 0),
 }
-"""What Azure ML's columns are called here; their time has no zone, and is UTC."""
-AZUREML_OTHERS = frozenset(
-    {"$aml_dc_boundary", "$aml_workspace", "$aml_service_name", "$aml_model_name", "$aml_model_version"}
+"""The same columns in Azure ML's layout. Their time has no zone, and is UTC."""
+STANDARD = frozenset(
+    {
+        *LEADING,
+        *AZUREML.values(),
+        *((name, 0) for name in ("$aml_dc_boundary", "$aml_workspace", "$aml_service_name")),
+        *((name, 0) for name in ("$aml_model_name", "$aml_model_version")),
+    }
 )
-"""What a file's path says too."""
+"""Columns that are no features. Those that are not above say what a file's path says."""
 
 MOMENT = "TIMESTAMP WITH TIME ZONE"
 
-_LINE_BYTES = 8 * 1024 * 1024
+_LINE_BYTES = 16 * 1024 * 1024
 """A row has 4 MiB at most; DuckDB takes 2 MiB unless told."""
-
-
-Columns = tuple[tuple[str, str], ...]
-"""Names and types."""
 
 _ARROW = {
     "bool": "BOOLEAN",
@@ -41,7 +50,7 @@ _ARROW = {
 
 
 class ColumnError(Exception):
-    """A closed part has a column of a type that no column of ours has."""
+    """A closed part is not as its manifest says."""
 
 
 class Source(typing.NamedTuple):
@@ -50,98 +59,111 @@ class Source(typing.NamedTuple):
     sql: str
     """What may stand after FROM. Its columns are ``c0``, ``c1``, …"""
     columns: Columns
-    """All names are different."""
     rows: int
-    """-1: not known."""
     told: tuple[str, ...] = ()
     """What the path tells of them, where it is asked for: such as the version."""
 
 
-def of_csv(paths: typing.Sequence[pathlib.Path], names: typing.Sequence[str], rows: int) -> Source:
-    """Return the rows of files without headers, all cells as text."""
-    places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
-    files = ", ".join(_text(str(path)) for path in paths)
+class Part(typing.NamedTuple):
+    """What a Parquet file of closed rows has."""
+
+    columns: Columns
+    rescued: tuple[tuple[int, str], ...]
+    """Columns, by place, of which some texts lie in ``columns.RESCUED``, under the name that stands behind."""
+
+
+def literal(value: str) -> str:
+    """Return a text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def of_csv(paths: typing.Sequence[pathlib.Path], header: typing.Sequence[str], rows: int) -> Source:
+    """Return the rows of files without headers, all cells as text.
+
+    Without ``strict_mode``: together with ``new_line`` it reads 0 rows, without an error (DuckDB 2.0.1).
+    """
+    places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header)))
+    files = ", ".join(literal(str(path)) for path in paths)
     sql = (
         f"read_csv([{files}], header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
         f" new_line = '\\r\\n', allow_quoted_nulls = false, max_line_size = {_LINE_BYTES}, columns = {{{places}}})"
     )
-    return Source(sql, tuple((name, columns.TEXT) for name in different(names)), rows)
+    return Source(sql, tuple((name, columns.TEXT) for name in columns.occurrences(header)), rows)
 
 
-def of_parquet(paths: typing.Sequence[pathlib.Path], named: typing.Sequence[tuple[str, str]], rows: int) -> Source:
-    """Return the rows of Parquet files that all have these columns in this order."""
-    files = ", ".join(_text(str(path)) for path in paths)
-    places = ", ".join(f"c{place}" for place in range(len(named)))
-    return Source(f"(select * from read_parquet([{files}])) as t({places})", tuple(named), rows)
-
-
-def named(path: pathlib.Path) -> Columns:
-    """Return the columns of a Parquet file.
+def part(path: pathlib.Path, closed: manifest.Manifest, rescued: typing.Collection[str]) -> Part:
+    """Return what a Parquet file has: the first columns of its day, and one for texts that don't fit.
 
     Raises ``ColumnError``.
     """
     from pyarrow import parquet
 
-    found = []
-    for field in parquet.read_schema(path):
-        if str(field.type) not in _ARROW:
-            raise ColumnError(f"the column {field.name!r} of a closed part is of the type {field.type}")
-        found.append((field.name, _ARROW[str(field.type)]))
-    return tuple(found)
+    fields = [field for field in parquet.read_schema(path) if field.name != columns.RESCUED]
+    names = [each.name for each in closed.columns][: len(fields)]
+    tabled = columns.tabled(names)
+    if [field.name for field in fields] != tabled:
+        raise ColumnError(f"a closed part has other columns than its manifest says: {path.name}")
+    unknown = next((field for field in fields if str(field.type) not in _ARROW), None)
+    if unknown is not None:
+        raise ColumnError(f"the column {unknown.name!r} of a closed part is of the type {unknown.type}")
+    kinds = [_ARROW[str(field.type)] for field in fields]
+    return Part(
+        tuple(zip(columns.occurrences(names), kinds, strict=True)),
+        tuple((place, name) for place, name in enumerate(tabled) if name in rescued),
+    )
 
 
-def different(names: typing.Sequence[str]) -> tuple[str, ...]:
-    """Return names of which the second of one name has ``_1`` behind it, as DuckDB does."""
-    taken = set(names)
-    seen: set[str] = set()
-    made = []
-    for name in names:
-        other, number = name, 0
-        while other in seen or (number and other in taken):
-            number += 1
-            other = f"{name}_{number}"
-        seen.add(other)
-        made.append(other)
-    return tuple(made)
+def of_parts(paths: typing.Sequence[pathlib.Path], of: Part, rows: int) -> Source:
+    """Return the rows of Parquet files that have the same columns."""
+    files = ", ".join(literal(str(path)) for path in paths)
+    width = len(of.columns)
+    places = ", ".join(f"c{place}" for place in range(width))
+    # What is not given a name here keeps the one it has.
+    sql = f"(select * from read_parquet([{files}], hive_partitioning = false)) as t({places})"
+    if not of.rescued:
+        return Source(f"(select {places} from {sql})", of.columns, rows)
+    kinds = [kind for _, kind in of.columns]
+    terms = [f"c{place}" for place in range(width)]
+    for place, name in of.rescued:
+        text = f"json_extract_string({columns.quoted(columns.RESCUED)}, {pointer(name)})"
+        terms[place] = f"coalesce({text}, {columns.text(terms[place], kinds[place])}) as c{place}"
+        kinds[place] = columns.TEXT
+    named = tuple((name, kind) for (name, _), kind in zip(of.columns, kinds, strict=True))
+    return Source(f"(select {', '.join(terms)} from {sql})", named, rows)
 
 
 def standard(source: Source) -> Source:
-    """Return the source with the three columns of all rows in front, whichever layout it has."""
-    places = {name: f"c{place}" for place, (name, _) in enumerate(source.columns)}
-    kinds = dict(source.columns)
-    leads = tuple(name for name, _ in source.columns[:3]) == LEADING
-    if leads and places.keys().isdisjoint({*AZUREML, *AZUREML_OTHERS}):
+    """Return the source with ``LEADING`` in front, whichever layout its files have, and no other standard columns."""
+    names = [name for name, _ in source.columns]
+    if tuple(names[:3]) == LEADING and STANDARD.isdisjoint(names[3:]):
         return source
-    terms: list[str] = []
-    named: list[tuple[str, str]] = []
-    for name in LEADING:
-        other = next(each for each, ours in AZUREML.items() if ours == name)
-        found = [places[name]] if name in places else []
-        kind = kinds.get(name, columns.TEXT)
-        if other in places:
-            term = places[other]
-            if name == "$Timestamp":
-                if kinds[other] == columns.TEXT:
-                    term = f"{term} || 'Z'"
-                elif kinds[other] == "TIMESTAMP":
-                    term, kinds[other] = f"timezone('UTC', {term})", MOMENT
-                kind = kind if name in places else kinds[other]
-                if kind != kinds[other]:
-                    found = [columns.text(each, kind) for each in found]
-                    term, kind = columns.text(term, kinds[other]), columns.TEXT
-            found.append(term)
-        terms.append(f"coalesce({', '.join(found)})" if len(found) > 1 else found[0] if found else "null::varchar")
-        named.append((name, kind))
-    for name, kind in source.columns:
-        if name not in LEADING and name not in AZUREML and name not in AZUREML_OTHERS:
-            terms.append(places[name])
-            named.append((name, kind))
-    chosen = ", ".join(f"{term} as c{place}" for place, term in enumerate(terms))
-    return source._replace(sql=f"(select {chosen} from {source.sql})", columns=tuple(named))
+    made = [_leading(source, name) for name in LEADING]
+    made += [(name, f"c{place}", kind) for place, (name, kind) in enumerate(source.columns) if name not in STANDARD]
+    chosen = ", ".join(f"{term} as c{place}" for place, (_, term, _) in enumerate(made))
+    return source._replace(
+        sql=f"(select {chosen} from {source.sql})", columns=tuple((name, kind) for name, _, kind in made)
+    )
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def pointer(name: str) -> str:
+    """Return, as SQL, what leads to a name in a JSON object."""
+    return literal("/" + name.replace("~", "~0").replace("/", "~1"))
 
 
-literal = _text
+def _leading(source: Source, name: Name) -> tuple[Name, str, str]:
+    """Return one of the three columns, as SQL and with its type: from the one layout's column, else the other's."""
+    there = {each: (f"c{place}", kind) for place, (each, kind) in enumerate(source.columns)}
+    found = []
+    if name in there:
+        found.append(there[name])
+    if AZUREML[name] in there:
+        term, kind = there[AZUREML[name]]
+        if name == TIME and kind == columns.TEXT:
+            term = f"{term} || 'Z'"
+        elif name == TIME and kind == "TIMESTAMP":
+            term, kind = f"timezone('UTC', {term})", MOMENT
+        found.append((term, kind))
+    if len({kind for _, kind in found}) > 1:
+        found = [(columns.text(term, kind), columns.TEXT) for term, kind in found]
+    terms = [term for term, _ in found] or ["null::varchar"]
+    return name, f"coalesce({', '.join(terms)})", found[0][1] if found else columns.TEXT

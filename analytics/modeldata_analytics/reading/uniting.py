@@ -16,7 +16,7 @@ class Table(typing.NamedTuple):
 
     sql: str
     """What may stand after FROM. Its columns are ``t0``, … for what paths tell, then ``c0``, ``c1``, …"""
-    columns: tuple[tuple[str, str], ...]
+    columns: sources.Columns
     rows: int
 
 
@@ -34,7 +34,7 @@ def unite(of: engine.Engine, texts: typing.Sequence[sources.Source], closed: typ
 
 
 def _typed(
-    of: engine.Engine, texts: typing.Sequence[sources.Source], hints: typing.Mapping[str, str]
+    of: engine.Engine, texts: typing.Sequence[sources.Source], hints: typing.Mapping[sources.Name, str]
 ) -> list[sources.Source]:
     if not texts:
         return []
@@ -53,13 +53,13 @@ def _typed(
 def _kinds(
     of: engine.Engine,
     texts: typing.Sequence[sources.Source],
-    hints: typing.Mapping[str, str],
+    hints: typing.Mapping[sources.Name, str],
     limit: int | None,
-) -> dict[str, str]:
+) -> dict[sources.Name, str]:
     """Return a type for each column of all sources of texts, of so many rows of each of them."""
     names = list(dict.fromkeys(name for source in texts for name, _ in source.columns))
     # By place: to DuckDB names that differ only in upper and lower case are one.
-    chosen = {f"n{place}": name for place, name in enumerate(names) if name not in columns.IDS}
+    chosen = {f"n{place}": name for place, name in enumerate(names) if name[0] not in columns.IDS}
     selects = []
     for source in texts:
         there = {name: f"c{place}" for place, (name, _) in enumerate(source.columns)}
@@ -72,7 +72,7 @@ def _kinds(
     return {**dict.fromkeys(names, columns.TEXT), **{chosen[place]: kind for place, kind in found.items()}}
 
 
-def _common(of: engine.Engine, name: str, found: typing.Sequence[sources.Source]) -> str:
+def _common(of: engine.Engine, name: sources.Name, found: typing.Sequence[sources.Source]) -> str:
     """Return the type that a column has in all sources; text where they differ, and a value would not survive."""
     having = [
         (source, f"c{place}", kind)
@@ -97,7 +97,7 @@ def _are_doubles(of: engine.Engine, source: sources.Source, place: str) -> bool:
     return bool(good)
 
 
-def _selected(source: sources.Source, kinds: typing.Mapping[str, str]) -> str:
+def _selected(source: sources.Source, kinds: typing.Mapping[sources.Name, str]) -> str:
     there = {name: (f"c{place}", kind) for place, (name, kind) in enumerate(source.columns)}
     terms = [f"{sources.literal(value)} as t{place}" for place, value in enumerate(source.told)]
     for place, (name, kind) in enumerate(kinds.items()):
