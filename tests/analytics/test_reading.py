@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import gc
+import io
+import math
 import pathlib
 import typing
+import uuid
 import warnings
 
+import duckdb
 import pandas
 import pytest
+from pyarrow import parquet
 
 from modeldata import settings
 from modeldata_analytics import AmbiguousError, NotFoundError, RepeatsWarning, Store
@@ -245,3 +252,115 @@ def test_nothing_stays_on_the_disk(root: pathlib.Path, collected: Collected, tmp
     with pytest.raises(NotFoundError):
         Store(root, scratch=scratch).model("x").table()
     assert list(scratch.iterdir()) == []
+
+
+def many(collected: Collected, rows: int = 3000) -> None:
+    for number in range(0, rows, 100):
+        data = [
+            [each, None if each % 3 else each / 7, "" if each % 2 else None] for each in range(number, number + 100)
+        ]
+        collected.collect(data, ["n", "x", "Text"], request=f"r{number}")
+        collected.collect(
+            [[each] for each in range(number, number + 100)], ["text"], designation="labels", request=f"r{number}"
+        )
+
+
+def test_rows_come_in_batches_and_leave_nothing_behind(
+    root: pathlib.Path, collected: Collected, tmp_path: pathlib.Path
+) -> None:
+    many(collected)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    model = Store(root, scratch=scratch).model("churn", version="10")
+    with model.scan(batch_rows=500) as reader:
+        assert reader.schema.names == ["$Timestamp", "$CorrelationId", "$RequestId", "n", "x", "Text", "text"]
+        first = reader.read_next_batch()
+        assert len(list(scratch.iterdir())) == 1
+        rest = reader.read_all()
+        assert first.num_rows + rest.num_rows == 3000
+    assert list(scratch.iterdir()) == []
+    model.scan()  # and nobody reads it
+    gc.collect()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_relation_of_duckdb_lives_as_long_as_its_connection(
+    root: pathlib.Path, collected: Collected, tmp_path: pathlib.Path
+) -> None:
+    many(collected)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    connection = duckdb.connect()
+    relation = (
+        Store(root, scratch=scratch)
+        .model("churn", version="10")
+        .relation(connection, designations=["inputs", "labels"])
+    )
+    assert relation.columns == ["$Timestamp", "$CorrelationId", "$RequestId", "n", "x", "Text", "text_1"]
+    assert relation.filter("text is null and n >= 2998").aggregate("sum(n), count(x), sum(text_1)").fetchall() == [
+        (2998, 0, 2998)
+    ]
+    del relation, connection
+    gc.collect()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_table_is_exported(root: pathlib.Path, collected: Collected, tmp_path: pathlib.Path) -> None:
+    many(collected)
+    collected.collect([[1, math.inf, 'say "a,b"\r\n']], ["n", "x", "Text"], request="odd")
+    collected.collect([[2, math.nan, "\0"]], ["n", "x", "Text"], request="odder")
+    model = Store(root).model("churn", version="10")
+    for name in ("a.parquet", "b.csv"):
+        assert model.export(tmp_path / name) == 3002
+    found = parquet.read_table(tmp_path / "a.parquet")
+    assert found.schema.names == ["$Timestamp", "$CorrelationId", "$RequestId", "n", "x", "Text", "text"]
+    texts = dict(zip(found["$RequestId"].to_pylist(), found["Text"].to_pylist(), strict=True))
+    assert (texts["r0-0"], texts["r0-1"], texts["odd-0"]) == (None, "", 'say "a,b"\r\n')
+    rows = {row[2]: row for row in csv.reader(io.StringIO((tmp_path / "b.csv").read_bytes().decode(), newline=""))}
+    assert len(rows) == 3003
+    assert rows["$RequestId"] == found.schema.names
+    assert rows["odd-0"] == ["2026-11-20T12:00:00.000000Z", "odd", "odd-0", "1", "1e999", 'say "a,b"\r\n', ""]
+    assert rows["odder-0"][4:6] == ["NaN", "\0"]
+    with pytest.raises(ValueError, match=r"\.parquet or \.csv"):
+        model.export(tmp_path / "c.xlsx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.csv", "store"]
+
+
+def test_one_request_is_found_with_its_tries(root: pathlib.Path, collected: Collected) -> None:
+    many(collected)
+    for request in ("id", "id.attempt2", "id-x", "ide", "i"):
+        collected.collect([[1], [2]], ["n"], request=request)
+    model = Store(root).model("churn", version="10")
+    assert sorted(model.request("id")["$RequestId"]) == ["id-0", "id-1", "id.attempt2-0", "id.attempt2-1"]
+    assert by_request(model.request("r200-7"), "n", "text") == {"r200-7": (207, 207)}
+    with pytest.raises(NotFoundError, match="no request 'r2' of model 'churn', version '10' was collected"):
+        model.request("r2")
+
+
+def test_a_request_is_looked_for_on_the_day_its_id_tells_and_then_on_others(
+    root: pathlib.Path, collected: Collected
+) -> None:
+    def made(at: datetime.datetime) -> str:
+        return f"{int(at.timestamp() * 1000):012x}7000800000000000000f"
+
+    for number, at in enumerate((NOON, NOON - 9 * DAY)):
+        request = str(uuid.UUID(made(at)))
+        collected.collect([[number]], ["n"], request=request, at=NOON, single=True)
+        assert Store(root).model("churn", version="10").request(request)["n"].tolist() == [number]
+
+
+def test_streams_say_what_there_is(root: pathlib.Path, collected: Collected) -> None:
+    assert Store(root).streams().empty
+    collected.collect([[1]], ["a"])
+    collected.collect([[1]], ["a"], at=NOON + 2 * DAY)
+    collected.collect([[1]], ["p"], designation="predictions")
+    (root / "other/file.txt").parent.mkdir()
+    (root / "other/file.txt").touch()
+    found = Store(root).streams()
+    size = sum(path.stat().st_size for path in root.rglob("inputs/**/data.csv"))
+    assert found.astype(object).where(found.notna(), None).iloc[0].to_dict() == {
+        "workspace": "models", "webservice": "churn", "model": "churn", "version": "10", "designation": "inputs",
+        "first": NOON.date(), "last": (NOON + 2 * DAY).date(), "days": 2, "rows": None, "closed_rows": 0, "files": 2,
+        "bytes": size, "open_bytes": size, "closed_days": 0, "closed_through": None,
+    }  # fmt: skip
+    assert found["designation"].tolist() == ["inputs", "predictions"]

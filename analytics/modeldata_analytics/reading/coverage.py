@@ -55,6 +55,10 @@ class Coverage:
     tails: tuple[Tail, ...] = ()
     closed: manifest.Manifest = dataclasses.field(default_factory=manifest.Manifest)
     """Says what ``parts`` or ``whole`` have."""
+    files: int = 0
+    """Raw ones."""
+    bytes: int = 0
+    """Of raw files, closed or not."""
 
     @property
     def size(self) -> int:
@@ -71,11 +75,11 @@ def look(store: Blobs, day: template.Day) -> Coverage:
     folder = f"{day.folder}/"
     files = store.files(folder)
     if not any(each.name == day.manifest for each in files):
-        return Coverage(day, tails=_tails(store, files, manifest.Manifest()))
+        return _with_tails(store, Coverage(day), files)
     for _ in range(TRIES):
         content = store.get(day.manifest)
         if content is None:
-            return Coverage(day, tails=_tails(store, store.files(folder), manifest.Manifest()))
+            return _with_tails(store, Coverage(day), store.files(folder))
         try:
             closed = manifest.read(content.data)
         except manifest.ManifestError as error:
@@ -83,7 +87,7 @@ def look(store: Blobs, day: template.Day) -> Coverage:
         found = _closed(store, day, closed)
         if found is not None:
             # Listed after what is closed was seen: what is gone by then is covered.
-            return dataclasses.replace(found, tails=_tails(store, store.files(folder), found.closed))
+            return _with_tails(store, found, store.files(folder))
     raise Unsettled(
         f"{day.manifest} in {store.address} and what it names do not fit together: was one of {day.closed} and"
         f" {day.parts} moved away, or brought from a copy?"
@@ -114,17 +118,16 @@ def _closed(store: Blobs, day: template.Day, closed: manifest.Manifest) -> Cover
     return Coverage(day, whole=Whole(day.closed, entry.size, entry.etag, closed.rows), closed=closed)
 
 
-def _tails(store: Blobs, files: typing.Sequence[Entry], closed: manifest.Manifest) -> tuple[Tail, ...]:
+def _with_tails(store: Blobs, found: Coverage, files: typing.Sequence[Entry]) -> Coverage:
     tails = []
-    for each in files:
-        if not template.is_raw(each.name.rpartition("/")[2]):
-            continue
-        start = _covered(store, each, closed)
+    raw = [each for each in files if template.is_raw(each.name.rpartition("/")[2])]
+    for each in raw:
+        start = _covered(store, each, found.closed)
         if start > each.size:
             raise Unsettled(f"{each.name} in {store.address} has {each.size} bytes, and {start} of it are closed")
         if each.size > start:
             tails.append(Tail(each.name, start, each.size))
-    return tuple(tails)
+    return dataclasses.replace(found, tails=tuple(tails), files=len(raw), bytes=sum(each.size for each in raw))
 
 
 def _covered(store: Blobs, file: Entry, closed: manifest.Manifest) -> int:

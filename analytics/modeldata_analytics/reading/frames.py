@@ -7,6 +7,7 @@ import typing
 if typing.TYPE_CHECKING:
     import pandas
     import pyarrow
+    import pyspark.sql
 
 
 def frame(table: pyarrow.Table, names: typing.Sequence[str]) -> pandas.DataFrame:
@@ -27,3 +28,12 @@ def frame(table: pyarrow.Table, names: typing.Sequence[str]) -> pandas.DataFrame
     found: pandas.DataFrame = table.to_pandas(types_mapper=types.get, split_blocks=True, self_destruct=True)
     found.columns = pandas.Index(names)
     return found
+
+
+def spark(session: pyspark.sql.SparkSession, table: pyarrow.Table) -> pyspark.sql.DataFrame:
+    """Return a DataFrame of Spark."""
+    import pyspark
+
+    if int(pyspark.__version__.partition(".")[0]) >= 4:
+        return session.createDataFrame(table)
+    return session.createDataFrame(table.to_pandas())

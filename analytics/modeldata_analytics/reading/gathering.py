@@ -9,7 +9,7 @@ import typing
 
 from ..days import template
 from ..storage import Blobs
-from . import coverage, engine, objects, progress, sources, staging, uniting
+from . import coverage, engine, objects, progress, seeking, sources, staging, uniting
 
 _THREADS = 4
 """Storage answers in some 10 ms; one waits while another writes to the disk."""
@@ -31,8 +31,11 @@ def gather(
     of: engine.Engine,
     wanted: typing.Mapping[str, typing.Sequence[template.Day]],
     told: typing.Sequence[str],
+    request: seeking.Request | None,
 ) -> dict[str, uniting.Table]:
-    """Return all rows of the days of each designation as one table; designations without rows are left out.
+    """Return all rows of the days of each designation as one table, or those of one request.
+
+    Designations without rows are left out.
 
     Raises ``StorageError``, ``ManifestError``, ``engine.CountError``, ``sources.ColumnError``.
     """
@@ -41,15 +44,21 @@ def gather(
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(lambda each: coverage.look(store, each[1]), days))
         with progress.bytes_read(sum(each.size for each in looked)) as advance:
-            staged = pool.map(lambda each: _stage(store, of, each, advance), looked)
+            staged = pool.map(lambda each: _stage(store, of, each, advance, request), looked)
             for (name, day), each in zip(days, staged, strict=True):
                 fields = dict(day.stream.fields)
                 found[name].append((tuple(fields.get(field, "default") for field in told), each))
-    tables = {name: _table(of, each) for name, each in found.items()}
+    tables = {name: _table(of, each, request) for name, each in found.items()}
     return {name: table for name, table in tables.items() if table is not None}
 
 
-def _stage(store: Blobs, of: engine.Engine, looked: coverage.Coverage, advance: typing.Callable[[int], None]) -> _Day:
+def _stage(
+    store: Blobs,
+    of: engine.Engine,
+    looked: coverage.Coverage,
+    advance: typing.Callable[[int], None],
+    request: seeking.Request | None,
+) -> _Day:
     for _ in range(coverage.TRIES):
         try:
             texts = [staging.tail(store, each, of.scratch.new(".csv")) for each in looked.tails]
@@ -57,8 +66,12 @@ def _stage(store: Blobs, of: engine.Engine, looked: coverage.Coverage, advance: 
                 texts.append(_whole(store, of, looked.whole))
             parts = []
             for part in looked.parts:
-                path = staging.part(store, part, of.scratch.new(".parquet"))
-                parts.append((sources.part(path, looked.closed, part.rescued), path, part.rows))
+                path, rows = of.scratch.new(".parquet"), part.rows
+                if request is None:
+                    staging.part(store, part, path)
+                else:
+                    rows = seeking.seek(store, part, request, path)
+                parts.append((sources.part(path, looked.closed, part.rescued), path, rows))
         except staging.Moved:
             # Closed, or its raw files deleted, meanwhile: what was staged of the day is not used, and read anew.
             looked = coverage.look(store, looked.day)
@@ -76,7 +89,9 @@ def _whole(store: Blobs, of: engine.Engine, found: coverage.Whole) -> staging.St
     return whole
 
 
-def _table(of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]]) -> uniting.Table | None:
+def _table(
+    of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]], request: seeking.Request | None
+) -> uniting.Table | None:
     headers: dict[tuple[Told, tuple[str, ...]], list[staging.Staged]] = collections.defaultdict(list)
     parts: dict[tuple[Told, sources.Part], list[tuple[pathlib.Path, int]]] = collections.defaultdict(list)
     for told, day in found:
@@ -89,6 +104,9 @@ def _table(of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]]) -> unit
         for (told, header), staged in headers.items()
     ]
     closed = [_checked(of, part, told, each) for (told, part), each in parts.items()]
+    if request is not None:
+        texts = _having(of, texts, request)
+        closed = [each for each in closed if each.rows]
     if not texts and not closed:
         return None
     others = len({name for each in (*texts, *closed) for name, _ in each.columns if name not in sources.STANDARD}) > 1
@@ -96,6 +114,21 @@ def _table(of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]]) -> unit
     closed, late = _expanded(of, closed, others=others)
     texts += [*made, *late]
     return uniting.unite(of, [sources.standard(each) for each in texts], [sources.standard(each) for each in closed])
+
+
+def _having(
+    of: engine.Engine, texts: typing.Sequence[sources.Source], request: seeking.Request
+) -> list[sources.Source]:
+    """Return the rows of a request, of sources that have some."""
+    found = []
+    for each in texts:
+        leading = sources.standard(each)
+        rows, hits = of.numbers(f"select count(*), count(*) filter (where {request.condition}) from {leading.sql}")
+        if rows != each.rows:
+            raise engine.CountError(f"DuckDB read {rows} of {each.rows} rows: nothing of them is given")
+        if hits:
+            found.append(leading._replace(sql=f"(select * from {leading.sql} where {request.condition})", rows=hits))
+    return found
 
 
 def _checked(

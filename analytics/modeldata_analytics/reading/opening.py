@@ -8,7 +8,7 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import engine, gathering, joining, repeats, scratch, selecting
+from . import engine, gathering, joining, repeats, scratch, seeking, selecting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Question:
     chosen: selecting.Chosen
     when: selecting.Period
     designations: tuple[str, ...] | None
-    last: bool
+    last: bool = False
+    """Of requests that were repeated, the last alone."""
+    request: seeking.Request | None = None
+    """The rows of this one alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Answer:
     engine: engine.Engine
     joined: joining.Joined
     repeats: dict[str, repeats.Repeats]
+    rows: int | None
+    """How many there must be, where that is known before they are read."""
+
+    def check(self, rows: int) -> None:
+        """Raise ``engine.CountError`` where as many rows were not read."""
+        if self.rows is not None and rows != self.rows:
+            raise engine.CountError(f"DuckDB gave {rows} of {self.rows} rows")
 
     def close(self) -> None:
         """Remove all that was staged."""
@@ -53,13 +63,15 @@ def ask(reader: Reader, question: Question) -> Answer:
     of = engine.Engine(scratch.Scratch(reader.directory), reader.memory)
     try:
         told = question.chosen.told
-        tables = gathering.gather(reader.store, of, days, told)
+        tables = gathering.gather(reader.store, of, days, told, question.request)
         first = next(iter(days))
+        if question.request is not None:
+            first = next(iter(tables), first)
         if first not in tables:
-            raise selecting.NotFoundError(f"the files of {first} of {question.chosen} have no rows yet")
+            raise selecting.NotFoundError(_none(question, first, reader.store.address))
         found = {name: repeats.find(of, table, len(told)) for name, table in tables.items()}
         text = repeats.said(found)
-        if text and not question.last:
+        if text and not question.last and question.request is None:
             warnings.warn(f'{text}; repeated="last" keeps one of each', repeats.RepeatsWarning, stacklevel=4)
         joined = joining.join(
             tables,
@@ -68,7 +80,14 @@ def ask(reader: Reader, question: Question) -> Answer:
             doubled=any(each.same for each in found.values()),
             last=question.last and any(each.any for each in found.values()),
         )
-        return Answer(of, joined, found)
+        certain = not question.last and question.when.between == joining.Between()
+        return Answer(of, joined, found, tables[first].rows if certain else None)
     except BaseException:
         of.close()
         raise
+
+
+def _none(question: Question, designation: str, address: str) -> str:
+    if question.request is not None:
+        return f"no request {question.request.id!r} of {question.chosen} was collected in {address}"
+    return f"the files of {designation} of {question.chosen} in {address} have no rows yet"

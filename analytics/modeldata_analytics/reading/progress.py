@@ -30,3 +30,15 @@ def bytes_read(total: int) -> typing.Iterator[typing.Callable[[int], None]]:
     with bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextlib.contextmanager
+def working(what: str) -> typing.Iterator[None]:
+    """Show on standard error that something is being done whose length nobody knows."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich import console
+
+    with console.Console(stderr=True).status(what):
+        yield

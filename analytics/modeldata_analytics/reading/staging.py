@@ -54,19 +54,18 @@ def whole(store: Blobs, found: coverage.Whole, path: pathlib.Path) -> Staged | N
     return staged
 
 
-def part(store: Blobs, found: coverage.Part, path: pathlib.Path) -> pathlib.Path:
-    """Copy a Parquet file, unless it lies on this machine already: it never changes."""
+def part(store: Blobs, found: coverage.Part, path: pathlib.Path) -> None:
+    """Bring a Parquet file to a path; where it lies on this machine already, it is not copied: it never changes."""
     local = store.local(found.name)
     if local is not None:
         path.symlink_to(local)  # a path of somebody else's may hold what DuckDB takes for a pattern
-        return path
+        return
     try:
         with path.open("wb") as file:
             for piece in store.read(found.name, 0, found.size):
                 file.write(piece)
     except (Missing, Changed) as error:
         raise Moved(str(error)) from None
-    return path
 
 
 def header(line: bytes) -> tuple[str, ...]:
