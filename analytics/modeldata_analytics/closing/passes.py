@@ -79,6 +79,11 @@ class Pass:
             formats,
         )
         begun = dataclasses.replace(self.closed, next=following)
+        # Where files of others have our names, this says so before anything is changed.
+        if manifest.CSV in formats:
+            whole.look(self.tools.store, self.day, begun)
+        if manifest.PARQUET in formats:
+            parts.is_there(self.tools.store, self.day, following)
         return dataclasses.replace(self, held=manifests.replace(self.tools.store, self.day, self.held, begun))
 
     def finish(self) -> manifests.Held:
