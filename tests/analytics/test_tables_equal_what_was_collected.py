@@ -16,34 +16,21 @@ from hypothesis import strategies
 
 from modeldata import settings
 from modeldata_analytics import Store
-from modeldata_analytics.catalog import find, open_store
-from modeldata_analytics.closing import Closer, Tools, Wish
+from modeldata_analytics.catalog import open_store
 from modeldata_analytics.days import template
-from modeldata_analytics.engines import duck
 
 from ..reading import tables
+from . import stores
 from .collecting import NOON, Collected, into_directory
 
 KINDS = {"integer": "int64", "float": "double", "boolean": "bool", "moment": "timestamp[us]", "day": "date32[day]"}
 
 
-class Quiet:
-    def begun(self, day: object) -> None: ...
-    def step(self, name: object) -> None: ...
-    def arrived(self, count: object) -> None: ...
-    def ended(self, outcome: object) -> None: ...
-
-
 def close(root: pathlib.Path, formats: tuple[str, ...]) -> None:
-    store, watch = open_store(root.as_uri()), Quiet()
     scratch = pathlib.Path(tempfile.mkdtemp(dir=root.parent))
-    engine = duck.DuckDB(memory="200MB", threads=1, scratch=scratch)
-    closer = Closer(Wish(formats), Tools(store, engine, None, watch.step, watch.arrived), scratch, watch)
-    outcomes = list(
-        closer.close(find(store, template.Template(), template.Wanted()), NOON + datetime.timedelta(days=9))
-    )
-    assert outcomes
-    assert not [each for each in outcomes if each.reason]
+    now = NOON + datetime.timedelta(days=9)
+    outcomes = stores.close(open_store(root.as_uri()), scratch, now=now, path=template.Template(), formats=formats)
+    assert [each.reason for each in outcomes] == [""]
 
 
 def expected(kind: str, cell: typing.Any, found: typing.Any) -> bool:
