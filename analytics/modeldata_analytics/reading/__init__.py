@@ -1,8 +1,8 @@
 """What was collected, as one table."""
 
+from .errors import AmbiguousError, CountError, NotFoundError, ReadingError
 from .model import Model
 from .repeats import RepeatsWarning
-from .selecting import AmbiguousError, NotFoundError
 from .store import Store
 
-__all__ = ["AmbiguousError", "Model", "NotFoundError", "RepeatsWarning", "Store"]
+__all__ = ["AmbiguousError", "CountError", "Model", "NotFoundError", "ReadingError", "RepeatsWarning", "Store"]

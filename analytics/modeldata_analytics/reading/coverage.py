@@ -7,14 +7,11 @@ import typing
 
 from ..days import manifest, template
 from ..records import identity
-from ..storage import Blobs, Changed, Entry, Missing, StorageError
+from ..storage import Blobs, Changed, Entry, Missing
+from . import errors
 
 TRIES = 20
 """A closer commits in milliseconds: who looks so often and never finds what fits together, does not look at one."""
-
-
-class Unsettled(StorageError):  # noqa: N818
-    """What is closed of a day, and what the closed files say, does not fit together."""
 
 
 class Tail(typing.NamedTuple):
@@ -88,7 +85,7 @@ def look(store: Blobs, day: template.Day) -> Coverage:
         if found is not None:
             # Listed after what is closed was seen: what is gone by then is covered.
             return _with_tails(store, found, store.files(folder))
-    raise Unsettled(
+    raise errors.Unsettled(
         f"{day.manifest} in {store.address} and what it names do not fit together: was one of {day.closed} and"
         f" {day.parts} moved away, or brought from a copy?"
     )
@@ -124,7 +121,9 @@ def _with_tails(store: Blobs, found: Coverage, files: typing.Sequence[Entry]) ->
     for each in raw:
         start = _covered(store, each, found.closed)
         if start > each.size:
-            raise Unsettled(f"{each.name} in {store.address} has {each.size} bytes, and {start} of it are closed")
+            raise errors.Unsettled(
+                f"{each.name} in {store.address} has {each.size} bytes, and {start} of it are closed"
+            )
         if each.size > start:
             tails.append(Tail(each.name, start, each.size))
     return dataclasses.replace(found, tails=tuple(tails), files=len(raw), bytes=sum(each.size for each in raw))

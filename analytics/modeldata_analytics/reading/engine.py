@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing
 
 from .. import columns
-from . import scratch, sources
+from . import errors, scratch, sources
 
 if typing.TYPE_CHECKING:
     import duckdb
-
-
-class CountError(Exception):
-    """The engine read another number of rows than there are."""
+    import pyarrow
 
 
 class Engine:
@@ -39,12 +37,18 @@ class Engine:
 
     def ask(self, query: str) -> typing.Sequence[object]:
         """Return a query's one row."""
-        (row,) = self.connection.execute(query).fetchall()
-        return typing.cast("tuple[object, ...]", row)
+        with told():
+            (row,) = self.connection.execute(query).fetchall()
+            return typing.cast("tuple[object, ...]", row)
 
     def numbers(self, query: str) -> tuple[int, ...]:
         """Return the numbers of a query's one row."""
         return tuple(int(typing.cast("int", each)) for each in self.ask(query))
+
+    def arrow(self, query: str) -> pyarrow.Table:
+        """Return a query's rows."""
+        with told():
+            return self.connection.sql(query).to_arrow_table()
 
     def count(self, source: sources.Source, column: str = "*") -> int:
         """Return how many rows, or values of a column, a source has."""
@@ -63,13 +67,13 @@ class Engine:
         values = ", ".join(f"v{each} as {each}" for each in places)
         proofs = [columns.survives(each, f"v{each}", kind) for each, kind in pairs if kind != columns.TEXT]
         path = self.scratch.new(".parquet")
-        self.connection.execute(
+        self.ask(
             f"copy (select {values}, {' and '.join(proofs) or 'true'} as fits from (select {inner} from {source.sql}))"
             f" to {sources.literal(str(path))} (format parquet, compression lz4_raw)"
         )
         rows, fits = self.ask(f"select count(*), bool_and(fits) from read_parquet({sources.literal(str(path))})")
         if source.rows >= 0 and rows != source.rows:
-            raise CountError(f"DuckDB read {rows} of {source.rows} rows: nothing of them is given")
+            raise errors.CountError(f"DuckDB read {rows} of {source.rows} rows: nothing of them is given")
         if fits is False:
             path.unlink()
             return None
@@ -77,3 +81,23 @@ class Engine:
         return source._replace(
             sql=f"(select {chosen} from read_parquet({sources.literal(str(path))}))", columns=tuple(named)
         )
+
+
+@contextlib.contextmanager
+def told() -> typing.Iterator[None]:
+    """Raise what DuckDB raises as ``EngineError``: its messages may hold rows."""
+    import duckdb
+    import pyarrow
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        text = "DuckDB has too little memory, or room to spill to: give it more (memory, scratch)"
+        raise errors.EngineError(text) from None
+    except duckdb.InvalidInputException as error:
+        text = "a file can't be read as CSV" if "CSV" in str(error) else f"DuckDB failed: {type(error).__name__}"
+        raise errors.EngineError(text) from None
+    except (duckdb.Error, pyarrow.ArrowException) as error:
+        full = "No space left" in str(error)
+        text = "the scratch directory is full: give it room for twice what is read" if full else type(error).__name__
+        raise errors.EngineError(f"DuckDB failed: {text}") from None

@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from .. import columns
-from . import opening, sources
+from . import engine, opening, sources
 
 if typing.TYPE_CHECKING:
     import pyarrow
@@ -18,11 +18,12 @@ BATCH_ROWS = 100_000
 def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBatchReader:
     """Return the rows batch by batch. What was staged is removed behind the last one, or with the reader.
 
-    Raises, while it is read: ``engine.CountError``.
+    Raises, while it is read: ``errors.CountError``.
     """
     import pyarrow
 
-    found = answer.engine.connection.sql(answer.joined.sql).to_arrow_reader(rows)
+    with engine.told():
+        found = answer.engine.connection.sql(answer.joined.sql).to_arrow_reader(rows)
     schema = pyarrow.schema(
         [field.with_name(name) for field, name in zip(found.schema, answer.joined.names, strict=True)]
     )
@@ -30,7 +31,7 @@ def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBat
     def renamed() -> typing.Iterator[pyarrow.RecordBatch]:
         count = 0
         try:
-            for batch in found:
+            while (batch := _next(found)) is not None:
                 count += batch.num_rows
                 yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
             answer.check(count)
@@ -38,6 +39,11 @@ def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBat
             answer.close()
 
     return pyarrow.RecordBatchReader.from_batches(schema, renamed())
+
+
+def _next(reader: pyarrow.RecordBatchReader) -> pyarrow.RecordBatch | None:
+    with engine.told():
+        return next(reader, None)
 
 
 def parquet(answer: opening.Answer, path: pathlib.Path) -> int:
@@ -79,6 +85,7 @@ def csv(answer: opening.Answer, path: pathlib.Path) -> int:
 def _aside(path: pathlib.Path) -> typing.Iterator[pathlib.Path]:
     """Yield the path of a file that takes the other's place when it is whole."""
     aside = path.with_name(f".{path.name}.new")
+    aside.touch()  # what can't be written is told as what it is
     try:
         yield aside
         aside.replace(path)

@@ -9,7 +9,7 @@ import typing
 
 from ..days import template
 from ..storage import Blobs
-from . import coverage, engine, objects, progress, seeking, sources, staging, uniting
+from . import coverage, engine, errors, objects, progress, seeking, sources, staging, uniting
 
 _THREADS = 4
 """Storage answers in some 10 ms; one waits while another writes to the disk."""
@@ -37,7 +37,7 @@ def gather(
 
     Designations without rows are left out.
 
-    Raises ``StorageError``, ``ManifestError``, ``engine.CountError``, ``sources.ColumnError``.
+    Raises ``StorageError``, ``ManifestError``, ``errors.CountError``, ``errors.ColumnError``.
     """
     days = [(name, day) for name, each in wanted.items() for day in each]
     found: dict[str, list[tuple[Told, _Day]]] = {name: [] for name in wanted}
@@ -78,14 +78,14 @@ def _stage(
             continue
         advance(looked.size)
         return _Day(tuple(each for each in texts if each is not None), tuple(parts))
-    raise coverage.Unsettled(f"{looked.day.folder} in {store.address} changes all the time: try again later")
+    raise errors.Unsettled(f"{looked.day.folder} in {store.address} changes all the time: try again later")
 
 
 def _whole(store: Blobs, of: engine.Engine, found: coverage.Whole) -> staging.Staged | None:
     whole = staging.whole(store, found, of.scratch.new(".csv"))
     rows = whole.rows if whole is not None else 0
     if found.rows != rows:
-        raise engine.CountError(f"{found.name} in {store.address} has {rows} rows, and its manifest says {found.rows}")
+        raise errors.CountError(f"{found.name} in {store.address} has {rows} rows, and its manifest says {found.rows}")
     return whole
 
 
@@ -125,7 +125,7 @@ def _having(
         leading = sources.standard(each)
         rows, hits = of.numbers(f"select count(*), count(*) filter (where {request.condition}) from {leading.sql}")
         if rows != each.rows:
-            raise engine.CountError(f"DuckDB read {rows} of {each.rows} rows: nothing of them is given")
+            raise errors.CountError(f"DuckDB read {rows} of {each.rows} rows: nothing of them is given")
         if hits:
             found.append(leading._replace(sql=f"(select * from {leading.sql} where {request.condition})", rows=hits))
     return found
@@ -138,7 +138,7 @@ def _checked(
     source = sources.of_parts([path for path, _ in parts], part, rows)._replace(told=told)
     found = of.count(source)
     if found != rows:
-        raise engine.CountError(f"closed parts have {found} rows, and their manifests say {rows}")
+        raise errors.CountError(f"closed parts have {found} rows, and their manifests say {rows}")
     return source
 
 

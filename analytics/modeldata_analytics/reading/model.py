@@ -9,7 +9,7 @@ import typing
 import weakref
 
 from .. import columns
-from . import exporting, frames, joining, opening, seeking, selecting
+from . import errors, exporting, frames, joining, opening, seeking, selecting
 
 if typing.TYPE_CHECKING:
     import duckdb
@@ -45,8 +45,9 @@ class Model:
     What is read passes through a directory of this machine that only its user may read, and that is removed behind the
     last row.
 
-    They raise ``NotFoundError``, ``AmbiguousError``, ``StorageError`` (``Refused``, ``Unreachable`` and others),
-    ``ManifestError``, and ``CountError`` where DuckDB reads another number of rows than there are.
+    They raise ``NotFoundError``, ``AmbiguousError``, ``StorageError`` where storage refuses or does not answer,
+    ``ManifestError`` and ``ReadingError`` where closed files are damaged, and ``CountError``, one of these, where
+    DuckDB reads another number of rows than there are.
     """
 
     def __init__(self, reader: opening.Reader, chosen: selecting.Chosen) -> None:
@@ -94,7 +95,7 @@ class Model:
             near = self._question(made.date(), made.date() + _DAY, designations, "keep", wanted)
             try:
                 return self._frame(near)
-            except selecting.NotFoundError:
+            except errors.NotFoundError:
                 pass
         return self._frame(question)
 
@@ -177,8 +178,7 @@ class Model:
     def _frame(self, question: opening.Question) -> pandas.DataFrame:
         answer = opening.ask(self._reader, question)
         try:
-            relation = answer.engine.connection.sql(answer.joined.sql)
-            frame = frames.frame(relation.to_arrow_table(), answer.joined.names)
+            frame = frames.frame(answer.engine.arrow(answer.joined.sql), answer.joined.names)
             answer.check(len(frame))
             frame.attrs["repeats"] = {name: each._asdict() for name, each in answer.repeats.items()}
             return frame

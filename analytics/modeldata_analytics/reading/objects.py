@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 from .. import columns
 from . import engine, sources
 
@@ -45,7 +47,6 @@ def expanded(
 
 
 def _keys(of: engine.Engine, source: sources.Source, cell: str, condition: str) -> list[str]:
-    found = of.connection.execute(
-        f"select distinct unnest(json_keys({cell})) as key from {source.sql} where {condition} order by key"
-    ).fetchall()
-    return [str(key) for (key,) in found if (str(key), 0) not in sources.STANDARD]
+    keys = f"select distinct unnest(json_keys({cell})) as key from {source.sql} where {condition}"
+    (found,) = of.ask(f"select list(key order by key) from ({keys})")
+    return [key for key in typing.cast("list[str] | None", found) or [] if (key, 0) not in sources.STANDARD]

@@ -8,7 +8,7 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import engine, gathering, joining, repeats, scratch, seeking, selecting
+from . import engine, errors, gathering, joining, repeats, scratch, seeking, selecting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Answer:
     """How many there must be, where that is known before they are read."""
 
     def check(self, rows: int) -> None:
-        """Raise ``engine.CountError`` where as many rows were not read."""
+        """Raise ``errors.CountError`` where as many rows were not read."""
         if self.rows is not None and rows != self.rows:
-            raise engine.CountError(f"DuckDB gave {rows} of {self.rows} rows")
+            raise errors.CountError(f"DuckDB gave {rows} of {self.rows} rows")
 
     def close(self) -> None:
         """Remove all that was staged."""
@@ -57,7 +57,7 @@ class Answer:
 def ask(reader: Reader, question: Question) -> Answer:
     """Return the answer; warn where requests may have been tried again.
 
-    Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``engine.CountError``.
+    Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``errors.CountError``.
     """
     days = selecting.days(reader.store, reader.path, question.chosen, question.designations, question.when)
     of = engine.Engine(scratch.Scratch(reader.directory), reader.memory)
@@ -68,7 +68,7 @@ def ask(reader: Reader, question: Question) -> Answer:
         if question.request is not None:
             first = next(iter(tables), first)
         if first not in tables:
-            raise selecting.NotFoundError(_none(question, first, reader.store.address))
+            raise errors.NotFoundError(_none(question, first, reader.store.address))
         found = {name: repeats.find(of, table, len(told)) for name, table in tables.items()}
         text = repeats.said(found)
         if text and not question.last and question.request is None:

@@ -9,7 +9,7 @@ import typing
 from .. import catalog
 from ..days import names, template
 from ..storage import Blobs
-from . import joining
+from . import errors, joining
 
 ALL = "*"
 """For a name: any, and a column tells which."""
@@ -30,14 +30,6 @@ COLUMNS = {
     "namespace": "$Namespace",
 }
 """The columns that tell what a path tells."""
-
-
-class NotFoundError(LookupError):
-    """Nothing that was collected is what was asked for; the message says what there is."""
-
-
-class AmbiguousError(LookupError):
-    """More than one thing is what was asked for; the message lists them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +58,7 @@ def choose(path: template.Template, given: typing.Mapping[str, str | None]) -> C
             continue
         if f"{{{name}}}" not in path.text:
             if value != ALL:
-                raise NotFoundError(f"the path {path.text!r} has no {{{name}}}: leave {name} out")
+                raise errors.NotFoundError(f"the path {path.text!r} has no {{{name}}}: leave {name} out")
         elif value == ALL:
             told.append(name)
         else:
@@ -126,7 +118,7 @@ def days(
             last = last + _DAY if last is not None and {name, order[0]} <= _OF_ONE_CALL else None
         read[name] = [day for day in found[names.safe(name)] if _within(day, first, last)]
     if not read[order[0]]:
-        raise NotFoundError(_nothing(store, path, chosen, order[0]))
+        raise errors.NotFoundError(_nothing(store, path, chosen, order[0]))
     return read
 
 
@@ -141,9 +133,9 @@ def _order(
         return [name for name in DESIGNATIONS if name in found] or sorted(found)
     for name in asked or ():
         if names.safe(name) not in found:
-            raise NotFoundError(_nothing(store, path, chosen, name))
+            raise errors.NotFoundError(_nothing(store, path, chosen, name))
     if not asked:
-        raise NotFoundError(_nothing(store, path, chosen))
+        raise errors.NotFoundError(_nothing(store, path, chosen))
     return list(dict.fromkeys(asked))
 
 
@@ -155,7 +147,7 @@ def _one_of_each(chosen: Chosen, found: typing.Sequence[template.Day]) -> None:
             continue
         values = sorted({dict(day.stream.fields)[name] for day in found})
         if len(values) > 1:
-            raise AmbiguousError(
+            raise errors.AmbiguousError(
                 f"{chosen} is there more than once, in {_word(name)} {', '.join(values)}: name one, as"
                 f" {_parameter(name)}={values[0]!r}"
                 + (f", or all by {_parameter(name)}='*'" if name != "model" else "")

@@ -7,6 +7,7 @@ import typing
 
 from .. import columns
 from ..days import manifest
+from . import errors
 
 Name = tuple[str, int]
 """A column's name, and its number among those of a file that have the same."""
@@ -47,10 +48,6 @@ _ARROW = {
     "string": columns.TEXT,
     "large_string": columns.TEXT,
 }
-
-
-class ColumnError(Exception):
-    """A closed part is not as its manifest says."""
 
 
 class Source(typing.NamedTuple):
@@ -102,10 +99,10 @@ def part(path: pathlib.Path, closed: manifest.Manifest, rescued: typing.Collecti
     names = [each.name for each in closed.columns][: len(fields)]
     tabled = columns.tabled(names)
     if [field.name for field in fields] != tabled:
-        raise ColumnError(f"a closed part has other columns than its manifest says: {path.name}")
+        raise errors.ColumnError(f"a closed part has other columns than its manifest says: {path.name}")
     unknown = next((field for field in fields if str(field.type) not in _ARROW), None)
     if unknown is not None:
-        raise ColumnError(f"the column {unknown.name!r} of a closed part is of the type {unknown.type}")
+        raise errors.ColumnError(f"the column {unknown.name!r} of a closed part is of the type {unknown.type}")
     kinds = [_ARROW[str(field.type)] for field in fields]
     return Part(
         tuple(zip(columns.occurrences(names), kinds, strict=True)),

@@ -45,9 +45,15 @@ class Store:
             TemplateError: no collected file can have such a path.
 
         """
-        self._reader = opening.Reader(
-            catalog.open_store(os.fspath(url), credential), template.Template(path), memory, scratch
-        )
+        store = catalog.open_store(os.fspath(url), credential)
+        self._reader = opening.Reader(store, template.Template(path), memory, scratch)
+
+    @classmethod
+    def of(cls, reader: opening.Reader) -> Store:
+        """Return the store of what is open already."""
+        made = cls.__new__(cls)
+        made._reader = reader
+        return made
 
     def __repr__(self) -> str:
         """Return its address; no credential is in it."""

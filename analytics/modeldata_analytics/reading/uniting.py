@@ -23,7 +23,7 @@ class Table(typing.NamedTuple):
 def unite(of: engine.Engine, texts: typing.Sequence[sources.Source], closed: typing.Sequence[sources.Source]) -> Table:
     """Return rows of raw files and closed ones as one table.
 
-    Raises ``engine.CountError``.
+    Raises ``errors.CountError``.
     """
     hints = {name: kind for source in closed for name, kind in source.columns if kind != columns.TEXT}
     found = [*closed, *_typed(of, texts, hints)]
