@@ -423,7 +423,9 @@ CASES = [
     Case("spec.closing.formats: minItems", "spec.closing.formats", ["CSV"], [], "at least 1"),
     Case("spec.closing.formats: maxItems", "spec.closing.formats", ["Parquet"], ["CSV"] * 3, "Too many"),
     Case("spec.closing.formats: unique", "spec.closing.formats", ["Parquet", "CSV"], ["CSV", "CSV"], "Duplicate value"),
-    Case("spec.closing.formats[]: enum", "spec.closing.formats", ["CSV"], ["ORC"], 'supported values: "CSV", "Parquet"'),
+    Case(
+        "spec.closing.formats[]: enum", "spec.closing.formats", ["CSV"], ["ORC"], 'supported values: "CSV", "Parquet"'
+    ),
     Case("spec.closing.deleteAfter: maxLength", "spec.closing.deleteAfter", "87600h", "00000720h", "Too long"),
     Case(
         "spec.closing.deleteAfter: closing.deleteAfter must be",
