@@ -195,8 +195,8 @@ def test_a_day_is_closed_by_a_job_and_what_it_says_is_told(place: Place, eventua
     place.end(job, 0, REPORT)
     message = place.reaches("True", "Closed")
     assert message == (
-        "days through 2026-11-28 are closed: 31 days, 123456 rows; 12 rows came late, and were taken in by the last run; "
-        "2 days are not due yet"
+        "days through 2026-11-28 are closed: 31 days, 123456 rows; "
+        "12 rows came late, and were taken in by the last run; 2 days are not due yet"
     )
     status = place.status()
     told = status["closing"]
@@ -512,3 +512,21 @@ def test_who_does_not_let_a_job_be_made_is_told(
     place.collection(closing={})
     controller_of(own_api, start_operator)
     assert "exceeded quota: none" in place.reaches("False", "ClosingRefused")
+
+
+def test_an_operator_that_is_uninstalled_leaves_no_job(
+    own_api: ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    installation.install_operator(own_api)
+    own_api.namespace("models")
+    place = Place(own_api, eventually, "models")
+    place.account()
+    place.collection(closing={})
+    controller = controller_of(own_api, start_operator)
+    place.job()
+    controller.stop()
+    own_api.delete(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{installation.CONTROLLER}")
+    retiring = start_operator("retire", own_api.kubeconfig, environment=environment())
+    # Nobody collects garbage here: it is marked, and goes after its pods.
+    eventually(lambda: "deletionTimestamp" in place.jobs()[0]["metadata"])
+    assert retiring.process.wait(60) == 0, retiring.said()

@@ -63,6 +63,22 @@ class _Plan:
     """Whether nobody has looked at the credential yet."""
 
 
+async def listed(cluster: Cluster, namespace: str) -> list[Job]:
+    """List the Jobs of ours that there are in the operator's namespace."""
+    found = []
+    for body in await cluster.list_jobs(
+        namespace, f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER},{names.CLOSING_LABEL}"
+    ):
+        try:
+            job = jobs.job(body)
+        except UNREADABLE as error:
+            logger.warning("not understood job=%s error=%s", body["metadata"]["name"], error)
+            continue
+        if closing_job.is_ours(job):
+            found.append(job)
+    return found
+
+
 class Closer:
     """Makes Jobs, one at a time for each place, and finds out what became of them."""
 
@@ -208,23 +224,13 @@ class Closer:
         """List the Jobs that there are; or say who does not let that be done."""
         if self._runner is None:
             return [], None
-        selector, found = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER},{names.CLOSING_LABEL}", []
         try:
-            bodies = await self._cluster.list_jobs(self._namespace, selector)
+            return await listed(self._cluster, self._namespace), None
         except ApiError as error:
             if not error.refused:
                 raise
             message = f"the operator can't list Jobs in {self._namespace}: {error}"
             return [], Finding(Reason.CLOSING_REFUSED, message)
-        for body in bodies:
-            try:
-                job = jobs.job(body)
-            except UNREADABLE as error:
-                logger.warning("not understood job=%s error=%s", body.get("metadata", {}).get("name"), error)
-                continue
-            if closing_job.is_ours(job):
-                found.append(job)
-        return found, None
 
     async def _delete(self, job: Job) -> None:
         ended = job.finished is not None

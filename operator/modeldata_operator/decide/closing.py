@@ -1,4 +1,4 @@
-"""When a collection's days are closed: whether a Job is due, what becomes of one that is there, and whose turn it is."""
+"""When a collection's days are closed: whether a Job is due, what becomes of one, and whose turn it is."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
