@@ -196,7 +196,7 @@ def test_a_day_is_closed_by_a_job_and_what_it_says_is_told(place: Place, eventua
     message = place.reaches("True", "Closed")
     assert message == (
         "days through 2026-11-28 are closed: 31 days, 123456 rows; "
-        "12 rows came late, and were taken in by the last run; 2 days are not due yet"
+        "12 rows came late, taken in by the last run; 2 days not due yet"
     )
     status = place.status()
     told = status["closing"]
@@ -215,7 +215,7 @@ def test_a_job_that_failed_is_told_and_is_made_again_for_another_spec(place: Pla
     job = place.job()
     place.end(job, 1, {**REPORT, "failed": [DAMAGED]})
     message = place.reaches("False", "ClosingFailed")
-    assert "a day can't be closed, all others are: churn/churn/10/inputs/2026/11/27: Damaged" in message
+    assert "1 day can't be closed, all others are: churn/churn/10/inputs/2026/11/27: Damaged" in message
     assert f"kubectl -n {NAMESPACE} logs job/{job['metadata']['name']}" in message
     assert place.status()["closing"]["failed"] == [DAMAGED]
     assert eventually(lambda: place.events("DataCollection", "churn").get("ClosingFailed"))

@@ -169,13 +169,19 @@ def _closed(runs: Iterable[ClosingRun]) -> str:
     runs = list(runs)
     days, rows = sum(run.days for run in runs), sum(run.rows for run in runs)
     through = min((run.through for run in runs if run.through), default=None)
-    parts = [f"days through {through} are closed: {days} days, {rows} rows" if through else "no day is closed yet"]
+    parts = ["no day is closed yet"]
+    if through is not None:
+        parts = [f"days through {through} are closed: {_counted(days, 'day')}, {_counted(rows, 'row')}"]
     late_rows, pending = sum(run.late_rows for run in runs), sum(run.pending_days for run in runs)
     if late_rows:
-        parts.append(f"{late_rows} rows came late, and were taken in by the last run")
+        parts.append(f"{_counted(late_rows, 'row')} came late, taken in by the last run")
     if pending:
-        parts.append(f"{pending} days are not due yet")
+        parts.append(f"{_counted(pending, 'day')} not due yet")
     return "; ".join(parts)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _failure(job: Job, pod: JobPod | None, namespace: str, *, waits: bool) -> Finding:
@@ -194,7 +200,7 @@ def _failure(job: Job, pod: JobPod | None, namespace: str, *, waits: bool) -> Fi
             Reason.STORAGE_REFUSED, f"storage refuses to let days be closed{': ' * bool(what)}{what}; {logs}"
         )
     if code == closing_job.DAYS_FAILED and report is not None:
-        count = f"{len(report.failed)} days" if len(report.failed) != 1 else "a day"
+        count = _counted(len(report.failed), "day")
         return Finding(Reason.CLOSING_FAILED, f"{count} can't be closed, all others are: {what}; {logs}")
     if code == closing_job.WRONG_USAGE:
         message = "closing.image is of another version than the operator: it does not know how it was called"
