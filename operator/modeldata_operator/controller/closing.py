@@ -29,6 +29,7 @@ from ..decide.closing_told import Seen
 from ..decide.status import Finding, Told
 from ..known.grants import Grants
 from ..known.inventory import Inventory
+from ..kube import breathing
 from ..kube.cluster import Cluster
 from ..kube.failures import FAILURES, UNREADABLE, ApiError
 from ..observe import metrics
@@ -132,7 +133,7 @@ class Closer:
         """Look at everything, once: end what must not run, make what is due and has its turn, and tell."""
         found, unlisted = await self._list()
         there = {closing_job.place_of(job): job for job in found}
-        plans = self._plan(there)
+        plans = await self._plan(there)
         if unlisted is not None:
             plans = {place: replace(plan, wanted=None, blocked=unlisted) for place, plan in plans.items()}
         steps = {place: self._step(place, there.get(place), plans.get(place)) for place in {*plans, *there}}
@@ -149,9 +150,9 @@ class Closer:
         self._tell(plans, there, waiting={place for place, step in steps.items() if step is Next.START} - set(room))
         self._forget(there, plans)
 
-    def _plan(self, there: Iterable[Place]) -> dict[Place, _Plan]:
+    async def _plan(self, there: Iterable[Place]) -> dict[Place, _Plan]:
         plans = {}
-        for key in self._inventory.collection_keys():
+        async for key in breathing.each(list(self._inventory.collection_keys())):
             collection = self._inventory.collection(key)
             if isinstance(collection, DataCollection) and collection.closing is not None:
                 for place in self._places(collection, there):
