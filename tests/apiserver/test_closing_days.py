@@ -1,6 +1,7 @@
 """Days are closed by Jobs: the operator makes them, the real Job controller their pods, and the test is the kubelet.
 
-What such a Job does with storage is not tried here: its command is the contract of docs/contract/closing.schema.json.
+What such a Job does with storage is not tried here: it meets the operator in docs/contract/closing.schema.json and in
+tests/contract. The place for the real command in a real cluster is tests/cluster/operating.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ def controller_of(api: ApiServer, start: Start, **changes: typing.Any) -> Runnin
 @pytest.fixture(scope="module")
 def controller(closing_api: ApiServer) -> typing.Iterator[Running]:
     with operators() as start:
-        yield controller_of(closing_api, start)
+        running = controller_of(closing_api, start)
+        yield running
+        # It does all of this with the rights that it is installed with.
+        assert "forbidden" not in running.said().lower()
 
 
 @pytest.fixture
@@ -484,6 +488,22 @@ def test_the_operators_default_closes_each_namespaces_container_by_a_job_of_its_
         assert arguments[1] == f"http://127.0.0.1:1/devstoreaccount1/modeldata-{name}"
         assert f"--match=workspace={name}" in arguments
     default.reaches("Unknown", "Closing", "default")
+
+
+def test_installed_for_some_namespaces_it_closes_their_days_with_its_rights_there(
+    own_api: ApiServer, start_operator: Start, eventually: Eventually
+) -> None:
+    own_api.namespace("models")
+    installation.install_operator(own_api, installation.NAMESPACED)
+    place = Place(own_api, eventually, "models")
+    place.account()
+    place.collection(closing={})
+    token = installation.token(own_api, installation.CONTROLLER)
+    kubeconfig = own_api.kubeconfig_for(token=token, name="kubeconfig-closing")
+    started = start_operator("controller", kubeconfig, environment={**environment(), "MODELDATA_NAMESPACES": "models"})
+    place.sas(place.job())
+    place.reaches("Unknown", "Closing")
+    assert "forbidden" not in started.said().lower()
 
 
 def test_an_operator_that_makes_no_jobs_says_so(
