@@ -21,8 +21,9 @@ import time
 import typing
 
 import pandas
-from modeldata_analytics import NotFoundError, Store
 from sklearn.datasets import load_diabetes
+
+from modeldata_analytics import NotFoundError, Store
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import strategies
 
 from modeldata.encoding import paths
+from modeldata_analytics.closing import closer, report
+from modeldata_analytics.days import template
 from modeldata_operator.api import closing, resources
 from modeldata_operator.decide import closing_job
 
@@ -43,6 +45,26 @@ def test_the_operator_reads_what_the_schema_allows() -> None:
         failed=(closing.FailedDay("churn/churn/10/inputs/2026/11/27", "Damaged", "can't be read"),),
         streams=(closing.StreamReport("churn/churn/10/inputs", "2026-11-28", 100),),
     )
+
+
+def test_what_the_command_reports_is_what_the_operator_reads() -> None:
+    day = template.Template().day("sub/rg/models/churn/churn/10/inputs/2026/11/28")
+    assert day is not None
+    summary = report.Summary()
+    for outcome in (
+        closer.Outcome(day, closer.State.CLOSED, rows=100, new=7, late=True, deleted=2),
+        closer.Outcome(day, closer.State.OPEN),
+        closer.Outcome(day, closer.State.FAILED, reason="Damaged", message="it is no manifest"),
+    ):
+        summary.add(outcome)
+    summary.fail("", "Refused", "the credential")
+    for each in (summary, report.Summary()):
+        jsonschema.validate(json.loads(each.to_json()), SCHEMA, format_checker=jsonschema.FormatChecker())
+    read = closing.report(summary.to_json())
+    assert read is not None
+    assert (read.days, read.rows, read.late_rows, read.pending_days, read.deleted_files) == (1, 100, 7, 1, 2)
+    assert [(each.day, each.reason) for each in read.failed] == [(day.folder, "Damaged"), ("", "Refused")]
+    assert closing.report(report.Summary().to_json()) is not None
 
 
 def test_a_run_with_nothing_to_close_has_a_report_too() -> None:

@@ -43,10 +43,10 @@ class Summary:
             self.late_days += 1
             self.late_rows += outcome.new
         if outcome.state is State.FAILED:
-            self.fail(f"{outcome.day.stream} {outcome.day.date}", outcome.reason, outcome.message)
+            self.fail(outcome.day.folder, outcome.reason, outcome.message)
 
     def fail(self, day: str, reason: str, message: str) -> None:
-        """Take in what went wrong; ``day`` says with what."""
+        """Take in what went wrong with a day's folder; with none of them where it is empty."""
         self.failures.append(Failure(day, reason, message[:MOST_MESSAGE]))
 
     @property
@@ -72,7 +72,7 @@ class Summary:
             text = json.dumps(
                 {
                     "version": VERSION,
-                    "closed": {"days": self.closed, "rows": self.rows, "through": _text(self.through)},
+                    "closed": {"days": self.closed, "rows": self.rows} | _through_day(self.through),
                     "late": {"days": self.late_days, "rows": self.late_rows},
                     "pending": {"days": self.pending},
                     "failed": failed,
@@ -95,8 +95,7 @@ class Summary:
                 found.append((through, sum(each.rows for each in days), str(stream)))
         found.sort(reverse=True)
         return [
-            {"stream": stream, "through": _text(through), "rows": rows}
-            for through, rows, stream in found[:MOST_STREAMS]
+            {"stream": stream, "rows": rows} | _through_day(through) for through, rows, stream in found[:MOST_STREAMS]
         ]
 
 
@@ -107,5 +106,5 @@ def _through(days: typing.Sequence[Outcome]) -> datetime.date | None:
     return max((each.day.date for each in days if each.state is State.CLOSED and each.day.date < first), default=None)
 
 
-def _text(date: datetime.date | None) -> str | None:
-    return None if date is None else date.isoformat()
+def _through_day(date: datetime.date | None) -> dict[str, object]:
+    return {} if date is None else {"through": date.isoformat()}

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         return USAGE
     except StorageError as error:
         print(f"modeldata close: {error}", file=sys.stderr)
-        summary.fail("all", type(error).__name__, str(error))
+        summary.fail("", type(error).__name__, str(error))
         code = REFUSED
     if arguments.report is not None:
         # In its place: a pod's termination message is a file that can't be replaced.
