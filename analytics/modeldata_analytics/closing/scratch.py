@@ -13,13 +13,20 @@ from ..storage import locking
 _PREFIX = "modeldata-closing-"
 
 
+class ScratchError(Exception):
+    """No directory can be made where one is wanted."""
+
+
 @contextlib.contextmanager
 def directory(parent: pathlib.Path) -> typing.Iterator[pathlib.Path]:
-    """Make a directory of one's own for a while. Raises ``OSError``."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_PREFIX}*"):
-        _remove(left)
-    made = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    """Make a directory of one's own for a while. Raises ``ScratchError``."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(f"{_PREFIX}*"):
+            _remove(left)
+        made = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        raise ScratchError(f"{parent}: {error.strerror}") from None
     with (made / "lock").open("ab") as lock:
         locking.exclusive(lock, wait=True)
         try:
