@@ -45,10 +45,11 @@ class Engine:
         """Return the numbers of a query's one row."""
         return tuple(int(typing.cast("int", each)) for each in self.ask(query))
 
-    def arrow(self, query: str) -> pyarrow.Table:
-        """Return a query's rows."""
+    def batches(self, query: str, rows: int) -> tuple[pyarrow.Schema, typing.Iterator[pyarrow.RecordBatch]]:
+        """Return a query's rows, so many at a time."""
         with told():
-            return self.connection.sql(query).to_arrow_table()
+            reader = self.connection.sql(query).to_arrow_reader(rows)
+        return reader.schema, _each(reader)
 
     def count(self, source: sources.Source, column: str = "*") -> int:
         """Return how many rows, or values of a column, a source has."""
@@ -81,6 +82,15 @@ class Engine:
         return source._replace(
             sql=f"(select {chosen} from read_parquet({sources.literal(str(path))}))", columns=tuple(named)
         )
+
+
+def _each(reader: pyarrow.RecordBatchReader) -> typing.Iterator[pyarrow.RecordBatch]:
+    while True:
+        with told():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import datetime
 import typing
 
 from .. import columns
-from . import repeats, sources, uniting
+from . import engine, repeats, sources, uniting
 
 _FRONT = len(sources.LEADING)
 
@@ -87,6 +87,13 @@ def join(
             keys=[f"o{place}" for place in range(len(keys))],
         )
     return Joined(sql, tuple(zip(different(names), kinds, strict=True)))
+
+
+def count(of: engine.Engine, first: uniting.Table, between: Between) -> int:
+    """Return how many rows there are of the first designation."""
+    if between == Between():
+        return first.rows
+    return of.numbers(f"select count(*) from {first.sql} where {between.condition('c0')}")[0]
 
 
 def different(names: typing.Sequence[str], *, key: typing.Callable[[str], str] = str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import typing
 import warnings
 
 from ..days import template
@@ -32,12 +33,16 @@ class Question:
     """Of requests that were repeated, the last alone."""
     request: seeking.Request | None = None
     """The rows of this one alone."""
+    certain: bool = True
+    """Whether ids are looked for that stand twice in other designations than the first, before they are joined. If not,
+    ``Answer.check`` tells of them, as then there are too many rows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """Rows that are ready to be read. They are gone when it is closed, or forgotten."""
 
+    question: Question
     engine: engine.Engine
     joined: joining.Joined
     repeats: dict[str, repeats.Repeats]
@@ -49,30 +54,45 @@ class Answer:
         if self.rows is not None and rows != self.rows:
             raise errors.CountError(f"DuckDB gave {rows} of {self.rows} rows")
 
+    def warn(self) -> None:
+        """Say which rows may repeat others, to whoever called a method of ``Model``."""
+        text = repeats.said(self.repeats)
+        if text and not self.question.last and self.question.request is None:
+            warnings.warn(f'{text}; repeated="last" keeps one of each', repeats.RepeatsWarning, stacklevel=5)
+
     def close(self) -> None:
         """Remove all that was staged."""
         self.engine.close()
 
 
 def ask(reader: Reader, question: Question) -> Answer:
-    """Return the answer; warn where requests may have been tried again.
+    """Return the answer.
 
-    Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``errors.CountError``.
+    Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``ReadingError``.
     """
     days = selecting.days(reader.store, reader.path, question.chosen, question.designations, question.when)
+    try:
+        return _ask(reader, question, days, copy=False)
+    except errors.ReadingError:
+        return _ask(reader, question, days, copy=True)
+
+
+def _ask(
+    reader: Reader, question: Question, days: typing.Mapping[str, typing.Sequence[template.Day]], *, copy: bool
+) -> Answer:
     of = engine.Engine(scratch.Scratch(reader.directory), reader.memory)
     try:
         told = question.chosen.told
-        tables = gathering.gather(reader.store, of, days, told, question.request)
+        tables = gathering.gather(reader.store, of, days, told, question.request, copy=copy)
         first = next(iter(days))
         if question.request is not None:
             first = next(iter(tables), first)
         if first not in tables:
             raise errors.NotFoundError(_none(question, first, reader.store.address))
-        found = {name: repeats.find(of, table, len(told)) for name, table in tables.items()}
-        text = repeats.said(found)
-        if text and not question.last and question.request is None:
-            warnings.warn(f'{text}; repeated="last" keeps one of each', repeats.RepeatsWarning, stacklevel=4)
+        found = {
+            name: repeats.find(of, table, len(told), same=question.certain or name == first)
+            for name, table in tables.items()
+        }
         joined = joining.join(
             tables,
             [selecting.COLUMNS[name] for name in told],
@@ -80,8 +100,8 @@ def ask(reader: Reader, question: Question) -> Answer:
             doubled=any(each.same for each in found.values()),
             last=question.last and any(each.any for each in found.values()),
         )
-        certain = not question.last and question.when.between == joining.Between()
-        return Answer(of, joined, found, tables[first].rows if certain else None)
+        rows = None if question.last else joining.count(of, tables[first], question.when.between)
+        return Answer(question, of, joined, found, rows)
     except BaseException:
         of.close()
         raise

@@ -24,7 +24,7 @@ class Store:
         credential: str | AzureSasCredential | TokenCredential | None = None,
         *,
         path: str = template.DEFAULT,
-        memory: str = "2GB",
+        memory: str = "1GB",
         scratch: str | os.PathLike[str] | None = None,
     ) -> None:
         """Open a store; nothing is asked of it yet.
