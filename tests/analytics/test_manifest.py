@@ -12,11 +12,22 @@ from modeldata_analytics.days import manifest
 FULL = manifest.Manifest(
     2,
     412,
-    (("$RequestId", "VARCHAR"), ("größe", "DOUBLE")),
-    {"data.csv": manifest.Source("2026", 812, 400), "data.pod-1.csv": manifest.Source("2027", 12, 12)},
-    (manifest.Part("part-0001.parquet", 400), manifest.Part("part-0002.parquet", 12)),
+    (manifest.Column("$RequestId", "VARCHAR"), manifest.Column("größe", "DOUBLE")),
+    {"data.csv": manifest.Source("2026", "f1", 812, 400), "data.pod-1.csv": manifest.Source("2027", "f2", 12, 12)},
+    (manifest.Part("part-0001.parquet", 400, ()), manifest.Part("part-0002.parquet", 12, ("größe",))),
     ("CSV", "Parquet"),
-    manifest.Next(3, (manifest.Range("data.csv", "2026", 812, 900),)),
+    manifest.Next(
+        3,
+        (manifest.Range("data.csv", "2026", "f1", 812, 900, 9), manifest.Range("data.1.csv", "2028", "f3", 0, 20, 1)),
+        (
+            manifest.Column("$RequestId", "VARCHAR"),
+            manifest.Column("größe", "DOUBLE"),
+            manifest.Column("new", "BIGINT"),
+        ),
+        8,
+        ("größe",),
+        ("CSV", "Parquet"),
+    ),
 )
 
 
@@ -29,6 +40,20 @@ def test_what_is_covered_is_of_the_same_file() -> None:
     assert FULL.covered("data.csv", "2026") == 812
     assert FULL.covered("data.csv", "another") == 0
     assert FULL.covered("data.1.csv", "2026") == 0
+
+
+def test_a_copy_of_a_file_is_told_by_its_first_row() -> None:
+    assert FULL.covered("data.csv", "f1") == 812
+
+
+def test_a_finished_pass_is_what_is_closed() -> None:
+    done = FULL.advanced()
+    assert done.next is None
+    assert (done.number, done.rows, len(done.columns)) == (3, 420, 3)
+    assert done.sources["data.csv"] == manifest.Source("2026", "f1", 900, 409)
+    assert done.sources["data.1.csv"] == manifest.Source("2028", "f3", 20, 1)
+    assert done.sources["data.pod-1.csv"] == FULL.sources["data.pod-1.csv"]
+    assert done.parts[-1] == manifest.Part("part-0003.parquet", 8, ("größe",))
 
 
 def test_a_newer_one_is_told_from_a_damaged_one() -> None:
@@ -48,6 +73,7 @@ def damaged() -> typing.Iterator[bytes]:
     for name in ("../data.csv", "data/../x.csv", "other.csv"):
         yield whole.replace(b'"data.csv"', json.dumps(name).encode())
     yield whole.replace(b"part-0001.parquet", b"../part-0001.parquet")
+    yield whole.replace(b'"DOUBLE"', b'"DOUBLE); drop table x; --"')
     yield whole.replace(b'"end": 900', b'"end": 812')
 
 

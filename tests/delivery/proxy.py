@@ -194,7 +194,7 @@ class Proxy:
                 else:
                     self.close_connection = True
 
-            do_GET = do_PUT = do_HEAD = handle_any  # noqa: N815
+            do_GET = do_PUT = do_HEAD = do_DELETE = handle_any  # noqa: N815
 
             def _refuse(self, status: int, code: str, message: str) -> None:
                 error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"

@@ -1,5 +1,5 @@
 """Where collected files lie: a container of Azure Blob Storage, or a directory. One interface for both."""
 
-from .blobs import Blobs, Changed, Content, Entry, Missing, Refused, StorageError, Unreachable
+from .blobs import Blobs, Changed, Content, Entry, Location, Missing, Refused, StorageError, Unreachable
 
-__all__ = ["Blobs", "Changed", "Content", "Entry", "Missing", "Refused", "StorageError", "Unreachable"]
+__all__ = ["Blobs", "Changed", "Content", "Entry", "Location", "Missing", "Refused", "StorageError", "Unreachable"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 import typing
 
@@ -36,6 +37,8 @@ class Entry(typing.NamedTuple):
     """Tells this file from another one that has its name before or after it; the same while it only grows."""
     append: bool
     """Whether it is one that clients append to. In a directory all are."""
+    modified: datetime.datetime
+    """When it was last written to, in UTC."""
 
 
 class Content(typing.NamedTuple):
@@ -44,6 +47,14 @@ class Content(typing.NamedTuple):
     data: bytes
     etag: str
     metadata: typing.Mapping[str, str]
+
+
+class Location(typing.NamedTuple):
+    """Where a table lies, for readers and writers of their own ways to storage."""
+
+    uri: str
+    options: typing.Mapping[str, str]
+    """With a credential, in the words of object_store (delta-rs, polars)."""
 
 
 class Blobs(typing.Protocol):
@@ -75,6 +86,9 @@ class Blobs(typing.Protocol):
 
         ``replaces`` is the ETag of the file that it takes the place of; None: there must be none. Raises ``Changed``.
         """
+
+    def table(self, folder: str) -> Location:
+        """Return where a folder's files lie, with the credential as it is now."""
 
     def delete(self, name: str, *, etag: str) -> bool:
         """Delete a file unless it has changed since; return whether it is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import datetime
 import fcntl
 import hashlib
 import json
@@ -12,12 +13,10 @@ import pathlib
 import shutil
 import typing
 
-from ..records.scanner import end_of
+from ..records import identity
 from . import blobs
 
 PIECE = 8 * 1024 * 1024
-_FIRST_RECORDS = 64 * 1024
-"""Bytes that hold a header and a row in all but odd cases; what is longer is told by so much of it."""
 
 
 class Directory:
@@ -94,6 +93,10 @@ class Directory:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def table(self, folder: str) -> blobs.Location:
+        """Return where a folder's files lie."""
+        return blobs.Location(str(self._path(folder)), {})
+
     def delete(self, name: str, *, etag: str) -> bool:
         """Delete a file unless it has changed since.
 
@@ -131,10 +134,11 @@ class Directory:
         with self._told(name):
             try:
                 with self._path(name).open("rb") as file:
-                    first, status = file.read(_FIRST_RECORDS), os.fstat(file.fileno())
+                    first, status = file.read(identity.BYTES), os.fstat(file.fileno())
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
-            return blobs.Entry(name, status.st_size, _etag(status), _created(first), append=True)
+            modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+            return blobs.Entry(name, status.st_size, _etag(status), identity.first(first), True, modified)
 
     def _metadata(self, name: str) -> dict[str, str]:
         """Return what was told of a file when it was written: of just its content, as both can't change in one step."""
@@ -195,15 +199,6 @@ def _told_in(path: pathlib.Path) -> pathlib.Path:
 
 def _etag(status: os.stat_result) -> str:
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
-
-
-def _created(first: bytes) -> str:
-    """Return a digest of the header and the first row, which never change, and which no other file has.
-
-    The time when a file was made is not to be had everywhere, and changes where a directory is copied.
-    """
-    end = end_of(first, 2)
-    return hashlib.sha256(first if end is None else first[:end]).hexdigest()[:32]
 
 
 def _digest(path: pathlib.Path) -> str:
