@@ -24,23 +24,24 @@ INPUTS: dict[str, Row] = {
     "r-4": (30, None, True, None, datetime.date(2026, 1, 2)),
     "r-3": (31, 2.5, None, "é", datetime.date(1999, 12, 31)),
 }
-"""What was collected, by request: the last two on the second day, when there was a column more."""
+"""What was collected, by request: the last two in the new year, when there was a column more."""
 PREDICTIONS: dict[str, Row] = {request: (number / 8,) for number, request in enumerate(INPUTS)}
+DAYS = {"2026/11/28": ("0007", "r-2"), "2026/11/29": ("r-1",), "2027/01/01": ("r-4", "r-3")}
+LAST = datetime.date(2027, 1, 1)
 
 
 def close(root: pathlib.Path, write: Write) -> None:
     """Collect and close the days in a directory."""
     for designation, rows, names in (("inputs", INPUTS, COLUMNS), ("predictions", PREDICTIONS, ("risk",))):
-        requests = list(rows)
-        for day, chosen in (("28", requests[:3]), ("29", requests[3:])):
-            kept = names if day == "29" or designation == "predictions" else names[:-1]
-            files = [write([list(rows[each][: len(kept)])], list(kept), request=each) for each in chosen]
+        for day, requests in DAYS.items():
+            kept = names[:-1] if designation == "inputs" and day < "2027" else names
+            files = [write([list(rows[each][: len(kept)])], list(kept), request=each) for each in requests]
             _close(root, designation, day, files)
 
 
 def _close(root: pathlib.Path, designation: str, day: str, files: list[pathlib.Path]) -> None:
-    closed = root / f"closed/{PATH}/{designation}/2026/11/{day}/data.csv"
-    part = root / f"tables/{TABLE}/{designation}/version=10/day=2026-11-{day}/part-0001.parquet"
+    closed = root / f"closed/{PATH}/{designation}/{day}/data.csv"
+    part = root / f"tables/{TABLE}/{designation}/version=10/day={day.replace('/', '-')}/part-0001.parquet"
     for each in (closed, part):
         each.parent.mkdir(parents=True, exist_ok=True)
     text = f"read_csv({[str(each) for each in files]}, {readers.DUCKDB}, all_varchar = true)"
