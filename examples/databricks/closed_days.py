@@ -31,8 +31,7 @@ sas = dbutils.secrets.get(scope="modeldata", key="sas")  # may read and list: sp
 spark.conf.set(f"fs.azure.sas.{container}.{account}.blob.core.windows.net", sas)
 
 file_location = (
-    f"wasbs://{container}@{account}.blob.core.windows.net/"
-    f"closed/{service}/{model}/{version}/inputs/2026/*/*/data.csv"
+    f"wasbs://{container}@{account}.blob.core.windows.net/closed/{service}/{model}/{version}/inputs/2026/*/*/data.csv"
 )
 file_type = "csv"
 
@@ -71,12 +70,17 @@ inputs.createOrReplaceTempView("inputs_csv")
 
 host = f"{account}.dfs.core.windows.net"
 spark.conf.set(f"fs.azure.account.auth.type.{host}", "SAS")
-spark.conf.set(
-    f"fs.azure.sas.token.provider.type.{host}", "org.apache.hadoop.fs.azurebfs.sas.FixedSASTokenProvider"
-)
 spark.conf.set(f"fs.azure.sas.fixed.token.{host}", sas)
 
 tables = f"abfss://{container}@{host}/tables/{service}/{model}"
+
+# COMMAND ----------
+
+# For the driver of Databricks. Hadoop's own takes a fixed token by itself, and has no such class.
+spark.conf.set(f"fs.azure.sas.token.provider.type.{host}", "org.apache.hadoop.fs.azurebfs.sas.FixedSASTokenProvider")
+
+# COMMAND ----------
+
 for designation in ("inputs", "predictions"):
     table = spark.read.option("mergeSchema", "true").parquet(f"{tables}/{designation}")
     table.createOrReplaceTempView(designation)

@@ -14,5 +14,5 @@ from . import days
 def closed(write: Write, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:  # noqa: F811
     """A directory with closed days, as a container has them."""
     root = tmp_path_factory.mktemp("closed-days")
-    days.close(root, write)
+    days.close(root, tmp_path_factory.mktemp("scratch"), write)
     return root

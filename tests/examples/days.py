@@ -6,13 +6,14 @@ import datetime
 import pathlib
 import typing
 
-import duckdb
+from modeldata_analytics.catalog import open_store
+from modeldata_analytics.closing import State
+from modeldata_analytics.days import template
 
-from ..reading import readers
+from ..analytics import stores
 from ..reading.conftest import Write
 
 PATH = "subscription/group/workspace/webservice/churn/10"
-TABLE = "subscription/group/workspace/webservice/churn"
 
 Row = tuple[typing.Any, ...]
 
@@ -30,31 +31,21 @@ DAYS = {"2026/11/28": ("0007", "r-2"), "2026/11/29": ("r-1",), "2027/01/01": ("r
 LAST = datetime.date(2027, 1, 1)
 
 
-def close(root: pathlib.Path, write: Write) -> None:
+def close(root: pathlib.Path, scratch: pathlib.Path, write: Write) -> None:
     """Collect and close the days in a directory."""
     for designation, rows, names in (("inputs", INPUTS, COLUMNS), ("predictions", PREDICTIONS, ("risk",))):
         for day, requests in DAYS.items():
             kept = names[:-1] if designation == "inputs" and day < "2027" else names
-            files = [write([list(rows[each][: len(kept)])], list(kept), request=each) for each in requests]
-            _close(root, designation, day, files)
-
-
-def _close(root: pathlib.Path, designation: str, day: str, files: list[pathlib.Path]) -> None:
-    closed = root / f"closed/{PATH}/{designation}/{day}/data.csv"
-    part = root / f"tables/{TABLE}/{designation}/version=10/day={day.replace('/', '-')}/part-0001.parquet"
-    for each in (closed, part):
-        each.parent.mkdir(parents=True, exist_ok=True)
-    text = f"read_csv({[str(each) for each in files]}, {readers.DUCKDB}, all_varchar = true)"
-    duckdb.sql(
-        f"copy (from {text} order by \"$RequestId\") to '{closed}' (header, quote '\"', escape '\"', new_line '\\r\\n')"
-    )
-    types = {"age": "bigint", "income": "double", "member": "boolean", "since": "date", "risk": "double"}
-    casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in types.items() if name in _header(closed))
-    duckdb.sql(
-        f'copy (select * replace ("$Timestamp"::timestamptz as "$Timestamp", {casts}) from {text}'
-        f" order by \"$RequestId\") to '{part}' (format parquet, compression zstd)"
-    )
-
-
-def _header(file: pathlib.Path) -> list[str]:
-    return file.read_bytes().partition(b"\r\n")[0].decode().split(",")
+            raw = root / PATH / designation / day / "data.csv"
+            raw.parent.mkdir(parents=True)
+            for request in requests:
+                header, _, row = (
+                    write([list(rows[request][: len(kept)])], list(kept), request=request)
+                    .read_bytes()
+                    .partition(b"\r\n")
+                )
+                with raw.open("ab") as file:
+                    file.write(row if file.tell() else header + b"\r\n" + row)
+    now = datetime.datetime.combine(LAST, datetime.time(), datetime.UTC) + datetime.timedelta(days=2)
+    done = stores.close(open_store(str(root)), scratch, now=now, path=template.Template(), with_delta=True)
+    assert [each.state for each in done] == [State.CLOSED] * 6
