@@ -52,7 +52,10 @@ class Cluster:
 
 
 def children(pid: int) -> list[int]:
-    return [int(each) for each in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Return the processes that any thread of a process has started."""
+    return [
+        int(each) for file in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for each in file.read_text().split()
+    ]
 
 
 def environment(local: pathlib.Path) -> dict[str, str]:

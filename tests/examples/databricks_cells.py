@@ -1,4 +1,4 @@
-"""Runs the cells of a notebook of Databricks in a Spark that is not Databricks, and writes what they show as JSON.
+"""Runs the cells of a notebook of Databricks in a Spark that is not Databricks, and writes what they show.
 
 A program: it runs in the Python of the Spark that is meant. Its standard input is an object:
 
@@ -8,6 +8,7 @@ A program: it runs in the Python of the Spark that is meant. Its standard input 
 - ``changes``: texts to replace in each cell
 - ``skipped``: texts of cells that are not run
 - ``failing``: further runs of a cell that must fail: a text of the cell, and further changes; the error is shown
+- ``answer``: the file that is written, as JSON: what was shown, in its order
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def main() -> None:
             notebook.run(changed(cell, changes))
         except Exception as error:
             notebook.shown.append(str(error))
-    json.dump(notebook.shown, sys.stdout)
+    pathlib.Path(asked["answer"]).write_text(json.dumps(notebook.shown))
     spark.stop()
 
 

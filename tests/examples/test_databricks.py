@@ -80,6 +80,7 @@ def run(
     changes: typing.Mapping[str, str],
     skipped: tuple[str, ...],
     failing: typing.Sequence[tuple[str, typing.Mapping[str, str]]],
+    answer: pathlib.Path,
 ) -> Shown:
     """Return what the notebook's cells show."""
     asked = {
@@ -93,6 +94,7 @@ def run(
         "changes": changes,
         "skipped": skipped,
         "failing": failing,
+        "answer": str(answer),
     }
     done = subprocess.run(
         [spark.python, HERE / "databricks_cells.py"],
@@ -103,7 +105,7 @@ def run(
         timeout=500,
     )
     assert done.returncode == 0, f"jars come from Maven Central; is it there?\n{done.stderr[-6000:]}"
-    found: Shown = json.loads(done.stdout)
+    found: Shown = json.loads(answer.read_text())
     return found
 
 
@@ -132,7 +134,7 @@ OTHER_COLUMNS = ('file_type = "csv"', {"/inputs/2026/*/*/": "/inputs/202*/*/*/"}
 
 
 @pytest.mark.timeout(600)
-def test_each_cell_on_this_spark_by_abfs(account: Account) -> None:
+def test_each_cell_on_this_spark_by_abfs(account: Account, tmp_path: pathlib.Path) -> None:
     cell, count, joined, refused = run(
         sparks.current(),
         account,
@@ -140,6 +142,7 @@ def test_each_cell_on_this_spark_by_abfs(account: Account) -> None:
         changes={},
         skipped=(OF_DATABRICKS, 'format("delta")'),
         failing=[OTHER_COLUMNS],
+        answer=tmp_path / "shown.json",
     )
     check_article(cell, count)
     assert rows(joined, *days.COLUMNS, "risk") == {
@@ -150,7 +153,9 @@ def test_each_cell_on_this_spark_by_abfs(account: Account) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_articles_cell_by_the_wasb_driver_and_the_delta_table(account: Account, closed: pathlib.Path) -> None:
+def test_the_articles_cell_by_the_wasb_driver_and_the_delta_table(
+    account: Account, closed: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     tables = f"file://{closed}/tables"
     cell, count, table, refused = run(
         sparks.older(),
@@ -159,6 +164,7 @@ def test_the_articles_cell_by_the_wasb_driver_and_the_delta_table(account: Accou
         changes={"wasbs://": "wasb://", "abfss://{container}@{host}/tables": tables},
         skipped=(OF_DATABRICKS, "prediction"),
         failing=[OTHER_COLUMNS],
+        answer=tmp_path / "shown.json",
     )
     check_article(cell, count)
     assert rows(table, *days.COLUMNS) == texts()
