@@ -2,6 +2,9 @@
 
     make soak
     .venv/bin/python soak --rows 100000 --seed 7 --file PerPod
+    .venv/bin/python soak --directory
+
+With --directory rows go to a directory of this machine, and a reader looks all the time.
 
 Exit code 1 where a row was lost, repeated or torn, or a file has not just one header.
 """
@@ -23,7 +26,7 @@ tests.__path__ = [str(pathlib.Path(__file__).resolve().parent.parent / "tests")]
 sys.modules["tests"] = tests
 
 from tests import conftest  # noqa: E402
-from tests.delivery import fleet, ledger  # noqa: E402
+from tests.delivery import directories, fleet, ledger  # noqa: E402
 
 PROGRESS_SECONDS = 10.0
 
@@ -35,8 +38,11 @@ def main() -> int:
     parser.add_argument(
         "--file", choices=["Shared", "PerPod"], help="one kind of file; otherwise half of the rows each"
     )
+    parser.add_argument("--directory", action="store_true", help="a directory in the place of storage")
     options = parser.parse_args()
     files = [options.file] if options.file else ["Shared", "PerPod"]
+    if options.directory:
+        return _directories(options.seed, options.rows // len(files), files)
     print(
         f"seed {options.seed}: {options.rows} rows, {fleet.PODS} pods of {fleet.PROCESSES} processes each", flush=True
     )
@@ -75,6 +81,30 @@ def _course(seed: int, rows: int, file: str) -> tuple[fleet.Fleet, ledger.Verdic
     else:
         print(f"{file}: spools and storage are kept in {directory}")
     return ours, verdict, time.monotonic() - started
+
+
+def _directories(seed: int, rows: int, files: list[str]) -> int:
+    violations = []
+    for file in files:
+        course = fleet.Course(rows=rows, file=file, calls=60, most_rows=100, pause=0.1, restarts=0, kills=0.3)
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="modeldata-soak-"))
+        outcome = directories.run(
+            directory, seed=seed, course=course, pods=fleet.PODS, processes=fleet.PROCESSES // 2, drain_seconds=600
+        )
+        found = outcome.verdict.violations + outcome.reader.violations
+        violations += found
+        print(
+            f"seed {seed}, {file}: {outcome.verdict.rows} rows in {outcome.verdict.files} files, {outcome.kills} kills,"
+            f" {outcome.amid} of them with an append unfinished; {outcome.reader.looks} looks, {outcome.reader.cut} of"
+            f" them with the last row cut",
+            flush=True,
+        )
+        if found:
+            print(f"spools and rows are kept in {directory}")
+        else:
+            shutil.rmtree(directory)
+    print("\n".join(violations[:50]) or "none lost, none twice, none torn, one header a file, none seen has gone")
+    return 1 if violations else 0
 
 
 class _Progress:

@@ -124,7 +124,12 @@ def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPa
         process.wait(30)
 
 
-MACHINE = ("tests/cluster/", "tests/delivery/test_disk.py", "tests/release/test_images_are_reproducible.py")
+MACHINE = (
+    "tests/cluster/",
+    "tests/delivery/test_directory.py",
+    "tests/delivery/test_disk.py",
+    "tests/release/test_images_are_reproducible.py",
+)
 """What brings a cluster up, mounts something or builds images: there is one machine, so one after the other."""
 
 

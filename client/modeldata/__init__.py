@@ -16,7 +16,7 @@ The way of a row, room by room, each of which knows only those below it:
 - ``observe``: what a person sees of it all
 - ``settings``: what is asked for; ``threads``: how the background shares the process with the model
 
-Beside it: ``doctor``; ``metrics`` and ``web``, for scripts.
+Beside it: ``doctor`` and ``preparation``, for the command line; ``metrics`` and ``web``, for scripts.
 """
 
 from __future__ import annotations

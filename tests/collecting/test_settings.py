@@ -45,6 +45,36 @@ def test_little_is_needed() -> None:
     assert read.storage == settings.Storage("http://x", "modeldata", settings.DEFAULT_PATH)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "directory"),
+    [
+        ("file:///data", "/data/c"),
+        ("file:///data/", "/data/c"),
+        ("FILE:///srv/what%20is%20%23collected", "/srv/what is #collected/c"),
+        ("https://a.blob.core.windows.net", None),
+        ("http://127.0.0.1:10000/file:///data", None),
+    ],
+)
+def test_a_directory_is_an_endpoint(endpoint: str, directory: str | None) -> None:
+    storage = parse(storage={"endpoint": endpoint, "container": "c"}).storage
+    assert storage is not None
+    assert storage.directory == (pathlib.Path(directory) if directory else None)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["file:", "file:data", "file://data", "file://host/data", "file:///", "file:///%00"]
+)
+def test_only_an_absolute_path_of_this_machine_is_a_directory(endpoint: str) -> None:
+    with pytest.raises(settings.SettingsError, match="its absolute path"):
+        parse(storage={"endpoint": endpoint, "container": "c"})
+
+
+@pytest.mark.parametrize("container", ["", ".", "..", "a/b", "../../etc"])
+def test_the_container_of_a_directory_is_below_it(container: str) -> None:
+    with pytest.raises(settings.SettingsError, match="container is"):
+        parse(storage={"endpoint": "file:///data", "container": container})
+
+
 def signing_in(**who: object) -> settings.Settings:
     return parse(storage={**GOOD["storage"], "credential": {"workloadIdentity": who}})
 

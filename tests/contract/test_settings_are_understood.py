@@ -138,6 +138,32 @@ def leaves(content: dict[str, typing.Any], where: str = "") -> typing.Iterator[s
         yield from leaves(value, f"{where}{name}.") if isinstance(value, dict) else [f"{where}{name}"]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "is_one"),
+    [
+        ("file:///data", True),
+        ("file:///srv/what%20is%20collected", True),
+        ("http://127.0.0.1:10000/devstoreaccount1", True),
+        ("file:///data/", False),
+        ("file:///", False),
+        ("file://host/data", False),
+        ("file:data", False),
+        ("/data", False),
+        ("ftp://host/data", False),
+    ],
+)
+def test_a_directory_is_an_endpoint_where_no_operator_is(endpoint: str, is_one: bool) -> None:
+    content = json.loads(written())
+    content["storage"]["endpoint"] = endpoint
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(content) is is_one
+    if is_one:
+        assert settings.parse(json.dumps(content).encode()).storage is not None
+    manifest = {**COLLECTION, "spec": {**COLLECTION["spec"], "storage": {**COLLECTION["spec"]["storage"]}}}
+    manifest["spec"]["storage"]["endpoint"] = endpoint
+    refused = isinstance(resources.collection(manifest), resources.UnreadableCollection)
+    assert refused is not endpoint.startswith("http")
+
+
 def test_the_operator_writes_every_field_of_the_schema_and_no_other() -> None:
     assert sorted(leaves(json.loads(signing_in()))) == sorted(fields(SCHEMA))
 

@@ -25,6 +25,7 @@ def test_deployments_are_restarted_unless_someone_wants_it_otherwise(build):
         ({"storage": {"credential": {"secretRef": None}}}, "spec.storage.credential must be exactly one of"),
         ({"storage": {"credential": {"sasTokenSecretRef": {"name": "x"}}}}, "credential must be exactly one of"),
         ({"storage": {"credential": {"secretRef": {"name": ""}}}}, "spec.storage.credential.secretRef.name"),
+        ({"storage": {"endpoint": "file:///var/lib/kubelet"}}, "spec.storage.endpoint must be an http or https URL"),
         ({"storage": {"file": "PerNode"}}, "spec.storage.file is 'PerNode': use Shared or PerPod"),
         ({"sampling": {"percent": 0}}, "spec.sampling.percent must be a whole number from 1 to 100"),
         ({"sampling": {"percent": True}}, "spec.sampling.percent must be a whole number from 1 to 100"),

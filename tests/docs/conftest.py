@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import pathlib
+import shlex
 import sys
 
 import pytest
@@ -23,11 +24,16 @@ def run(
     path = variables.get("PATH") or f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     left = directory / "variables"
     environment = {**os.environ, **variables, "PATH": path}
-    said = typed(f"# {block.id}\n{block.text}\nenv -0 > {left}", directory, environment)
+    said = typed(f"# {block.id}\n{block.text}\nenv -0 > {shlex.quote(str(left))}", directory, environment)
     return said, dict(each.split("=", 1) for each in left.read_text().split("\0") if each)
 
 
 @pytest.fixture
 def account(local_azurite: Azurite) -> dict[str, str]:
     """The variables that name a storage account."""
-    return {"CONNECTION": local_azurite.connection_string, "ENDPOINT": local_azurite.endpoint}
+    connection = local_azurite.connection_string
+    return {
+        "CONNECTION": connection,
+        "AZURE_STORAGE_CONNECTION_STRING": connection,
+        "ENDPOINT": local_azurite.endpoint,
+    }

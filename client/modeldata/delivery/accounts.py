@@ -8,6 +8,7 @@ import typing
 from .. import settings
 from . import batches, journal
 from .azure import answers, blobs, credentials
+from .directory import container
 from .files import append
 
 _MOST = 3
@@ -28,7 +29,7 @@ class Accounts:
         self._sas_file = sas_file
         self._journal = log
         self._stopped = stopped
-        self._open: dict[tuple[str, str], tuple[blobs.Blobs, append.Appender]] = {}
+        self._open: dict[tuple[str, str], tuple[blobs.Container, append.Appender]] = {}
 
     def of(self, block: batches.Block, current: settings.Storage, *, read_seconds: float) -> append.Appender:
         """Return the appender for a block.
@@ -45,18 +46,23 @@ class Accounts:
         where = (block.endpoint, block.container)
         left = where != (current.endpoint, current.container)
         account = credentials.Account(*where, self._sas_file, current.identity)
+        directory = settings.directory(*where)
         known = self._open.pop(where, None)
         if known is not None and not left and known[0].account != account:
             known[0].close()
             known = None
         if known is None:
-            if left and block.endpoint != current.endpoint and current.identity is None:
+            if directory is None and left and block.endpoint != current.endpoint and current.identity is None:
                 # What is in the file now is another account's, and nothing that this one should see.
                 raise answers.NotDone(answers.Reply(answers.Answer.DENIED, "the SAS for the storage before is gone"))
             while len(self._open) >= _MOST:
                 self._open.pop(next(iter(self._open)))[0].close()
-            container = blobs.Blobs(account, credentials.of(account))
-            known = container, append.Appender(_Stoppable(container, self._stopped), self._journal)
+            made: blobs.Container
+            if directory is None:
+                made = blobs.Blobs(account, credentials.of(account))
+            else:
+                made = container.Directory(account, directory)
+            known = made, append.Appender(_Stoppable(made, self._stopped), self._journal)
         if left:
             known[0].restore_credential()
         self._open[where] = known
@@ -74,16 +80,16 @@ class Accounts:
 
     def close(self) -> None:
         """Close the connections."""
-        for container, _ in self._open.values():
-            container.close()
+        for each, _ in self._open.values():
+            each.close()
         self._open.clear()
 
 
 class _Stoppable:
     """Asks, before each request, whether there is still to be one: so every loop that makes requests can be ended."""
 
-    def __init__(self, container: blobs.Requests, stopped: typing.Callable[[], bool]) -> None:
-        self._container = container
+    def __init__(self, asked: blobs.Requests, stopped: typing.Callable[[], bool]) -> None:
+        self._asks = asked
         self._stopped = stopped
 
     def append(self, name: str, data: bytes, position: int) -> answers.Reply:
@@ -101,4 +107,4 @@ class _Stoppable:
     def _asked(self) -> blobs.Requests:
         if self._stopped():
             raise answers.Stopped
-        return self._container
+        return self._asks

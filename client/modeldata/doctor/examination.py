@@ -24,7 +24,7 @@ from ..encoding import paths, redaction
 from ..observe import causes
 from ..process import lifecycle
 from ..spool import records
-from . import backlog, credential, findings, memory, probe
+from . import backlog, credential, disk, findings, memory, probe
 
 _LATE_SECONDS = 60.0
 """So much after its turn, and a row is late."""
@@ -52,7 +52,7 @@ def examine() -> typing.Iterator[findings.Finding]:
         text = f"{lifecycle.DIRECTORY_VARIABLE} is not set: nothing is collected here"
         way_out = (
             "in a cluster it is set when a pod starts that a DataCollection selects: see kubectl get mdc; elsewhere set"
-            " it to a directory with settings/settings.json, credential/sas and spool/"
+            " it to what python -m modeldata init makes"
         )
         yield findings.wrong("directory", text, way_out)
         return
@@ -160,6 +160,9 @@ class _Complaints(logging.Handler):
 
 def _storage(directory: pathlib.Path, current: settings.Settings) -> typing.Iterator[findings.Finding]:
     where, path = current.storage, directory / "credential" / "sas"
+    if where is not None and where.directory is not None:
+        yield from disk.examine(where.directory)
+        return
     if where is not None and where.identity is not None:
         identity, file = where.identity, directory / "identity" / "token"
         yield from _identity(identity, file)

@@ -18,6 +18,7 @@ from .document import (
     WorkloadIdentity,
     parse,
 )
+from .endpoints import directory
 from .live import LiveSettings
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "SettingsError",
     "Storage",
     "WorkloadIdentity",
+    "directory",
     "parse",
 ]

@@ -9,6 +9,11 @@ import typing
 
 import orjson
 
+from . import endpoints
+
+if typing.TYPE_CHECKING:
+    import pathlib
+
 logger = logging.getLogger("modeldata")
 
 DEFAULT_PATH = (
@@ -79,6 +84,11 @@ class Storage(typing.NamedTuple):
     """``SHARED`` or ``PER_POD``."""
     identity: WorkloadIdentity | None = None
     """Without one, the SAS in ``credential/sas`` is used."""
+
+    @property
+    def directory(self) -> pathlib.Path | None:
+        """The container, where the endpoint is a directory of this machine: then no credential is used."""
+        return endpoints.directory(self.endpoint, self.container)
 
 
 class Origin(typing.NamedTuple):
@@ -155,13 +165,18 @@ def parse(text: bytes) -> Settings:
     endpoint = _get(storage, "endpoint", str, "").rstrip("/")
     if any(sign in endpoint for sign in "?#@"):  # log lines name the endpoint: no signature may be in it
         raise SettingsError("endpoint holds more than an address; a SAS belongs in credential/sas")
+    container = _get(storage, "container", str, "modeldata")
+    try:
+        endpoints.directory(endpoint, container)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     return Settings(
         enabled=_get(document, "enabled", bool, False) and bool(endpoint) and not unfulfilled,
         collection=_get(document, "collection", str, ""),
         generation=_get(document, "generation", int, 0),
         storage=Storage(
             endpoint=endpoint,
-            container=_get(storage, "container", str, "modeldata"),
+            container=container,
             path=_get(storage, "path", str, DEFAULT_PATH),
             file=_get(storage, "file", str, SHARED),
             identity=_workload_identity(_get(storage, "credential", dict, {})),

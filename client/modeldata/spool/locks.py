@@ -1,4 +1,5 @@
-"""Locks on files: who writes a directory of the spool, and who ships. This module owns all of them.
+"""Locks on files: who writes a directory of the spool, who ships, and who appends where storage is a directory. This
+module owns all of them.
 
 Two copies of this package may be in one process (a reload, a second import under another name, subinterpreters of
 mod_wsgi and uWSGI), and each has a pipeline of its own. A POSIX lock belongs to the process, so each copy would get the
@@ -35,13 +36,17 @@ ALIVE = "alive"
 SHIPPER = "lock"
 """The file in ``.shipper`` whose lock is held by who ships."""
 
+STORAGE = ".modeldata.lock"
+"""The file in a directory that rows go to whose lock is held by who changes something in it, while that lasts."""
+
 _LOCK = struct.Struct("hhqqi4x")
 """``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
 
 _EXCLUSIVE = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_NONE = _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _DESCRIPTORS = "/proc/self/fd"
-_OURS = re.compile(rf"/(?:{ALIVE}|\.shipper/{SHIPPER})(?: \(deleted\))?$")
+_OURS = re.compile(rf"/(?:{ALIVE}|\.shipper/{SHIPPER}|{re.escape(STORAGE)})(?: \(deleted\))?$")
 """What a descriptor of ours is."""
 _MARK_BYTES = 21
 _MARK = re.compile(rb"\d+ *\n")
@@ -72,6 +77,18 @@ class Lock:
         """Give the lock up."""
         os.close(self._descriptor)
 
+    def end(self) -> None:
+        """Give the lock up at once, also where a child was forked meanwhile and has the descriptor still.
+
+        Not for a lock that a child must not end, as it may hold one that its parent goes on with.
+        """
+        with contextlib.suppress(OSError):
+            if _has_descriptions_locks:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _NONE)
+            else:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.close(self._descriptor)
+
 
 def take(path: pathlib.Path) -> Lock:
     """Take the lock on a file, which is made if it is not there.
@@ -81,7 +98,7 @@ def take(path: pathlib.Path) -> Lock:
         OSError: the file can't be opened for writing, or its file system has no locks.
 
     """
-    descriptor = sharing.create(path, os.O_RDWR)
+    descriptor = sharing.create(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         _take(descriptor)
         # For a forked child: whose it is. What an earlier holder wrote is as long.

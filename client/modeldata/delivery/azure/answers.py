@@ -1,4 +1,4 @@
-"""What each answer of Blob Storage means."""
+"""What each answer of Blob Storage means; a directory in its place answers in the same words."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Answer(enum.Enum):
     DENIED = "the credential is refused"
     NO_CONTAINER = "the container does not exist"
     REFUSED = "the request is refused"
+    DISK = "the disk refuses it"
 
 
 class Reply(typing.NamedTuple):
@@ -45,9 +46,11 @@ class Reply(typing.NamedTuple):
 
     @property
     def code(self) -> str:
-        """The service's own code; empty where the answer has none, or there is no answer."""
+        """The service's own code, or a disk's (``ENOSPC``); empty where the answer has none, or there is no answer."""
         status, _, code = self.detail.partition(" ")
-        return code.partition(",")[0] if status.isdigit() else ""
+        if status.isdigit():
+            return code.partition(",")[0]
+        return status if status.isupper() and status.startswith("E") else ""
 
 
 class NotDone(Exception):  # noqa: N818 (not an error: the rows are safe and will be tried again)

@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 
 class Requests(typing.Protocol):
-    """What the appender asks of a container; ``Blobs`` is the real one."""
+    """What the appender asks of a container: ``Blobs`` is one, ``directory.container.Directory`` the other."""
 
     def append(self, name: str, data: bytes, position: int) -> answers.Reply:
         """Append a block if the blob is exactly ``position`` bytes long."""
@@ -33,6 +33,22 @@ class Requests(typing.Protocol):
 
     def read(self, name: str, start: int, length: int) -> tuple[answers.Reply, bytes]:
         """Return a range of a blob; less than ``length`` where the blob ends before."""
+
+
+class Container(Requests, typing.Protocol):
+    """A container that is kept open."""
+
+    account: credentials.Account
+    read_seconds: float
+
+    def refresh_credential(self) -> bool:
+        """Look for a newer credential; return whether there is one."""
+
+    def restore_credential(self) -> None:
+        """Go back to the credential that was last not refused."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 _NOISY = (

@@ -18,6 +18,13 @@ _BY_CODE = {
     "PathConflict": causes.Cause.DIRECTORY,
     "RequestForbiddenByContainerEncryptionPolicy": causes.Cause.ENCRYPTION,
     "ResourceTypeMismatch": causes.Cause.DIRECTORY,
+    # Of a directory in a container's place, as the system calls them.
+    "EACCES": causes.Cause.FORBIDDEN,
+    "EPERM": causes.Cause.FORBIDDEN,
+    "EROFS": causes.Cause.FORBIDDEN,
+    "ELOOP": causes.Cause.DIRECTORY,
+    "ENOTDIR": causes.Cause.DIRECTORY,
+    "EAGAIN": causes.Cause.BUSY,
 }
 _BY_BEGINNING = {
     "Lease": causes.Cause.LEASE,
@@ -31,6 +38,7 @@ _BY_ANSWER = {
     answers.Answer.DENIED: causes.Cause.CREDENTIAL,
     answers.Answer.NO_BLOB: causes.Cause.CONTENDED,
     answers.Answer.NO_CONTAINER: causes.Cause.CONTAINER,
+    answers.Answer.DISK: causes.Cause.DISK,
     answers.Answer.POSITION: causes.Cause.CONTENDED,
 }
 
@@ -45,6 +53,8 @@ def cause(reply: answers.Reply) -> causes.Cause:
             return named
     if reply.answer is answers.Answer.DENIED and reply.code:
         return causes.Cause.FORBIDDEN
+    if reply.answer is answers.Answer.AMBIGUOUS and reply.code[:1] == "E" and not reply.detail[:1].isdigit():
+        return causes.Cause.DISK
     if reply.answer is answers.Answer.AMBIGUOUS:
         return causes.Cause.BUSY if reply.detail[:1].isdigit() else causes.Cause.UNREACHABLE
     return _BY_ANSWER.get(reply.answer, causes.Cause.OTHER)
