@@ -1,17 +1,22 @@
 """A long run of what the tests do in a minute: pods killed at random, every fault, Azurite restarted, each row once.
 
     make soak
+    make soak SOAK="--close --rows 20000"
     .venv/bin/python soak --rows 100000 --seed 7 --file PerPod
     .venv/bin/python soak --directory
 
 With --directory rows go to a directory of this machine, and a reader looks all the time.
 
-Exit code 1 where a row was lost, repeated or torn, or a file has not just one header.
+With ``--close`` the day is closed all the while by closers that are killed too, and a reader looks; what is compared at
+the end is what is closed, when the raw files are gone.
+
+Exit code 1 where a row was lost, repeated or torn, or a file has not just one header, or a reader saw such a thing.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import pathlib
 import random
 import shutil
@@ -26,6 +31,7 @@ tests.__path__ = [str(pathlib.Path(__file__).resolve().parent.parent / "tests")]
 sys.modules["tests"] = tests
 
 from tests import conftest  # noqa: E402
+from tests.analytics import closing_fleet  # noqa: E402
 from tests.delivery import directories, fleet, ledger  # noqa: E402
 
 PROGRESS_SECONDS = 10.0
@@ -39,6 +45,7 @@ def main() -> int:
         "--file", choices=["Shared", "PerPod"], help="one kind of file; otherwise half of the rows each"
     )
     parser.add_argument("--directory", action="store_true", help="a directory in the place of storage")
+    parser.add_argument("--close", action="store_true", help="close the day meanwhile")
     options = parser.parse_args()
     files = [options.file] if options.file else ["Shared", "PerPod"]
     if options.directory:
@@ -46,7 +53,7 @@ def main() -> int:
     print(
         f"seed {options.seed}: {options.rows} rows, {fleet.PODS} pods of {fleet.PROCESSES} processes each", flush=True
     )
-    results = [_course(options.seed, options.rows // len(files), file) for file in files]
+    results = [_course(options.seed, options.rows // len(files), file, close=options.close) for file in files]
     print(
         f"\n{'':8}{'rows':>10}{'MB':>7}{'files':>7}{'s':>7}{'kills':>7}{'of shippers':>13}{'restarts':>10}{'faults':>8}"
     )
@@ -64,11 +71,12 @@ def main() -> int:
     return 0 if not violations and enough else 1
 
 
-def _course(seed: int, rows: int, file: str) -> tuple[fleet.Fleet, ledger.Verdict, float]:
+def _course(seed: int, rows: int, file: str, *, close: bool) -> tuple[fleet.Fleet, ledger.Verdict, float]:
     course = fleet.Course(rows=rows, file=file, calls=60, most_rows=100, pause=0.4, restarts=20.0, kills=0.3)
     directory = pathlib.Path(tempfile.mkdtemp(prefix="modeldata-soak-"))
     started = time.monotonic()
-    ours = fleet.Fleet(conftest.find_azurite(), conftest.AZURITE_KEY, directory, seed=seed, course=course)
+    kind = closing_fleet.ClosingFleet if close else fleet.Fleet
+    ours = kind(conftest.find_azurite(), conftest.AZURITE_KEY, directory, seed=seed, course=course)
     try:
         verdict = ours.run(_Progress(ours, file, started), drain_seconds=600)
     except TimeoutError as error:
@@ -76,6 +84,10 @@ def _course(seed: int, rows: int, file: str) -> tuple[fleet.Fleet, ledger.Verdic
     finally:
         ours.close()
     print(f"{file}: {ours.happened}", flush=True)
+    if isinstance(ours, closing_fleet.ClosingFleet):
+        verdict.violations += ours.wrong
+        counted = ", ".join(f"{code}: {count}" for code, count in sorted(collections.Counter(ours.codes).items()))
+        print(f"{file}: {ours.reads} reads; closers by exit code: {counted}", flush=True)
     if not verdict.violations:
         shutil.rmtree(directory)
     else:

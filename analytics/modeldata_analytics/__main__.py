@@ -7,9 +7,9 @@ import sys
 import types
 import typing
 
-from .commands import close
+from .commands import close, export, streams, table
 
-COMMANDS: tuple[types.ModuleType, ...] = (close,)
+COMMANDS: tuple[types.ModuleType, ...] = (streams, table, export, close)
 
 
 def main(words: typing.Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ import pytest
 from modeldata_analytics.catalog import open_store
 
 from ..conftest import Azurite
-from . import azure, stores
+from . import azure_proxy, stores
 
 
 @pytest.fixture(params=["contained", "local"])
@@ -43,10 +43,10 @@ def scratch(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def proxy(local_azurite: Azurite) -> typing.Iterator[azure.AzureProxy]:
+def proxy(local_azurite: Azurite) -> typing.Iterator[azure_proxy.AzureProxy]:
     """As Azure, in front of Azurite."""
     seed = int(os.environ.get("MODELDATA_TEST_SEED") or random.SystemRandom().randrange(2**32))
     print(f"MODELDATA_TEST_SEED={seed}")
-    made = azure.AzureProxy(local_azurite, random.Random(seed))
+    made = azure_proxy.AzureProxy(local_azurite, random.Random(seed))
     yield made
     made.close()

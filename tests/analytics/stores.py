@@ -1,8 +1,7 @@
-"""Stores with raw files in them, and what is closed of them, read by the rule of docs/closing.md and nothing of ours."""
+"""Stores with raw files in them, and what is closed of them."""
 
 from __future__ import annotations
 
-import csv
 import datetime
 import io
 import json
@@ -11,22 +10,20 @@ import typing
 import uuid
 
 import pyarrow.parquet
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 
 from modeldata_analytics import catalog, closing
 from modeldata_analytics.closing import Outcome, delta, plan
-from modeldata_analytics.days import manifest, template
+from modeldata_analytics.days import template
 from modeldata_analytics.engines import duck
 from modeldata_analytics.storage import Blobs
 
 from ..conftest import Azurite
 
 PATH = template.Template("{designation}/{year}/{month}/{day}/{file}")
-FOLDER = "inputs/2026/11/28"
+FOLDER = "inputs/2025/11/28"
 LEADING = ("$Timestamp", "$CorrelationId", "$RequestId")
-NOW = datetime.datetime(2026, 11, 29, 6, tzinfo=datetime.UTC)
+NOW = datetime.datetime(2025, 11, 29, 6, tzinfo=datetime.UTC)
 """When that day is due."""
 
 Row = tuple[str | None, ...]
@@ -45,15 +42,18 @@ def written(rows: typing.Iterable[typing.Sequence[str | None]]) -> bytes:
 
 def row(number: int, *features: str | None) -> Row:
     """Return a row of a request."""
-    return f"2026-11-28T00:00:00.{number:06}Z", f"r{number}", f"r{number}", *features
+    return f"2025-11-28T00:00:00.{number:06}Z", f"r{number}", f"r{number}", *features
 
 
 def parsed(content: bytes) -> tuple[Row, list[Row]]:
     """Return header and rows, with nothing and an empty text told apart."""
-    rows: list[Row] = []
-    for record in _records(content.decode()):
-        rows.append(tuple(record))
-    return rows[0], rows[1:]
+    header, *rows = records(content)
+    return header, rows
+
+
+def records(content: bytes) -> list[Row]:
+    """Return all lines."""
+    return [tuple(record) for record in _records(content.decode())]
 
 
 def _records(text: str) -> typing.Iterator[list[str | None]]:
@@ -124,8 +124,11 @@ class Filled:
         """Return the typed parts that the manifest names."""
         designation, year, month, date = folder.split("/")
         place = f"tables/{designation}/version=default/day={year}-{month}-{date}"
-        names = [part["name"] for part in self.manifest(folder)["parts"]]
-        return [pyarrow.parquet.ParquetFile(io.BytesIO(self.get(f"{place}/{name}"))).read() for name in names]
+        return [self.part(f"{place}/{part['name']}") for part in self.manifest(folder)["parts"]]
+
+    def part(self, name: str) -> pyarrow.Table:
+        """Return a typed part."""
+        return pyarrow.parquet.ParquetFile(io.BytesIO(self.get(name))).read()
 
     def names(self) -> list[str]:
         """Return all files."""

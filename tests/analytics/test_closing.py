@@ -1,4 +1,4 @@
-"""A day that is over becomes one sorted file and typed parts; what comes late is taken in; nothing changes on the way."""
+"""A day that is over becomes one sorted file and typed parts; what is late is taken in; nothing changes on the way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_day_is_one_sorted_file_and_a_typed_part(filled: Filled, scratch: path
     (part,) = filled.parts()
     assert part["age"].to_pylist() == [35, 34, None]
     assert part["name"].to_pylist() == ["", "x", 'q"\r\n,']
-    assert part["$Timestamp"].to_pylist()[0] == datetime.datetime(2026, 11, 28, 0, 0, 0, 1, datetime.UTC)
+    assert part["$Timestamp"].to_pylist()[0] == datetime.datetime(2025, 11, 28, 0, 0, 0, 1, datetime.UTC)
     assert part["$Rescued"].null_count == 3
     found = filled.store.entry(f"closed/{FOLDER}/data.csv")
     assert found is not None
@@ -121,9 +121,9 @@ def test_a_late_value_that_its_column_can_not_hold_stays_beside_it(
 def test_a_day_has_the_types_of_the_one_before_where_its_values_allow(local: Filled, scratch: pathlib.Path) -> None:
     days = {"27": "0.5", "28": "1", "29": "x"}
     for date, text in days.items():
-        local.append("data.csv", written([(*LEADING, "v"), row(1, text)]), f"inputs/2026/11/{date}")
+        local.append("data.csv", written([(*LEADING, "v"), row(1, text)]), f"inputs/2025/11/{date}")
     close(local.store, scratch, now=NOW + datetime.timedelta(days=1))
-    found = [str(local.parts(f"inputs/2026/11/{date}")[0].schema.field("v").type) for date in days]
+    found = [str(local.parts(f"inputs/2025/11/{date}")[0].schema.field("v").type) for date in days]
     assert found == ["double", "double", "string"]
 
 
@@ -263,7 +263,7 @@ def test_they_stay_for_a_week_at_least() -> None:
 
 @pytest.fixture
 def broken(local: Filled, scratch: pathlib.Path) -> typing.Callable[[typing.Callable[[], None]], Outcome]:
-    """Break a closed day that has a late row; another day must be closed all the same, and nothing of this one changed."""
+    """Break a closed day that has a late row; another day is closed all the same, and nothing of this one changed."""
 
     def close_it(breaking: typing.Callable[[], None]) -> Outcome:
         local.append("data.csv", written([HEADER, *ROWS]))
@@ -330,7 +330,7 @@ def test_a_file_that_is_no_table(local: Filled, broken: Broken) -> None:
 
 
 def test_a_part_of_others_is_not_taken_for_ours(filled: Filled, scratch: pathlib.Path) -> None:
-    part = "tables/inputs/version=default/day=2026-11-28/part-0001.parquet"
+    part = "tables/inputs/version=default/day=2025-11-28/part-0001.parquet"
     filled.append("data.csv", written([HEADER, *ROWS]))
     filled.put(part, b"PAR1 somebody's PAR1")
     (failed,) = close(filled.store, scratch)
@@ -360,11 +360,11 @@ def test_a_raw_file_that_was_cut(local: Filled, scratch: pathlib.Path) -> None:
 def test_what_is_torn_at_the_end_waits(local: Filled, scratch: pathlib.Path) -> None:
     """In a directory, an append may be seen half."""
     content = written([HEADER, *ROWS])
-    filled.append("data.csv", content[:-5])
-    (outcome,) = close(filled.store, scratch)
+    local.append("data.csv", content[:-5])
+    (outcome,) = close(local.store, scratch)
     assert outcome.rows == 2
-    filled.append("data.csv", content[-5:])
-    (outcome,) = close(filled.store, scratch)
+    local.append("data.csv", content[-5:])
+    (outcome,) = close(local.store, scratch)
     assert (outcome.rows, outcome.new) == (3, 1)
 
 

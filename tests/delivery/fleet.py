@@ -29,6 +29,7 @@ from modeldata.spool.waiting import set_aside_bytes
 from . import ledger, policies, proxy, server
 
 PODS, PROCESSES = 3, 8
+PATH = "{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}"
 POLICIES = (
     policies.Immutable(),
     policies.Immutable(policies.LEGAL_HOLD),
@@ -167,10 +168,10 @@ class Fleet:
         self._plan = ledger.Plan(seed, course.most_rows)
         self._key = key
         directory.joinpath("azurite").mkdir(parents=True)
-        self._server = server.Server(azurite, directory / "azurite")
-        self._container = ContainerClient(self._server.endpoint, "modeldata", credential=key)
-        self._container.create_container()
-        ways = [proxy.Proxy(self._server.endpoint, random.Random(f"{seed}/{number}")) for number in range(PODS)]
+        self.server = server.Server(azurite, directory / "azurite")
+        self.container = ContainerClient(self.server.endpoint, "modeldata", credential=key)
+        self.container.create_container()
+        ways = [proxy.Proxy(self.server.endpoint, random.Random(f"{seed}/{number}")) for number in range(PODS)]
         for way in ways:
             way.hang_seconds = 3.0
         self._pods = [Pod(directory, number, way) for number, way in enumerate(ways)]
@@ -206,8 +207,8 @@ class Fleet:
         while self.rows < self._course.rows:
             self._fault(self._chance.choice(self._pods))
             if time.monotonic() >= restart_at:
-                self._server.stop()
-                self._server.start()
+                self.server.stop()
+                self.server.start()
                 self.restarts += 1
                 restart_at = time.monotonic() + self._course.restarts
             self._kill(self._chance.choice(self._pods))
@@ -222,19 +223,22 @@ class Fleet:
             for life in pod.lives:
                 life.end(signal.SIGKILL)
             pod.lives = []
-        files = {
-            blob.name: self._container.download_blob(blob.name).readall().decode()
-            for blob in self._container.list_blobs()
-        }
         returned = {life.number: life.returned for life in self._lives}
-        return ledger.check(self._plan, returned, files, refused_header=any(map(self.happened.get, ENDING)))
+        return ledger.check(self._plan, returned, self.files(), refused_header=any(map(self.happened.get, ENDING)))
+
+    def files(self) -> dict[str, str]:
+        """Return each file's text, by its name, when all has arrived."""
+        return {
+            blob.name: self.container.download_blob(blob.name).readall().decode()
+            for blob in self.container.list_blobs()
+        }
 
     def close(self) -> None:
         for pod in self._pods:
             for life in pod.lives:
                 life.end(signal.SIGKILL)
             pod.proxy.close()
-        self._server.stop()
+        self.server.stop()
 
     def _collecting(self) -> int:
         return sum(life.returned < self._course.calls for pod in self._pods for life in pod.lives)
@@ -300,7 +304,7 @@ class Fleet:
             "storage": {
                 "endpoint": pod.proxy.endpoint,
                 "container": "modeldata",
-                "path": "{webservice}/{model}/{version}/{designation}/{year}/{month}/{day}/{file}",
+                "path": PATH,
                 "file": self._course.file,
             },
             "identity": {"webservice": "fleet", "modelVersion": "1"},

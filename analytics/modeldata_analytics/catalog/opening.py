@@ -10,14 +10,14 @@ from ..storage import Blobs
 from ..storage.local import Directory
 
 if typing.TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    from azure.core.credentials import AzureSasCredential, TokenCredential
 
 
 class StoreAddressError(ValueError):
     """An address under which no store can be, or a credential that does not fit it."""
 
 
-def open_store(address: str, credential: str | TokenCredential | None = None) -> Blobs:
+def open_store(address: str, credential: str | AzureSasCredential | TokenCredential | None = None) -> Blobs:
     """Return the store at an address.
 
     - ``https://<account>.blob.core.windows.net/<container>``, or an emulator's ``http://127.0.0.1:10000/<account>/<container>``;
@@ -49,7 +49,7 @@ def _directory(address: str, credential: object) -> Directory:
     return Directory(pathlib.Path(path).absolute())
 
 
-def _container(address: str, credential: str | TokenCredential | None) -> Blobs:
+def _container(address: str, credential: str | AzureSasCredential | TokenCredential | None) -> Blobs:
     from ..storage.azure import Container
 
     bare, _, sas = address.partition("?")

@@ -1,13 +1,14 @@
 """Types of columns: a column has one only where every value survives; else it stays text. And their names."""
 
-from .choosing import choose
+from .choosing import SAMPLE, choose
 from .names import KEYS, RESCUED, occurrences, places, tabled, union
-from .types import IDS, TEXT, TYPES, cast, fits, quoted
+from .types import IDS, TEXT, TYPES, cast, fits, quoted, survives, text
 
 __all__ = [
     "IDS",
     "KEYS",
     "RESCUED",
+    "SAMPLE",
     "TEXT",
     "TYPES",
     "cast",
@@ -16,6 +17,8 @@ __all__ = [
     "occurrences",
     "places",
     "quoted",
+    "survives",
     "tabled",
+    "text",
     "union",
 ]

@@ -21,7 +21,7 @@ def choose(ask: Ask, table: str, names: typing.Sequence[str], hints: typing.Mapp
     unless it has a hint.
     """
     left = {name: _candidates(name, hints.get(name)) for name in names}
-    guessed = _verdicts(ask, f"(select * from {table} limit {SAMPLE})", left)  # noqa: S608 (names are quoted)
+    guessed = _verdicts(ask, f"(select * from {table} limit {SAMPLE})", left)
     left = {name: [kind for kind in kinds if guessed[name, kind] is not False] for name, kinds in left.items()}
     chosen: dict[str, str] = {}
     while left:
@@ -51,5 +51,5 @@ def _verdicts(
     if not tested:
         return dict(proved)
     terms = ", ".join(f"bool_and({types.fits(types.quoted(name), kind)})" for name, kind in tested)
-    answer = ask(f"select {terms} from {table}")  # noqa: S608 (names are quoted)
+    answer = ask(f"select {terms} from {table}")
     return {**proved, **{pair: None if good is None else bool(good) for pair, good in zip(tested, answer, strict=True)}}

@@ -49,6 +49,41 @@ def fits(column: str, kind: str) -> str:
     return f"case when {column} is null then null {_verdict(column, kind)} end"
 
 
+def survives(column: str, value: str, kind: str) -> str:
+    """Return whether a text survives, given its ``try_cast`` too: it costs a third of ``fits``. Never null."""
+    if kind == "BIGINT":
+        proof = f"coalesce(cast({value} as varchar) = {column}, false)"
+        return f"case when {column} is null then true else {proof} end"
+    quick = {
+        "DOUBLE": f"cast({value} as varchar) = {column} and isfinite({value})",
+        # What the client writes; what else is so long, with a point and a Z at these places, has no nanoseconds.
+        "TIMESTAMP WITH TIME ZONE": (
+            f"length({column}) = 27 and suffix({column}, 'Z') and {column}[20] = '.' and {value} is not null"
+        ),
+    }
+    if kind not in quick:
+        return f"coalesce({fits(column, kind)}, true)"
+    return f"case when {column} is null then true when {quick[kind]} then true else {fits(column, kind)} end"
+
+
+def text(column: str, kind: str) -> str:
+    """Return the SQL of a typed column as text, as the client writes such values."""
+    if kind == TEXT:
+        return column
+    written = f"cast({column} as varchar)"
+    if kind == "DOUBLE":
+        plus, minus = INFINITIES
+        return (
+            f"case when isnan({column}) then 'NaN' when isfinite({column}) or {column} is null then {written}"
+            f" when {column} > 0 then '{plus}' else '{minus}' end"
+        )
+    if kind == "TIMESTAMP":
+        return f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%f')"
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"strftime(timezone('UTC', {column}), '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return written
+
+
 def _verdict(column: str, kind: str) -> str:
     if kind == TEXT:
         return "else true"

@@ -106,6 +106,10 @@ class Container:
             start += length
             yield piece
 
+    def local(self, name: str) -> pathlib.Path | None:
+        """Return None."""
+        return None
+
     def put(
         self, name: str, content: bytes | pathlib.Path, *, replaces: str | None, metadata: typing.Mapping[str, str]
     ) -> str:

@@ -79,6 +79,9 @@ class Blobs(typing.Protocol):
     def read(self, name: str, start: int, end: int) -> typing.Iterator[bytes]:
         """Yield these bytes of a file, in pieces of some MiB. The file may grow meanwhile. Raises ``Missing``."""
 
+    def local(self, name: str) -> pathlib.Path | None:
+        """Return where a file lies on this machine; None where it must be read as above."""
+
     def put(
         self, name: str, content: bytes | pathlib.Path, *, replaces: str | None, metadata: typing.Mapping[str, str]
     ) -> str:

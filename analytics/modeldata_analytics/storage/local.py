@@ -71,6 +71,10 @@ class Directory:
                 start += len(piece)
                 yield piece
 
+    def local(self, name: str) -> pathlib.Path | None:
+        """Return where a file lies."""
+        return self._path(name)
+
     def put(
         self, name: str, content: bytes | pathlib.Path, *, replaces: str | None, metadata: typing.Mapping[str, str]
     ) -> str:

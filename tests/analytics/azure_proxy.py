@@ -38,6 +38,8 @@ class AzureProxy(Proxy):
         self._azurite = azurite
         self.before: Told = lambda method, path: None
         """Is called with each request before it is applied."""
+        self.loses: typing.Callable[[str, str], bool] = lambda method, path: False
+        """Is asked about each request that has been applied whether it gets no answer."""
         self.after: Told = lambda method, path: None
         """Is called with each request when it has been applied, and before it is answered."""
 
@@ -53,6 +55,8 @@ class AzureProxy(Proxy):
         if comp == "list" and "startFrom" in asked:
             content = _listed_from(content, asked["startFrom"])
         self.after(request.command, request.path)
+        if self.loses(request.command, request.path):
+            raise ConnectionResetError
         return status, headers, content
 
     def _type(self, path: str) -> str | None:

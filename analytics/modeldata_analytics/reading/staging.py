@@ -1,0 +1,86 @@
+"""Brings what is to be read onto this machine: ranges of raw files without their headers, closed files as they are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+import typing
+
+from ..records.scanner import Scanner, end_of
+from ..storage import Blobs, Changed, Missing
+from . import coverage
+
+_FIRST_BYTES = 64 * 1024
+"""Most headers end within."""
+HEADER_BYTES = 4 * 1024 * 1024
+"""No header is longer than what one append may hold."""
+
+
+class Staged(typing.NamedTuple):
+    """Rows of one raw file, without a header."""
+
+    path: pathlib.Path
+    header: tuple[str, ...]
+    rows: int
+
+
+class Moved(Exception):  # noqa: N818
+    """A file is gone or another one since its day was looked at: look again."""
+
+
+def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path) -> Staged | None:
+    """Copy a tail's rows; None where it has none. Rows that are not written to their end yet are left for later."""
+    try:
+        first = b"".join(store.read(found.name, 0, min(_FIRST_BYTES, found.end)))
+        end = end_of(first, 1)
+        if end is None and len(first) < found.end:
+            first = b"".join(store.read(found.name, 0, min(HEADER_BYTES, found.end)))
+            end = end_of(first, 1)
+        if end is None:
+            return None
+        scanner = _copy(store.read(found.name, max(end, found.start), found.end), path)
+    except (Missing, Changed) as error:
+        raise Moved(str(error)) from None
+    return Staged(path, header(first[:end]), scanner.records) if scanner.records else None
+
+
+def whole(store: Blobs, found: coverage.Whole, path: pathlib.Path) -> Staged | None:
+    """Copy a closed CSV."""
+    staged = tail(store, coverage.Tail(found.name, 0, found.size), path)
+    now = store.entry(found.name)
+    if now is None or now[0].etag != found.etag:  # replaced while it was read
+        raise Moved(found.name)
+    return staged
+
+
+def part(store: Blobs, found: coverage.Part, path: pathlib.Path) -> None:
+    """Bring a Parquet file to a path; where it lies on this machine already, it is not copied: it never changes."""
+    local = store.local(found.name)
+    if local is not None:
+        path.symlink_to(local)  # a path of somebody else's may hold what DuckDB takes for a pattern
+        return
+    try:
+        with path.open("wb") as file:
+            for piece in store.read(found.name, 0, found.size):
+                file.write(piece)
+    except (Missing, Changed) as error:
+        raise Moved(str(error)) from None
+
+
+def header(line: bytes) -> tuple[str, ...]:
+    """Return the names of a first line."""
+    csv.field_size_limit(HEADER_BYTES)
+    (names,) = csv.reader(io.StringIO(line.decode("utf-8", "replace"), newline=""), strict=True)
+    return tuple(names)
+
+
+def _copy(pieces: typing.Iterable[bytes], path: pathlib.Path) -> Scanner:
+    scanner = Scanner()
+    with path.open("wb") as file:
+        for piece in pieces:
+            scanner.feed(piece)
+            file.write(piece)
+        if not scanner.whole:
+            file.truncate(scanner.end)
+    return scanner
