@@ -60,7 +60,7 @@ lint: .venv/ready .venv-py39/ready ## Formatting, style, types, and who may impo
 	.venv-py39/bin/mypy --python-version 3.9 -p modeldata -p azureml.monitoring -p azureml.datacollector
 	$(BIN)/mypy --explicit-package-bases release/*.py docs/*.py
 	MYPYPATH=localcluster $(BIN)/mypy --explicit-package-bases localcluster/*.py
-	MYPYPATH=benchmarks:benchmarks/measured $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
+	MYPYPATH=benchmarks:benchmarks/measured:analytics $(BIN)/mypy --explicit-package-bases benchmarks/*.py benchmarks/measured/*.py
 	MYPYPATH=benchmarks:benchmarks/operating:tests/apiserver:operator $(BIN)/mypy --explicit-package-bases benchmarks/operating/*.py
 	$(BIN)/lint-imports
 

@@ -15,6 +15,7 @@ import time
 import typing
 
 import calls
+import closing
 import delivery
 import ground
 import imports
@@ -33,6 +34,7 @@ PARTS: dict[str, typing.Callable[[ground.Ground], report.Part]] = {
     "outages": outages.measure,
     "imports": imports.measure,
     "large": large.measure,
+    "closing": closing.measure,
 }
 
 
@@ -46,7 +48,7 @@ def main() -> None:
         shutil.copytree(arguments.client / "modeldata", client / "modeldata")
         for name in arguments.parts or PARTS:
             begin, busy = time.monotonic(), _processor_seconds()
-            with _ground(pathlib.Path(scratch) / name, client, quick=arguments.quick) as here:
+            with _ground(pathlib.Path(scratch) / name, client, arguments) as here:
                 found[name] = PARTS[name](here)
             seconds = time.monotonic() - begin
             others[name] = (_processor_seconds() - busy) / seconds / (os.cpu_count() or 1)
@@ -63,13 +65,15 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _ground(directory: pathlib.Path, client: pathlib.Path, *, quick: bool) -> typing.Iterator[ground.Ground]:
+def _ground(
+    directory: pathlib.Path, client: pathlib.Path, arguments: argparse.Namespace
+) -> typing.Iterator[ground.Ground]:
     """Make a directory with an Azurite; both are gone afterwards."""
     storage = directory / "azurite"
     storage.mkdir(parents=True)
     with services.azurite(storage) as azurite:
         azurite.container(ground.CONTAINER)
-        yield ground.Ground(directory, client, azurite, quick)
+        yield ground.Ground(directory, client, azurite, arguments.quick, arguments.rows)
     shutil.rmtree(directory)
 
 
@@ -86,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     made.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     made.add_argument("--quick", action="store_true", help="fewer repeats: to see that it runs, not to judge by")
+    made.add_argument("--rows", type=int, default=0, help="of the day that is closed; default: 2,000,000")
     made.add_argument(
         "--scratch", metavar="DIRECTORY", help="where spools and Azurite's data lie; default: as tempfile"
     )

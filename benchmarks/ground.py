@@ -26,6 +26,8 @@ class Ground:
     """What ``import modeldata`` finds."""
     azurite: services.Azurite
     quick: bool
+    day_rows: int = 0
+    """Of the day that ``closing`` closes; 0: its default."""
     _numbers: typing.Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def fresh(self, name: str) -> pathlib.Path:

@@ -97,6 +97,8 @@ def python_requirements(python: Python, repository: Path = REPOSITORY) -> list[s
         own.add(distribution(project["project"]["name"]))
         wanted.update(project["project"].get("dependencies", ()))
         wanted.update(project["build-system"]["requires"])
+        optional = project["project"].get("optional-dependencies", {})
+        wanted.update(each for extra in python.extras for each in optional.get(extra, ()))
     for file in python.requirements:
         lines = (line.partition("#")[0].strip() for line in (repository / file).read_text().splitlines())
         wanted.update(line for line in lines if line)

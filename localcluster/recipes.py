@@ -40,6 +40,8 @@ class Python:
     projects: tuple[str, ...]
     """Directories of ours with a pyproject.toml, whose dependencies and build requirements are needed."""
     requirements: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    """Of the projects' optional dependencies, those that the image installs too."""
 
 
 ALL = (
@@ -61,6 +63,14 @@ ALL = (
         Path("operator/Containerfile"),
         base="python",
         python=Python("constraints.txt", projects=("operator",)),
+        one_time=True,
+    ),
+    Recipe(
+        "analytics",
+        "localhost/modeldata-analytics:dev",
+        Path("analytics/Containerfile"),
+        base="python",
+        python=Python("constraints.txt", projects=("analytics",), extras=("delta", "identity")),
         one_time=True,
     ),
     Recipe(

@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self, store: Blobs, day: template.Day) -> None:
         self._store, self._day = store, day
-        self._seen: dict[str, set[str]] = {"CSV": set(), "Parquet": set()}
+        self._seen: dict[str, set[str]] = {}
         self.reads = 0
         self.wrong: list[str] = []
 
@@ -74,19 +74,18 @@ class Reader:
             keys = None
             while keys is None:
                 keys = read()
-            self.reads += 1
-            counted = collections.Counter(keys)
-            twice = [key for key, count in counted.items() if count > 1]
-            gone = self._seen[way] - set(counted)
-            if twice or gone:
-                self.wrong.append(f"{way}, read {self.reads}: twice {sorted(twice)[:5]}, gone {sorted(gone)[:5]}")
-            self._seen[way] |= set(counted)
+            self.see(way, keys)
 
-    @property
-    def rows(self) -> int:
-        """How many there are, as all are seen both ways."""
-        assert self._seen["CSV"] == self._seen["Parquet"]
-        return len(self._seen["CSV"])
+    def see(self, way: str, keys: list[str]) -> None:
+        """Note what was read."""
+        self.reads += 1
+        counted = collections.Counter(keys)
+        twice = [key for key, count in counted.items() if count > 1]
+        seen = self._seen.setdefault(way, set())
+        gone = seen - set(counted)
+        if twice or gone:
+            self.wrong.append(f"{way}, read {self.reads}: twice {sorted(twice)[:5]}, gone {sorted(gone)[:5]}")
+        seen |= set(counted)
 
     def _manifest(self) -> manifest.Manifest:
         found = self._store.get(self._day.manifest)

@@ -12,7 +12,7 @@ import random
 import threading
 import typing
 
-from modeldata_analytics import catalog
+from modeldata_analytics import NotFoundError, Store, catalog
 from modeldata_analytics.days import template
 from modeldata_analytics.storage import StorageError
 
@@ -48,6 +48,7 @@ class ClosingFleet(fleet.Fleet):
             self._stack.callback(closer.close)
             self._closers.append(closer)
         self._store = catalog.open_store(f"{self.server.endpoint}/modeldata", key)
+        self._tables = Store(f"{self.server.endpoint}/modeldata", key, path=fleet.PATH, memory="300MB", scratch=scratch)
         self._readers: dict[template.Day, closers.Reader] = {}
         self.codes: list[int] = []
         """Of each closer: 0 where it has closed all, -9 where it was killed."""
@@ -114,7 +115,11 @@ class ClosingFleet(fleet.Fleet):
 
     def _look(self) -> None:
         for day in catalog.find(self._store, PATH, template.Wanted()):
-            self._readers.setdefault(day, closers.Reader(self._store, day)).look()
+            reader = self._readers.setdefault(day, closers.Reader(self._store, day))
+            reader.look()
+            with contextlib.suppress(NotFoundError):  # its first row is on its way
+                table = self._tables.model("m").table(day.date, day.date, (day.stream.designation,))
+                reader.see("table", table["$RequestId"].tolist())
 
 
 def _at(number: int, act: typing.Callable[[], None]) -> azure_proxy.Told:

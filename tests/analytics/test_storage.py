@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import pathlib
+import struct
+import threading
 import typing
 import uuid
 
@@ -88,3 +92,25 @@ def test_no_answer_is_told() -> None:
     store = open_store("http://127.0.0.1:1/account/container", "AAAA")
     with pytest.raises(Unreachable, match="does not answer"):
         store.files("")
+
+
+def test_a_file_of_a_directory_is_not_deleted_beneath_an_append(tmp_path: pathlib.Path) -> None:
+    """The client holds the directory's lock, and leaves a note beside a file that it has not finished."""
+    store = open_store(str(tmp_path))
+    store.put("d/data.csv", b"x", replaces=None, metadata={})
+    etag = store.files("d/")[0].etag
+    with (tmp_path / ".modeldata.lock").open("w+b") as lock:
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        deleting = threading.Thread(target=store.delete, args=("d/data.csv",), kwargs={"etag": etag})
+        deleting.start()
+        deleting.join(0.2)
+        assert deleting.is_alive()
+        with (tmp_path / "d/data.csv").open("ab") as file:
+            file.write(b"y")
+    deleting.join(60)
+    assert (tmp_path / "d/data.csv").read_bytes() == b"xy"
+    (tmp_path / "d/.data.csv.pending").touch()
+    assert store.delete("d/data.csv", etag=store.files("d/")[0].etag) is False
+    (tmp_path / "d/.data.csv.pending").unlink()
+    assert store.delete("d/data.csv", etag=store.files("d/")[0].etag) is True
+    assert not (tmp_path / "d/data.csv").exists()

@@ -126,7 +126,7 @@ def test_an_image_is_complete_only_with_all_its_layers(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ProblemError, match="pause, python, node, azurite, operator, diabetes"):
+    with pytest.raises(ProblemError, match="pause, python, node, azurite, operator, analytics, diabetes"):
         recipes.named("oprator")
 
 

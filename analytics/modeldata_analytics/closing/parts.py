@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 import typing
 
 from .. import columns
 from ..days import manifest, template
 from ..engines import Engine, Rows, TypedColumn, TypedRows
-from ..storage import Blobs, Changed
+from ..storage import Blobs, Changed, ranges
 from . import staging
 from .plan import DayError
 
@@ -46,7 +45,7 @@ def is_there(store: Blobs, day: template.Day, of: manifest.Next) -> bool:
         return False
     told: dict[str, str] = {}
     try:
-        footer = _footer(_Ranges(store, name, found[0].size))
+        footer = _footer(ranges.Ranges(store, name, found[0].size))
     except ValueError:
         footer = None
     if footer is not None and footer.num_rows == of.rows:
@@ -96,29 +95,3 @@ def _footer(file: typing.Any) -> typing.Any:
         return parquet.read_metadata(file)
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None
-
-
-class _Ranges(io.RawIOBase):
-    """A stored file of which only what is asked for is fetched."""
-
-    def __init__(self, store: Blobs, name: str, size: int) -> None:
-        self._store, self._name, self._size, self._place = store, name, size, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._place + size, self._size)
-        found = b"".join(self._store.read(self._name, self._place, end))
-        self._place += len(found)
-        return found

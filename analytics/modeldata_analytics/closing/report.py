@@ -1,4 +1,7 @@
-"""What a run says at its end: at most 4,096 bytes of JSON, which a pod's termination message holds."""
+"""What a run says at its end: at most 4,096 bytes of JSON, which a pod's termination message holds.
+
+Its schema is docs/contract/closing.schema.json.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ class Failure(typing.NamedTuple):
     """What could not be done."""
 
     day: str
+    """The day's folder; empty where it is about none."""
     reason: str
     message: str
 
@@ -43,10 +47,10 @@ class Summary:
             self.late_days += 1
             self.late_rows += outcome.new
         if outcome.state is State.FAILED:
-            self.fail(f"{outcome.day.stream} {outcome.day.date}", outcome.reason, outcome.message)
+            self.fail(outcome.day.folder, outcome.reason, outcome.message)
 
     def fail(self, day: str, reason: str, message: str) -> None:
-        """Take in what went wrong; ``day`` says with what."""
+        """Take in what went wrong."""
         self.failures.append(Failure(day, reason, message[:MOST_MESSAGE]))
 
     @property
@@ -72,7 +76,7 @@ class Summary:
             text = json.dumps(
                 {
                     "version": VERSION,
-                    "closed": {"days": self.closed, "rows": self.rows, "through": _text(self.through)},
+                    "closed": {"days": self.closed, "rows": self.rows, **_through_text(self.through)},
                     "late": {"days": self.late_days, "rows": self.late_rows},
                     "pending": {"days": self.pending},
                     "failed": failed,
@@ -87,17 +91,10 @@ class Summary:
             (streams or failed).pop()
 
     def _streams(self) -> list[dict[str, object]]:
-        """Return those that had a day last, and of them those with the most rows."""
-        found = []
-        for stream, days in self._days.items():
-            through = _through(days)
-            if through is not None:
-                found.append((through, sum(each.rows for each in days), str(stream)))
-        found.sort(reverse=True)
-        return [
-            {"stream": stream, "through": _text(through), "rows": rows}
-            for through, rows, stream in found[:MOST_STREAMS]
-        ]
+        """Return those with the most rows."""
+        found = [(sum(each.rows for each in days), str(stream), _through(days)) for stream, days in self._days.items()]
+        closed = sorted(((rows, stream, date) for rows, stream, date in found if date is not None), reverse=True)
+        return [{"stream": stream, **_through_text(date), "rows": rows} for rows, stream, date in closed[:MOST_STREAMS]]
 
 
 def _through(days: typing.Sequence[Outcome]) -> datetime.date | None:
@@ -107,5 +104,5 @@ def _through(days: typing.Sequence[Outcome]) -> datetime.date | None:
     return max((each.day.date for each in days if each.state is State.CLOSED and each.day.date < first), default=None)
 
 
-def _text(date: datetime.date | None) -> str | None:
-    return None if date is None else date.isoformat()
+def _through_text(date: datetime.date | None) -> dict[str, str]:
+    return {} if date is None else {"through": date.isoformat()}

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import pathlib
 import shutil
 import tempfile
 import typing
 
+from ..storage import locking
+
 _PREFIX = "modeldata-closing-"
+
+
+class ScratchError(Exception):
+    """No directory can be made where one is wanted."""
 
 
 @contextlib.contextmanager
 def directory(parent: pathlib.Path) -> typing.Iterator[pathlib.Path]:
-    """Make a directory of one's own for a while. Raises ``OSError``."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_PREFIX}*"):
-        _remove(left)
-    made = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    """Make a directory of one's own for a while. Raises ``ScratchError``."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(f"{_PREFIX}*"):
+            _remove(left)
+        made = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        raise ScratchError(f"{parent}: {error.strerror}") from None
     with (made / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locking.exclusive(lock, wait=True)
         try:
             yield made
         finally:
@@ -30,5 +38,5 @@ def directory(parent: pathlib.Path) -> typing.Iterator[pathlib.Path]:
 def _remove(left: pathlib.Path) -> None:
     # One without a lock's file may have been made this moment; it is empty, so it costs nothing.
     with contextlib.suppress(OSError), (left / "lock").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locking.exclusive(lock, wait=False)
         shutil.rmtree(left, ignore_errors=True)

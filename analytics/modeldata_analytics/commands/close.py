@@ -103,13 +103,19 @@ def run(arguments: argparse.Namespace) -> int:
     except storing.UsageError as error:
         print(f"modeldata close: {error}", file=sys.stderr)
         return USAGE
+    except scratch.ScratchError as error:
+        print(f"modeldata close: --scratch {error}", file=sys.stderr)
+        return USAGE
     except StorageError as error:
         print(f"modeldata close: {error}", file=sys.stderr)
-        summary.fail("all", type(error).__name__, str(error))
+        summary.fail("", type(error).__name__, str(error))
         code = REFUSED
-    if arguments.report is not None:
-        # In its place: a pod's termination message is a file that can't be replaced.
-        arguments.report.write_text(summary.to_json(), encoding="utf-8")
+    try:
+        if arguments.report is not None:
+            # In its place: a pod's termination message is a file that can't be replaced.
+            arguments.report.write_text(summary.to_json(), encoding="utf-8")
+    except OSError as error:
+        print(f"modeldata close: --report {arguments.report}: {error.strerror}", file=sys.stderr)
     return code
 
 

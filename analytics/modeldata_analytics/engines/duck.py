@@ -120,10 +120,12 @@ def _error(error: duckdb.Error) -> EngineError:
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         if "temp_directory" in text or "disk" in text.lower():
-            return EngineError("DiskFull", "the scratch directory is full: give it twice the room of a day's files")
+            return EngineError(
+                "DiskFull", "the scratch directory is full: give it three times the room of a day's files"
+            )
         return EngineError("OutOfMemory", "DuckDB has too little memory: give it more (--memory)")
     if isinstance(error, duckdb.IOException) and "space" in text.lower():
-        return EngineError("DiskFull", "the scratch directory is full: give it twice the room of a day's files")
+        return EngineError("DiskFull", "the scratch directory is full: give it three times the room of a day's files")
     line = _LINE.search(text)
     if line is not None:
         # What it says further has the line itself.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_CR, _LF, _MARK = b'\r\n"'
+
 
 class Scanner:
     """Counts the records of a CSV that comes in pieces: a record ends at a CRLF that no quotation marks enclose."""
@@ -13,30 +15,26 @@ class Scanner:
         self._seen = 0
         self._quoted = False
         self._return = False
-        """Whether the piece before ended in a CR outside quotation marks."""
+        """Whether the piece before ended in a CR."""
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes."""
-        if not piece:
-            return
-        if self._return and piece[:1] == b"\n":
-            self.records += 1
-            self.end = self._seen + 1
-        self._return = False
-        position = self._seen
-        # Between every second pair of marks text is quoted; a doubled mark leaves quotes and enters them again.
-        for segment in piece.split(b'"'):
-            if not self._quoted:
-                found = segment.count(b"\r\n")
-                if found:
-                    self.records += found
-                    self.end = position + segment.rindex(b"\r\n") + 2
-                self._return = segment.endswith(b"\r")
-            else:
-                self._return = False
-            position += len(segment) + 1
-            self._quoted = not self._quoted
-        self._quoted = not self._quoted  # there is one segment more than there are marks
+        import numpy
+
+        array = numpy.frombuffer(piece, numpy.uint8)
+        marks, ends = numpy.flatnonzero(array == _MARK), numpy.flatnonzero(array == _LF)
+        if ends.size:
+            returns = array[ends - 1] == _CR
+            if ends[0] == 0:
+                returns[0] = self._return
+            ends = ends[returns]
+            # Behind an odd number of marks text is quoted; a doubled mark leaves quotes and enters them again.
+            ends = ends[(numpy.searchsorted(marks, ends) + self._quoted) % 2 == 0]
+        if ends.size:
+            self.records += int(ends.size)
+            self.end = self._seen + int(ends[-1]) + 1
+        self._quoted ^= bool(marks.size % 2)
+        self._return = piece.endswith(b"\r") if piece else self._return
         self._seen += len(piece)
 
     @property

@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import datetime
-import fcntl
-import hashlib
 import json
 import os
 import pathlib
@@ -14,7 +12,7 @@ import shutil
 import typing
 
 from ..records import identity
-from . import blobs
+from . import blobs, locking
 
 PIECE = 8 * 1024 * 1024
 
@@ -102,18 +100,14 @@ class Directory:
         return blobs.Location(str(self._path(folder)), {})
 
     def delete(self, name: str, *, etag: str) -> bool:
-        """Delete a file unless it has changed since.
-
-        Whoever appends to a file of a directory holds a lock on it (the client's ``delivery.files``), so it is asked
-        for here.
-        """
-        with self._told(name):
+        """Delete a file unless it has changed since, or is being appended to."""
+        path = self._path(name)
+        with self._told(name), locking.against_appends(self._root):
             try:
-                with self._path(name).open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    if _etag(os.fstat(file.fileno())) != etag:
-                        return False
-                    self._path(name).unlink()
+                # What a client that was killed has left unfinished, the next one finishes.
+                if _etag(path.stat()) != etag or path.with_name(f".{path.name}.pending").exists():
+                    return False
+                path.unlink()
             except FileNotFoundError:
                 pass
             return True
@@ -145,29 +139,30 @@ class Directory:
             return blobs.Entry(name, status.st_size, _etag(status), identity.first(first), True, modified)
 
     def _metadata(self, name: str) -> dict[str, str]:
-        """Return what was told of a file when it was written: of just its content, as both can't change in one step."""
+        """Return what was told of a file when it was written: of just this one, as both can't change in one step."""
         path = self._path(name)
         try:
-            told: dict[str, dict[str, typing.Any]] = json.loads(_told_in(path).read_bytes())
-            size = path.stat().st_size
+            told: list[dict[str, typing.Any]] = json.loads(_told_in(path).read_bytes())
+            status = path.stat()
         except (FileNotFoundError, ValueError):
             return {}
-        fitting = {digest: each for digest, each in told.items() if each.get("size") == size}
-        if len(fitting) > 1:
-            digest = _digest(path)
-            fitting = {digest: fitting[digest]} if digest in fitting else {}
-        return next((dict(each["metadata"]) for each in fitting.values()), {})
+        # In a copy of the directory it is another file: told by its size then.
+        same = [each for each in told if each["etag"] == _etag(status)] or [
+            each for each in told if each["size"] == status.st_size
+        ]
+        return dict(same[-1]["metadata"]) if same else {}
 
     def _tell(self, path: pathlib.Path, aside: pathlib.Path, metadata: typing.Mapping[str, str]) -> None:
-        told = {}
-        if path.exists():
-            told = {
-                _digest(path): {
-                    "size": path.stat().st_size,
-                    "metadata": self._metadata(path.relative_to(self._root).as_posix()),
-                }
+        before = [path] if path.exists() else []
+        told = [
+            {
+                "etag": _etag(each.stat()),
+                "size": each.stat().st_size,
+                "metadata": dict(metadata if each is aside else old),
             }
-        told[_digest(aside)] = {"size": aside.stat().st_size, "metadata": dict(metadata)}
+            for each in (*before, aside)
+            for old in [self._metadata(path.relative_to(self._root).as_posix())]
+        ]
         new = _told_in(path).with_suffix(".new")
         _write(new, json.dumps(told).encode())
         new.replace(_told_in(path))
@@ -176,7 +171,7 @@ class Directory:
     def _alone(self, folder: pathlib.Path) -> collections.abc.Iterator[None]:
         """Hold a lock against others that replace a file of the folder: looking and replacing are two steps."""
         with (folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locking.exclusive(file, wait=True)
             yield
 
     @contextlib.contextmanager
@@ -205,19 +200,12 @@ def _etag(status: os.stat_result) -> str:
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 
-def _digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(path: pathlib.Path, content: bytes | pathlib.Path) -> None:
-    with path.open("wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, file, PIECE)
-        file.flush()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        shutil.copyfile(content, path)
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
