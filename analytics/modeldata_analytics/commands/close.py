@@ -18,7 +18,7 @@ import tempfile
 from .. import catalog, closing
 from ..closing import delta, plan, report, scratch
 from ..days import manifest, template
-from ..engines import duck
+from ..engines import Engine, duck
 from ..storage import Blobs, StorageError
 from . import storing, watching
 
@@ -76,6 +76,21 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--memory", type=_memory, default="1GB", help="for DuckDB; the process takes half more; default: 1GB"
     )
     parser.add_argument("--threads", type=int, default=2, help="default: 2")
+    parser.add_argument(
+        "--engine",
+        type=str.lower,
+        choices=("duckdb", "spark"),
+        default="duckdb",
+        help="what sorts; spark: the cluster of the session in which this runs (spark-submit, a job of Databricks);"
+        " default: duckdb",
+    )
+    parser.add_argument(
+        "--exchange",
+        default="",
+        metavar="URL",
+        help="a directory, as Spark names it, through which driver and executors hand each other files, such as"
+        " abfss://…; default: the scratch directory, which all of them must see then",
+    )
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="where to write what was done, as JSON")
     parser.add_argument("--dry-run", action="store_true", help="change nothing, and say what would be closed")
 
@@ -106,17 +121,33 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, summary: report.Summary) -> int:
     wish, wanted = _wish(arguments), _wanted(arguments)
+    if arguments.engine == "spark" and importlib.util.find_spec("pyspark") is None:
+        raise storing.UsageError("--engine spark needs pyspark: pip install 'modeldata-analytics[spark]'")
+    if arguments.exchange and arguments.engine != "spark":
+        raise storing.UsageError("--exchange is for --engine spark")
     store = storing.open_store(arguments)
     log = _delta(store) if wish.delta else None
     now = datetime.datetime.now(datetime.UTC)
     with scratch.directory(arguments.scratch) as folder, watching.watch() as watch:
-        engine = duck.DuckDB(memory=arguments.memory, threads=arguments.threads, scratch=folder)
+        engine = _engine(arguments, folder)
         tools = closing.Tools(store, engine, log, watch.step, watch.arrived)
         closer = closing.Closer(wish, tools, folder, watch, dry=arguments.dry_run)
         for outcome in closer.close(catalog.find(store, arguments.path, wanted), now):
             summary.add(outcome)
     print(_last_line(summary), file=sys.stderr)
     return FAILED if summary.failures else DONE
+
+
+def _engine(arguments: argparse.Namespace, folder: pathlib.Path) -> Engine:
+    local = duck.DuckDB(memory=arguments.memory, threads=arguments.threads, scratch=folder)
+    if arguments.engine == "duckdb":
+        return local
+    from pyspark.sql import SparkSession
+
+    from ..engines import spark
+
+    session = SparkSession.builder.appName("modeldata close").getOrCreate()
+    return spark.Spark(session, local, scratch=folder, exchange=arguments.exchange)
 
 
 def _wish(arguments: argparse.Namespace) -> plan.Wish:

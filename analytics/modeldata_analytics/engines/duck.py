@@ -56,7 +56,7 @@ class DuckDB:
             chosen, dropped = "rows", 0
             if without is not None:
                 chosen, dropped = _drop(run, without, keys, len(names))
-            header = ",".join(map(_quote, names)) + "\r\n"
+            header = ",".join(map(quote, names)) + "\r\n"
             # DuckDB would write changed names. A file's beginning and end, which it has for JSON, do without: it leaves
             # out the end of the last line then.
             (written,) = _one(
@@ -226,7 +226,7 @@ def _column(place: int) -> str:
     return f"c{place}"
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
     """Return a name as the client writes it into a header."""
     if name and not set(name) & set(',"\r\n'):
         return name
