@@ -188,7 +188,7 @@ for n in range(3):
         env=pod.environment(),
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

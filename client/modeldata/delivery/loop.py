@@ -159,7 +159,7 @@ class Shipper:
 
     def has_rows_aside(self) -> bool:
         """Return whether rows that this process collected were set aside, as storage refuses them."""
-        with forking.gate:
+        with forking.gate.here():
             from . import aside  # as in _elect()
         return aside.holds(self._journal_directory / "aside", self.own)
 
@@ -303,7 +303,7 @@ class Shipper:
         """Take the shipper's lock if nobody has it."""
         self._give_up_lock()
         importing.load(f"{__package__}.elected")  # here, by one thread of a pod, and not in each model's own start
-        with forking.gate:
+        with forking.gate.here():
             from . import batches, elected
         if vars(sys.modules.get(__name__, elected)) is not globals():
             # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
@@ -403,7 +403,7 @@ class Shipper:
         ours = self._elected()
         if ours is not None:
             return ours.journal.consumed
-        with forking.gate:
+        with forking.gate.here():
             from . import journal  # as in _elect()
         return journal.consumed(self._journal_directory)
 

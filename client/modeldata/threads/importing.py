@@ -20,7 +20,7 @@ def load(*names: str) -> None:
         ImportError: one can't be imported.
 
     """
-    with forking.gate:
+    with forking.gate.here():
         for name in names:
             if name not in sys.modules:
                 _import(name)

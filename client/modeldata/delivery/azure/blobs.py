@@ -58,7 +58,7 @@ class Blobs:
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
         importing.load("azure.core.exceptions", "azure.storage.blob", "requests")
-        with forking.gate:  # the client's constructor imports too
+        with forking.gate.here():  # the client's constructor imports too
             import azure.core.exceptions
             import azure.storage.blob
 
