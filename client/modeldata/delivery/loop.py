@@ -100,9 +100,14 @@ class Shipper:
         """Called by the thread after each look at the spool, with ``written()`` before that look."""
 
     def start(self) -> bool:
-        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
+        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later.
+
+        Nor is one started in a process that would hand a part of it on to all of its workers: they have their own.
+        """
         if self.running:
             return True
+        if forking.is_master():
+            return False
         now = time.monotonic()
         if now < self._next_start:
             return False

@@ -32,7 +32,9 @@ class Pipeline:
     def __init__(self, directory: pathlib.Path) -> None:
         self.pid = os.getpid()
         self.counters = counters.Counters()
-        self.live = settings.LiveSettings(directory / "settings" / "settings.json")
+        # Which process this is, is asked with each look: what a worker inherits from its master it must not use once.
+        every = 0 if forking.is_master() else settings.LOOK_MICROSECONDS
+        self.live = settings.LiveSettings(directory / "settings" / "settings.json", every=every)
         self.sampler = sampling.Sampler(directory / "credential" / "hash-key")
         self._spool = directory / "spool"
         self.writer = writer.Writer(
