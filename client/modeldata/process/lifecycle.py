@@ -87,9 +87,10 @@ def belongs_here(ours: pipeline.Pipeline) -> bool:
     """Return whether a pipeline is this process's; where it is a parent's, forget it.
 
     A server that forks in C, and runs no hook of Python's in the child (uWSGI, as it is unless told to), leaves it a
-    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s: that a child
-    collects sooner after such a fork is not provided for. Nor can it be that the parent forks while another of its
-    threads waits for the interpreter's lock: CPython's own hook alone makes that anew in the child.
+    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s, in what comes
+    from uWSGI's master each time: that a child collects sooner after another such fork is not provided for. Nor can it
+    be that the parent forks while another of its threads waits for the interpreter's lock: CPython's own hook alone
+    makes that anew in the child.
     """
     if ours.pid == os.getpid():
         return True

@@ -7,6 +7,7 @@ ever; so would a lock of a library that the shipper's thread holds just then.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 
@@ -23,6 +24,17 @@ class Lock:
         """Return the lock of the process that asks."""
         # Of two threads that ask first, both get the same: this is one step.
         return self._locks.setdefault(os.getpid(), threading.RLock())
+
+
+def is_master() -> bool:
+    """Return whether this is uWSGI's master, which forks its workers in C, without Python's hooks unless told to.
+
+    With a thread of ours in it, a worker may find the interpreter's lock taken by a thread that it does not have, and
+    never answer (measured: not one request of a model that was loaded before the fork, with ``enable-threads``).
+    """
+    # Not imported for it: it is there in uWSGI's processes alone.
+    number = getattr(sys.modules.get("uwsgi"), "masterpid", None)
+    return number is not None and number() == os.getpid()
 
 
 gate = Lock()
