@@ -95,7 +95,19 @@ class Closer:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Begin with nothing. Who is told of a collection whose days are another story now has it reconciled."""
+        """Begin with nothing.
+
+        Args:
+            cluster: where writes go only while this process leads.
+            inventory: the collections, and the labels of namespaces.
+            credentials: what signs a SAS for each collection.
+            grants: whom the operator's own identity may serve.
+            configuration: see there.
+            changed: is told of a collection about whose days there is something new to say.
+            clock: seconds, for what is refused.
+            now: the time of day.
+
+        """
         self._cluster = cluster
         self._inventory = inventory
         self._credentials = credentials
@@ -288,6 +300,8 @@ class Closer:
             return
         if job.uid in self._with_secret or job.deleting or self._refusals.resting(place):
             return
+        if job.arguments != plan.wanted.arguments:
+            return  # it is being ended, and what is signed now is not for it
         assert plan.collection.closing is not None
         # Asked once more: making the Job may have taken its time.
         if isinstance(plan.collection.storage.credential, OperatorIdentity):
