@@ -186,6 +186,16 @@ def test_what_is_there_more_than_once_must_be_named(root: pathlib.Path) -> None:
     ]  # fmt: skip
 
 
+def test_labels_of_another_process_are_joined_by_the_request(root: pathlib.Path, collected: Collected) -> None:
+    collected.collect([[1]], ["a"], request="one")
+    other = Collected(into_directory(root), origin=ORIGIN._replace(webservice="feed", model_version="default"))
+    other.collect([[True]], ["churned"], designation="labels", request="one")
+    model = Store(root).model("churn", webservice="*")
+    assert by_request(model.table(), "a", "churned", "$Version", "$Webservice") == {"one-0": (1, True, "10", "churn")}
+    collected.collect([[False]], ["churned"], designation="labels", request="one")
+    assert by_request(model.table(), "a", "churned") == {"one-0": (1, False)}
+
+
 def test_what_is_not_there_is_told_with_what_is(root: pathlib.Path, collected: Collected) -> None:
     store = Store(root)
     with pytest.raises(NotFoundError, match=r"nothing was collected in file://.*spec.storage.path"):

@@ -86,8 +86,8 @@ class Store:
         Without ``version``, all versions are read, and the column ``$Version`` tells which. All else that is left out
         must be one and the same wherever the model was collected: rows of two web services of one name are not mixed
         unasked. ``"*"`` takes all of them, and a column tells which (``$Webservice``, ``$Workspace``,
-        ``$ResourceGroup``, ``$Subscription``, ``$Namespace``). A version and the like are part of what rows are joined
-        by.
+        ``$ResourceGroup``, ``$Subscription``, ``$Namespace``). Predictions are joined within these; labels and the like
+        by the request alone, as another process may collect them, unless an id stands among them more than once.
 
         Raises ``NotFoundError`` where the store's path does not tell what is named. What is there is looked up when it
         is read.
