@@ -12,7 +12,6 @@ import ground
 import report
 import services
 
-ANALYTICS = services.HERE.parent / "analytics"
 ROWS = 2_000_000
 FILES = 8
 FOLDER = "inputs/2025/11/28"
@@ -106,7 +105,7 @@ def _close(here: ground.Ground, store: pathlib.Path, formats: tuple[str, ...]) -
 
 
 def _environment(here: ground.Ground) -> dict[str, str]:
-    return here.environment(PYTHONPATH=str(ANALYTICS))
+    return here.environment(PYTHONPATH=str(here.client.with_name("analytics")))
 
 
 def _felt(here: ground.Ground) -> report.Row:
