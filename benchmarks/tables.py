@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 import shutil
 
-import closing
 import ground
 import report
 import services
@@ -101,4 +100,4 @@ def _close(here: ground.Ground, store: pathlib.Path) -> None:
 
 
 def _environment(here: ground.Ground) -> dict[str, str]:
-    return here.environment(PYTHONPATH=str(closing.ANALYTICS))
+    return here.environment(PYTHONPATH=str(here.client.with_name("analytics")))
