@@ -25,6 +25,8 @@ class Engine:
                 "memory_limit": memory,
                 "temp_directory": str(directory.path / "spill"),
                 "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
                 "arrow_large_buffer_size": True,  # as pandas has its texts
             }
         )

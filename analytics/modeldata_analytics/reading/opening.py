@@ -9,7 +9,7 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import engine, errors, gathering, joining, repeats, scratch, seeking, selecting
+from . import engine, errors, gathering, joining, repeats, scratch, seeking, selecting, uniting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +93,16 @@ def _ask(
             name: repeats.find(of, table, len(told), same=question.certain or name == first)
             for name, table in tables.items()
         }
+        apart = [
+            name
+            for name, table in tables.items()
+            if selecting.is_of_one_call(name) or _is_ambiguous(of, table, question)
+        ]
         joined = joining.join(
             tables,
             [selecting.COLUMNS[name] for name in told],
             between=question.when.between,
+            apart=apart,
             doubled=any(each.same for each in found.values()),
             last=question.last and any(each.any for each in found.values()),
         )
@@ -105,6 +111,14 @@ def _ask(
     except BaseException:
         of.close()
         raise
+
+
+def _is_ambiguous(of: engine.Engine, table: uniting.Table, question: Question) -> bool:
+    """Return whether ids stand more than once, so that version and web service must tell which row is meant.
+
+    Labels may come from another process than the model's, and from another version of it.
+    """
+    return bool(question.chosen.told) and question.certain and bool(repeats.find(of, table, 0, same=True).same)
 
 
 def _none(question: Question, designation: str, address: str) -> str:
