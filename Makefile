@@ -74,6 +74,9 @@ dist: .venv/ready ## Wheels, source archives and bills of materials, in dist/: t
 reference: .venv/ready ## Write docs/reference/, what can be looked up, from its sources
 	$(BIN)/python docs/generate.py
 
+notebook: .venv/ready ## Run the notebook in examples/, and keep what it shows
+	$(BIN)/python examples/notebook/execute.py
+
 manifests: ## Write what is made of the Helm chart: the plain manifests, the table of its values
 	@$(PYTHON) localcluster programs >/dev/null
 	$(PYTHON) manifests/generate.py "$$($(PYTHON) localcluster bin)/helm"

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.java, pytest.mark.timeout(900)]  # JVMs start in a min
 
 HOME = pathlib.Path(pyspark.__file__).parent
 SUBMITTED = REPOSITORY / "examples/spark/close.py"
+QUICKLY = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Eight JVMs are started here, and none runs for long."""
 ROWS = 150_000
 """Of 400 bytes in two files: enough for a shuffle that takes a moment."""
 
@@ -64,7 +66,7 @@ def environment(local: pathlib.Path) -> dict[str, str]:
         "SPARK_HOME": str(HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(local),
-        "SPARK_NO_DAEMONIZE": "1",
+        "SPARK_DAEMON_JAVA_OPTS": QUICKLY,
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
@@ -128,6 +130,7 @@ def test_a_day_is_closed_though_its_executors_are_killed(
         [
             *(HOME / "bin/spark-submit", "--master", cluster.address),
             *("--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.driver.bindAddress=127.0.0.1"),
+            *("--driver-java-options", QUICKLY, "--conf", f"spark.executor.extraJavaOptions={QUICKLY}"),
             *("--conf", "spark.ui.enabled=false", "--conf", "spark.executor.memory=800m"),
             *(SUBMITTED, shared[0], "--path", stores.PATH.text, "--scratch", scratch),
         ],

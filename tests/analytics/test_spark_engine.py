@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pathlib
 import random
 import typing
@@ -120,11 +121,15 @@ def test_what_was_exchanged_is_gone_and_what_is_written_comes_back(
 ) -> None:
     exchange = tmp_path / "seen by all"
     exchange.mkdir()
+    left, others = exchange / "modeldata-sort-left", exchange / "modeldata-sort-of-another"
+    for each in (left, others):
+        each.mkdir()
+    os.utime(left, (0, 0))
     copying = spark.Spark(session, engines[1], scratch=scratch, exchange=f"file://{exchange}")
     raw = [Rows(file(scratch, "raw.csv", [row(2, "x", None, ""), row(1, "\r\n", '"', ",")]), tuple(range(WIDTH)))]
     one, other = both((copying, engines[1]), raw, NAMES, scratch)
     assert one == other
-    assert list(exchange.iterdir()) == []
+    assert list(exchange.iterdir()) == [others]
     assert sorted(each.name for each in scratch.iterdir()) == ["raw.csv", "sorted-0.csv", "sorted-1.csv"]
 
 

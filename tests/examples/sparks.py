@@ -11,6 +11,8 @@ import typing
 import venv
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "modeldata"
+QUICKLY = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For a JVM that does not run for long."""
 
 
 class Spark(typing.NamedTuple):
@@ -30,6 +32,7 @@ class Spark(typing.NamedTuple):
             "spark.driver.memory": "1g",
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.shuffle.partitions": "2",
+            "spark.driver.extraJavaOptions": QUICKLY,
             "spark.jars.packages": self.packages,
             "spark.jars.ivy": str(CACHE / "ivy"),
         }

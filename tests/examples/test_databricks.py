@@ -24,7 +24,7 @@ WIDGETS = {"service": days.PATH.removesuffix("/churn/10"), "model": "churn", "ve
 
 OVER_HTTP = {
     # Azurite is the proxy of all requests, and so stands for every host; it speaks no TLS here.
-    "spark.driver.extraJavaOptions": "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={port}",
+    "spark.driver.extraJavaOptions": f"{sparks.QUICKLY} -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={{port}}",
     "spark.hadoop.fs.azure.always.use.https": "false",
 }
 ABFS = {

@@ -16,6 +16,7 @@ import functools
 import pathlib
 import secrets
 import shutil
+import time
 import typing
 
 from ..records import pieces
@@ -29,6 +30,9 @@ if typing.TYPE_CHECKING:
 PIECE = 64 * 1024 * 1024
 """Bytes of a task: 0.4 million rows of 170 bytes. Smaller ones have more tasks to start."""
 _BLOCK = 8 * 1024 * 1024
+_PREFIX = "modeldata-sort-"
+_STALE_SECONDS = 2 * 86400
+"""Older than any sort that still runs: whoever made it was killed."""
 
 
 class Spark:
@@ -67,7 +71,7 @@ class Spark:
         """
         if without is not None:
             return self._local.sort(sources, names, keys, into, without=without)
-        with self._shared() as shared, _told():
+        with _told(), self._shared() as shared:
             frames = []
             for number, (places, paths) in enumerate(_layouts(sources).items()):
                 header = ",".join(f"f{each}" for each in range(len(places)))
@@ -102,7 +106,7 @@ class Spark:
     @contextlib.contextmanager
     def _shared(self) -> collections.abc.Iterator[_Shared]:
         """Give a place for the files of one sort; nothing of it stays."""
-        name = f"modeldata-sort-{secrets.token_hex(8)}"
+        name = f"{_PREFIX}{secrets.token_hex(8)}"
         folder = self._scratch / name
         address = f"{self._exchange}/{name}" if self._exchange else ""
         shared = _Copied(folder, self._session, address) if address else _Shared(folder)
@@ -129,7 +133,8 @@ class _Shared:
         return f"file://{self.sending / name}"
 
     def receive(self) -> list[pathlib.Path]:
-        """Return what was written, in its order."""
+        """Return what was written, in its order; what was sent goes."""
+        shutil.rmtree(self.sending)
         return sorted(self._received.glob("part-*"))
 
     def clear(self) -> None:
@@ -146,9 +151,12 @@ class _Copied(_Shared):
             machine: typing.Any = session.sparkContext
         except Exception:  # of a kind that only a session of Spark Connect raises
             raise EngineError("Engine", "a session of Spark Connect can't copy files: leave out --exchange") from None
-        self._path = machine._jvm.org.apache.hadoop.fs.Path
-        self._address = address
+        hadoop = machine._jvm.org.apache.hadoop.fs
+        self._path, self._address = hadoop.Path, address
         self._files = self._path(address).getFileSystem(machine._jsc.hadoopConfiguration())
+        self._sweep()
+        for made in (address, f"{address}/sent"):
+            self._files.mkdirs(self._path(made), hadoop.permission.FsPermission("700"))  # rows are for nobody else
 
     @property
     def written(self) -> str:
@@ -156,7 +164,6 @@ class _Copied(_Shared):
 
     def send(self, name: str) -> str:
         there = f"{self._address}/sent/{name}"
-        self._files.mkdirs(self._path(f"{self._address}/sent"))
         self._files.copyFromLocalFile(True, self._path(f"file://{self.sending / name}"), self._path(there))
         return there
 
@@ -168,6 +175,13 @@ class _Copied(_Shared):
     def clear(self) -> None:
         super().clear()
         self._files.delete(self._path(self._address), True)
+
+    def _sweep(self) -> None:
+        """Delete what runs that were killed have left."""
+        parent, _, _ = self._address.rpartition("/")
+        for each in self._files.globStatus(self._path(f"{parent}/{_PREFIX}*")) or []:
+            if each.getModificationTime() / 1000 < time.time() - _STALE_SECONDS:
+                self._files.delete(each.getPath(), True)
 
 
 def _layouts(sources: typing.Sequence[Rows]) -> dict[tuple[int, ...], list[pathlib.Path]]:
