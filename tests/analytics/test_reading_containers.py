@@ -147,7 +147,7 @@ def test_one_closed_request_is_found_by_ranges(
     (part,) = container.list_blobs(name_starts_with="tables/")
     # With smaller groups of rows: those that DuckDB writes have 122,880.
     (scratch / "part").write_bytes(container.download_blob(part.name).readall())
-    duckdb.sql(
+    duckdb.connect().execute(
         f"copy (select * from read_parquet('{scratch}/part') order by \"$RequestId\")"
         f" to '{scratch}/small' (format parquet, row_group_size 2048)"
     )
