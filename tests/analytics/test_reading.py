@@ -7,6 +7,7 @@ import datetime
 import gc
 import io
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -438,6 +439,35 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
         Store(root, scratch=scratch).model("churn").table()
     assert list(scratch.iterdir()) == [other.path]
     other.close()
+
+
+def test_times_are_utc_wherever_the_machine_is(root: pathlib.Path, collected: Collected) -> None:
+    collected.collect([[1, NOON]], ["a", "at"])
+    script = f"import modeldata_analytics as m; model = m.Store({str(root)!r}).model('churn'); frame = model.table()\n"
+    script += (
+        "print(frame.dtypes['$Timestamp'], frame['$Timestamp'][0], frame['at'][0], model.scan().schema.field(1).type)"
+    )
+    environment = {**os.environ, "TZ": "America/New_York"}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, text=True, stdout=subprocess.PIPE, check=True)
+    at = "2026-11-20 12:00:00+00:00"
+    assert ran.stdout.strip() == f"datetime64[us, UTC] {at} {at} timestamp[us, tz=UTC]"
+
+
+@pytest.mark.filterwarnings("ignore::modeldata_analytics.RepeatsWarning")
+@pytest.mark.parametrize("predictions", [[0, 1, 2], [2, 1, 0], [0, 1, 1], [0, 1]])
+def test_rows_in_one_order_and_in_another_are_joined_by_the_request(
+    root: pathlib.Path, collected: Collected, predictions: list[int]
+) -> None:
+    for number in range(3):
+        collected.collect([[number]], ["n"], request=f"r{number}")
+        collected.collect([[number]], ["l"], designation="labels", request=f"r{2 - number}")
+    for number in predictions:
+        collected.collect([[number]], ["p"], designation="predictions", request=f"r{number}")
+    frame = Store(root).model("churn", version="10").table(designations=["inputs", "labels", "predictions"])
+    assert list(frame.columns[3:]) == ["n", "l", "p"]
+    wanted = {f"r{number}-0": (number, 2 - number, number if number in predictions else None) for number in range(3)}
+    found = by_request(frame.astype(object).where(frame.notna(), None), "n", "l", "p")
+    assert found == wanted
 
 
 @pytest.mark.java

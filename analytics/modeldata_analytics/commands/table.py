@@ -60,7 +60,7 @@ def _first(reader: pyarrow.RecordBatchReader, wanted: int) -> tuple[pandas.DataF
         for batch in reader:
             kept.append(batch.slice(0, max(wanted - rows, 0)))
             rows += batch.num_rows
-        return frames.frame(kept, reader.schema, reader.schema.names), rows
+        return frames.frame(kept, reader.schema), rows
 
 
 def _csv(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,6 @@ class Engine:
             config={
                 "memory_limit": memory,
                 "temp_directory": str(directory.path / "spill"),
-                "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "arrow_large_buffer_size": True,  # as pandas has its texts
@@ -50,7 +49,10 @@ class Engine:
     def batches(self, query: str, rows: int) -> tuple[pyarrow.Schema, typing.Iterator[pyarrow.RecordBatch]]:
         """Return a query's rows, so many at a time."""
         with told():
-            reader = self.connection.sql(query).to_arrow_reader(rows)
+            # On a connection of its own: others may be read at the same time.
+            other = self.connection.cursor()
+            other.execute("set TimeZone = 'UTC'")
+            reader = other.sql(query).to_arrow_reader(rows)
         return reader.schema, _each(reader)
 
     def count(self, source: sources.Source, column: str = "*") -> int:

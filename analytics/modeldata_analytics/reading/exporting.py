@@ -22,20 +22,15 @@ def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBat
     """
     import pyarrow
 
-    given, found = answer.engine.batches(answer.joined.sql, rows)
-    schema = pyarrow.schema([field.with_name(name) for field, name in zip(given, answer.joined.names, strict=True)])
+    schema, found = answer.batches(rows)
 
-    def renamed() -> typing.Iterator[pyarrow.RecordBatch]:
-        count = 0
+    def closing() -> typing.Iterator[pyarrow.RecordBatch]:
         try:
-            for batch in found:
-                count += batch.num_rows
-                yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
-            answer.check(count)
+            yield from found
         finally:
             answer.close()
 
-    return pyarrow.RecordBatchReader.from_batches(schema, renamed())
+    return pyarrow.RecordBatchReader.from_batches(schema, closing())
 
 
 def parquet(answer: opening.Answer, path: pathlib.Path) -> int:

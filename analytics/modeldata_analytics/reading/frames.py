@@ -11,10 +11,8 @@ if typing.TYPE_CHECKING:
     import pyspark.sql
 
 
-def frame(
-    batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema, names: typing.Sequence[str]
-) -> pandas.DataFrame:
-    """Return a frame with columns of these names.
+def frame(batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema) -> pandas.DataFrame:
+    """Return a frame.
 
     Whole numbers and booleans are pandas' nullable types, whether there is a gap or not; a gap among floats is NaN;
     texts are pandas' own, where a gap is missing and an empty text is not; times are UTC.
@@ -31,7 +29,7 @@ def frame(
             column.add(found, before)
     series = {place: column.made() for place, column in enumerate(columns)}
     made = pandas.DataFrame(series, copy=False)
-    made.columns = pandas.Index(list(names))
+    made.columns = pandas.Index(schema.names)
     return made
 
 

@@ -187,9 +187,8 @@ class Model:
     def _read(self, question: opening.Question) -> pandas.DataFrame:
         answer = opening.ask(self._reader, question)
         try:
-            schema, batches = answer.engine.batches(answer.joined.sql, exporting.BATCH_ROWS)
-            frame = frames.frame(batches, schema, answer.joined.names)
-            answer.check(len(frame))
+            schema, batches = answer.batches(exporting.BATCH_ROWS)
+            frame = frames.frame(batches, schema)
             answer.warn()
             frame.attrs["repeats"] = {name: each._asdict() for name, each in answer.repeats.items()}
             return frame

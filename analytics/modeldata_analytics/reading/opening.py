@@ -9,7 +9,10 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import engine, errors, gathering, joining, repeats, scratch, seeking, selecting, uniting
+from . import aligned, engine, errors, gathering, joining, repeats, scratch, seeking, selecting, uniting
+
+if typing.TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,35 @@ class Answer:
     repeats: dict[str, repeats.Repeats]
     rows: int | None
     """How many there must be, where that is known before they are read."""
+    beside: aligned.Beside | None = None
+    """The same as ``joined``, where it can be had without a join."""
+
+    def batches(self, rows: int) -> tuple[pyarrow.Schema, typing.Iterator[pyarrow.RecordBatch]]:
+        """Return the rows under their names, so many at a time.
+
+        Raises, while they are read: ``errors.CountError``.
+        """
+        import pyarrow
+
+        if self.beside is not None:
+            fields, found = aligned.batches(self.engine, self.beside, rows)
+        else:
+            given, whole = self.engine.batches(self.joined.sql, rows)
+            fields, found = list(given), (batch.columns for batch in whole)
+        schema = pyarrow.schema([field.with_name(name) for field, name in zip(fields, self.joined.names, strict=True)])
+        return schema, self._checked(schema, found)
+
+    def _checked(
+        self, schema: pyarrow.Schema, found: typing.Iterator[list[pyarrow.Array]]
+    ) -> typing.Iterator[pyarrow.RecordBatch]:
+        import pyarrow
+
+        count = 0
+        for arrays in found:
+            batch = pyarrow.RecordBatch.from_arrays(arrays, schema=schema)
+            count += batch.num_rows
+            yield batch
+        self.check(count)
 
     def check(self, rows: int) -> None:
         """Raise ``errors.CountError`` where as many rows were not read."""
@@ -98,16 +130,16 @@ def _ask(
             for name, table in tables.items()
             if selecting.is_of_one_call(name) or _is_ambiguous(of, table, question)
         ]
-        joined = joining.join(
-            tables,
-            [selecting.COLUMNS[name] for name in told],
-            between=question.when.between,
-            apart=apart,
-            doubled=any(each.same for each in found.values()),
-            last=question.last and any(each.any for each in found.values()),
-        )
-        rows = None if question.last else joining.count(of, tables[first], question.when.between)
-        return Answer(question, of, joined, found, rows)
+        names, between = [selecting.COLUMNS[name] for name in told], question.when.between
+        doubled = any(each.same for each in found.values())
+        last = question.last and any(each.any for each in found.values())
+        joined = joining.join(tables, names, between=between, apart=apart, doubled=doubled, last=last)
+        rows = None if question.last else joining.count(of, tables[first], between)
+        beside = None
+        if rows == tables[first].rows and not doubled:
+            same = aligned.find(of, tables, len(told), apart)
+            beside = aligned.split(tables, names, same, apart) if same else None
+        return Answer(question, of, joined, found, rows, beside)
     except BaseException:
         of.close()
         raise
