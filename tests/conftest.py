@@ -13,9 +13,14 @@ import subprocess
 import time
 import typing
 
+import hypothesis
 import pytest
 
 from .apiserver.server import free_ports
+
+# No test asserts a time that a slow machine would miss.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 AZURITE_ACCOUNT = "devstoreaccount1"
