@@ -11,8 +11,10 @@ if typing.TYPE_CHECKING:
     import pyspark.sql
 
 
-def frame(batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema) -> pandas.DataFrame:
-    """Return a frame.
+def frame(
+    batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema, rows: int | None = None
+) -> pandas.DataFrame:
+    """Return a frame; ``rows`` says how many there will be, where that is known.
 
     Whole numbers and booleans are pandas' nullable types, whether there is a gap or not; a gap among floats is NaN;
     texts are pandas' own, where a gap is missing and an empty text is not; times are UTC.
@@ -22,7 +24,7 @@ def frame(batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema)
     """
     import pandas
 
-    columns: list[_Column] = [_column(field.type) for field in schema]
+    columns: list[_Column] = [_column(field.type, rows or 0) for field in schema]
     for batch in batches:
         before: list[tuple[pyarrow.Array, pyarrow.Array]] = []
         for column, found in zip(columns, batch.columns, strict=True):
@@ -50,58 +52,68 @@ class _Column(typing.Protocol):
         """Return what pandas has as a column."""
 
 
-def _column(kind: pyarrow.DataType) -> _Column:
+def _column(kind: pyarrow.DataType, rows: int) -> _Column:
     from pyarrow import types
 
     if types.is_large_string(kind) or types.is_date(kind):
         return _Kept(kind)
-    return _Numbers(kind)
+    return _Numbers(kind, rows)
 
 
 class _Numbers:
-    """Whole numbers, floats, booleans and times."""
+    """Whole numbers, floats, booleans and times, written where they stay."""
 
-    def __init__(self, kind: pyarrow.DataType) -> None:
+    def __init__(self, kind: pyarrow.DataType, rows: int) -> None:
+        import numpy
+        from pyarrow import types
+
         self._kind = kind
-        self._values: list[numpy.ndarray[typing.Any, typing.Any]] = []
-        self._gaps: list[numpy.ndarray[typing.Any, typing.Any]] = []
+        self._is_float, self._is_boolean = types.is_floating(kind), types.is_boolean(kind)
+        dtype = numpy.float64 if self._is_float else numpy.bool_ if self._is_boolean else numpy.int64
+        self._values: numpy.ndarray[typing.Any, typing.Any] = numpy.empty(rows, dtype)
+        self._gaps = numpy.zeros(rows, numpy.bool_)
+        self._rows = 0
 
     def add(self, found: pyarrow.Array, before: object) -> None:
-        import numpy
         import pyarrow
-        from pyarrow import compute, types
+        from pyarrow import compute
 
-        gaps = found.is_null().to_numpy(zero_copy_only=False) if found.null_count else numpy.zeros(len(found), bool)
-        if types.is_floating(self._kind):
-            values = numpy.array(found.to_numpy(zero_copy_only=False))
-        elif types.is_boolean(self._kind):
-            values = compute.fill_null(found, False).to_numpy(zero_copy_only=False)
-        else:
-            whole = found.view(pyarrow.int64())
-            values = numpy.array(compute.fill_null(whole, 0).to_numpy(zero_copy_only=False))
-        self._values.append(values)
-        self._gaps.append(gaps)
+        start, self._rows = self._rows, self._rows + len(found)
+        self._make_room()
+        if found.null_count:
+            self._gaps[start : self._rows] = found.is_null().to_numpy(zero_copy_only=False)
+        if not self._is_float and not self._is_boolean:
+            found = found.view(pyarrow.int64())
+        if found.null_count and not self._is_float:
+            found = compute.fill_null(found, False if self._is_boolean else 0)
+        self._values[start : self._rows] = found.to_numpy(zero_copy_only=False)
 
     def made(self) -> typing.Any:
         import numpy
         import pandas
         from pyarrow import types
 
-        empty = {"f": "float64", "b": "bool"}
-        kind = empty["f"] if types.is_floating(self._kind) else empty["b"] if types.is_boolean(self._kind) else "int64"
-        values = numpy.concatenate(self._values) if self._values else numpy.empty(0, kind)
-        self._values.clear()
-        if types.is_floating(self._kind):
+        values, gaps = self._values[: self._rows], self._gaps[: self._rows]
+        if self._is_float:
             return values
-        gaps = numpy.concatenate(self._gaps) if self._gaps else numpy.empty(0, bool)
-        if types.is_boolean(self._kind):
+        if self._is_boolean:
             return pandas.arrays.BooleanArray(values, gaps)
         if types.is_integer(self._kind):
             return pandas.arrays.IntegerArray(values, gaps)
         times = values.view("datetime64[us]")
-        times[gaps] = numpy.datetime64("NaT")
-        index = pandas.DatetimeIndex(times)
-        return index.tz_localize("UTC") if self._kind.tz is not None else index
+        if gaps.any():
+            times[gaps] = numpy.datetime64("NaT")
+        zone = "datetime64[us, UTC]" if self._kind.tz is not None else "datetime64[us]"
+        return pandas.DatetimeIndex(times, dtype=zone, copy=False)
+
+    def _make_room(self) -> None:
+        import numpy
+
+        lacking = self._rows - len(self._values)
+        if lacking > 0:
+            more = max(lacking, len(self._values) // 2)
+            self._values = numpy.concatenate([self._values, numpy.empty(more, self._values.dtype)])
+            self._gaps = numpy.concatenate([self._gaps, numpy.zeros(more, numpy.bool_)])
 
 
 class _Kept:

@@ -188,7 +188,7 @@ class Model:
         answer = opening.ask(self._reader, question)
         try:
             schema, batches = answer.batches(exporting.BATCH_ROWS)
-            frame = frames.frame(batches, schema)
+            frame = frames.frame(batches, schema, answer.rows)
             answer.warn()
             frame.attrs["repeats"] = {name: each._asdict() for name, each in answer.repeats.items()}
             return frame
