@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -123,8 +124,8 @@ def _felt(here: ground.Ground) -> report.Row:
         for turn in range(2 if here.quick else 6):
             folder = f"{FOLDER}/{turn}"
             with (
-                services.talking(APPENDS, here.azurite.endpoint, ground.CONTAINER, folder) as one,
-                services.talking(APPENDS, elsewhere.endpoint, ground.CONTAINER, folder) as other,
+                _appending(here.azurite, folder) as one,
+                _appending(elsewhere, folder) as other,
             ):
                 for endpoint, into in ((elsewhere.endpoint, theirs), (here.azurite.endpoint, ours)):
                     container = f"{endpoint}/{ground.CONTAINER}"
@@ -143,3 +144,7 @@ def _felt(here: ground.Ground) -> report.Row:
     mine, floor = report.middle(ours) * 1e3, report.middle(theirs) * 1e3
     detail = f"{mine:.1f} ms against {floor:.1f} while as much is closed elsewhere on this machine; {closings} passes"
     return report.Row("appends' p99 while their day is closed", MOST_APPENDS, ratio, "x", detail=detail)
+
+
+def _appending(to: services.Azurite, folder: str) -> contextlib.AbstractContextManager[services.Talk]:
+    return services.talking(APPENDS, to.endpoint, ground.CONTAINER, folder)
