@@ -111,9 +111,9 @@ def _environment(here: ground.Ground) -> dict[str, str]:
 
 
 def _felt(here: ground.Ground) -> report.Row:
-    """Append to a day that somebody closes, and to one beside whose storage somebody closes the same elsewhere, in turns.
+    """Append to a day that somebody closes, in turns with one whose like somebody closes elsewhere.
 
-    Closer, model and storage share this machine, which they do not do where it matters: so there is one at work in both.
+    Closer, model and storage share this machine, which they do not do where it matters: so one is at work in both.
     """
     seconds = 5 if here.quick else 20
     theirs, ours = list[float](), list[float]()
