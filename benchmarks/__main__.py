@@ -46,6 +46,8 @@ def main() -> None:
         # A copy, so that whoever works on the client changes nothing in the middle of a run.
         client = pathlib.Path(scratch) / "client"
         shutil.copytree(arguments.client / "modeldata", client / "modeldata")
+        analytics = services.HERE.parent / "analytics/modeldata_analytics"
+        shutil.copytree(analytics, pathlib.Path(scratch) / "analytics/modeldata_analytics")
         for name in arguments.parts or PARTS:
             begin, busy = time.monotonic(), _processor_seconds()
             with _ground(pathlib.Path(scratch) / name, client, arguments) as here:

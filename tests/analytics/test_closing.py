@@ -8,9 +8,12 @@ import pathlib
 import typing
 
 import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
+from modeldata_analytics.catalog import open_store
 from modeldata_analytics.closing import Outcome, State
 
+from ..conftest import Azurite
 from . import stores
 from .stores import FOLDER, LEADING, NOW, Filled, close, row, written
 
@@ -371,8 +374,6 @@ def test_what_is_torn_at_the_end_waits(local: Filled, scratch: pathlib.Path) -> 
 def test_a_copy_of_a_container_knows_what_is_closed(
     contained: Filled, tmp_path: pathlib.Path, scratch: pathlib.Path
 ) -> None:
-    from modeldata_analytics.catalog import open_store
-
     contained.append("data.csv", written([HEADER, *ROWS]))
     close(contained.store, scratch)
     root = tmp_path / "copy"
@@ -399,3 +400,24 @@ def test_stores_are_told_apart() -> None:
         ("a", "b"),
         [("", None), ('"', "x\r\n")],
     )
+
+
+def test_raw_files_that_may_not_be_deleted_hold_up_no_other_day(
+    contained: Filled, scratch: pathlib.Path, local_azurite: Azurite
+) -> None:
+    for folder in (FOLDER, FOLDER.replace("28", "29")):
+        contained.append("data.csv", written([HEADER, *ROWS]), folder)
+    late = datetime.datetime.now(datetime.UTC) + 2 * WEEK
+    close(contained.store, scratch, now=NOW)
+    container = contained.store.address.rpartition("/")[2]
+    sas = generate_container_sas(
+        local_azurite.account_name,
+        container,
+        account_key=local_azurite.account_key,
+        permission=ContainerSasPermissions.from_string("rwl"),
+        expiry=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
+    )
+    one, other = close(open_store(contained.store.address, sas), scratch, now=late, delete_after=WEEK)
+    assert (one.state, one.reason) == (State.FAILED, "NotDeleted")
+    assert (other.state, other.new) == (State.CLOSED, 3)
+    assert sas not in one.message

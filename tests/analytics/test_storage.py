@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import random
 import struct
 import threading
 import typing
@@ -15,6 +16,9 @@ from azure.storage.blob import ContainerClient
 
 from modeldata_analytics.catalog import StoreAddressError, open_store
 from modeldata_analytics.storage import Blobs, Changed, Missing, Refused, Unreachable
+
+from ..conftest import Azurite
+from . import azure_proxy, stores
 
 pytestmark = pytest.mark.azurite
 
@@ -114,3 +118,62 @@ def test_a_file_of_a_directory_is_not_deleted_beneath_an_append(tmp_path: pathli
     (tmp_path / "d/.data.csv.pending").unlink()
     assert store.delete("d/data.csv", etag=store.files("d/")[0].etag) is True
     assert not (tmp_path / "d/data.csv").exists()
+
+
+@pytest.mark.parametrize("first_to_commit", ["first", "second"])
+def test_of_two_that_upload_blocks_at_a_time_one_is_there_and_whole(
+    local_azurite: Azurite, proxy: azure_proxy.AzureProxy, tmp_path: pathlib.Path, first_to_commit: str
+) -> None:
+    """Blocks of both lie beside each other: no list may take up the other one's."""
+    container = stores.container(local_azurite)
+    direct, behind = (
+        open_store(f"{endpoint}/{container.container_name}", local_azurite.account_key)
+        for endpoint in (local_azurite.endpoint, proxy.endpoint)
+    )
+    contents = {name: name[:1].encode() * 20 * 2**20 for name in ("first", "second")}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    etag = direct.put("x", b"before", replaces=None, metadata={})
+    at_its_list, may_go_on = threading.Event(), threading.Event()
+
+    def before(method: str, path: str) -> None:
+        if "comp=blocklist" in path:
+            at_its_list.set()
+            may_go_on.wait(60)
+
+    proxy.before = before
+    ends: dict[str, str] = {}
+
+    def put(name: str, store: Blobs) -> None:
+        try:
+            store.put("x", tmp_path / name, replaces=etag, metadata={"who": name})
+            ends[name] = "done"
+        except Changed:
+            ends[name] = "changed"
+
+    slow = threading.Thread(target=put, args=("first", behind))
+    slow.start()
+    assert at_its_list.wait(60)
+    if first_to_commit == "second":
+        put("second", direct)
+        may_go_on.set()
+        slow.join()
+    else:
+        # The second has staged all, and the first puts its list before the second does.
+        quick = azure_proxy.AzureProxy(local_azurite, random.Random(0))
+        try:
+            staged = threading.Event()
+            quick.before = lambda method, path: (staged.set(), slow.join()) if "comp=blocklist" in path else None
+            late = open_store(f"{quick.endpoint}/{container.container_name}", local_azurite.account_key)
+            other = threading.Thread(target=put, args=("second", late))
+            other.start()
+            assert staged.wait(60)
+            may_go_on.set()
+            other.join()
+        finally:
+            quick.close()
+    assert ends == {"first": "changed", "second": "changed"} | {first_to_commit: "done"}
+    content = direct.get("x")
+    assert content is not None
+    assert content.data == contents[first_to_commit]
+    assert content.metadata["who"] == first_to_commit

@@ -12,7 +12,7 @@ import typing
 from .. import columns
 from ..days import template
 from ..engines import EngineError
-from ..storage import Changed, Refused, StorageError
+from ..storage import Blobs, Changed, Entry, Refused, StorageError, Unreachable
 from . import manifests, passes, plan
 
 
@@ -152,7 +152,7 @@ class Closer:
         gone = (
             plan.deletable(closed, files, day.date, self._wish, now=now) if closed == before and not self._dry else []
         )
-        deleted = sum(tools.store.delete(file.name, etag=file.etag) for file in gone)
+        deleted = _delete(tools.store, gone)
         state = State.CLOSED if closed.number else State.EMPTY
         return Outcome(day, state, closed.rows, closed.rows - before.rows, before.number > 0, deleted)
 
@@ -160,3 +160,14 @@ class Closer:
     def _folder(self) -> typing.Iterator[pathlib.Path]:
         with tempfile.TemporaryDirectory(prefix="day-", dir=self._scratch) as folder:
             yield pathlib.Path(folder)
+
+
+def _delete(store: Blobs, files: typing.Sequence[Entry]) -> int:
+    """Delete raw files; return how many are gone. One that has changed since it was listed stays."""
+    try:
+        return sum(store.delete(file.name, etag=file.etag) for file in files)
+    except Unreachable:
+        raise
+    except StorageError as error:
+        # No reason not to close the other days.
+        raise plan.DayError("NotDeleted", f"the day is closed, and its raw files can't be deleted: {error}") from None

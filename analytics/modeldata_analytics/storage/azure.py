@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import pathlib
 import typing
+import uuid
 
 from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
@@ -20,7 +21,14 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.storage.blob import BlobPrefix, BlobProperties, ContainerClient, ExponentialRetry
+from azure.storage.blob import (
+    BlobBlock,
+    BlobClient,
+    BlobPrefix,
+    BlobProperties,
+    ContainerClient,
+    ExponentialRetry,
+)
 
 from . import blobs
 
@@ -116,19 +124,27 @@ class Container:
         """Write a whole file in one atomic step."""
         client = self._client.get_blob_client(name)
         condition = _match(replaces) if replaces is not None else {"match_condition": MatchConditions.IfMissing}
-        with self._told(name), contextlib.ExitStack() as stack:
-            source = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
+        with self._told(name):
             try:
-                # Longer files go up as blocks: what others see changes when the list of them is put, all at once.
-                answer = client.upload_blob(
-                    source, overwrite=replaces is not None, metadata=dict(metadata), max_concurrency=2, **condition
-                )
+                if isinstance(content, pathlib.Path) and content.stat().st_size > PIECE:
+                    blocks = _stage(client, content)
+                    answer = client.commit_block_list(blocks, metadata=dict(metadata), **condition)
+                else:
+                    data = content if isinstance(content, bytes) else content.read_bytes()
+                    answer = client.upload_blob(
+                        data, overwrite=replaces is not None, metadata=dict(metadata), **condition
+                    )
             except (ResourceExistsError, ResourceModifiedError) as error:
                 raise blobs.Changed(f"{name} in {self.address} was written by another one meanwhile") from error
             except ResourceNotFoundError as error:
                 self._no_container(error)
                 raise blobs.Changed(f"{name} in {self.address} was deleted meanwhile") from error
-            return _bare(answer["etag"])
+            except HttpResponseError as error:
+                if getattr(error, "error_code", None) != "InvalidBlockList":
+                    raise
+                # Who puts a list takes away the blocks that others have staged.
+                raise blobs.Changed(f"{name} in {self.address} was written by another one meanwhile") from error
+            return _bare(str(answer["etag"]))
 
     def table(self, folder: str) -> blobs.Location:
         """Return where a folder's files lie, with the credential as it is now."""
@@ -198,6 +214,21 @@ class Container:
         if status >= 500 or status == 429:
             return blobs.Unreachable(f"{place} failed for now ({_reason(error)}): try again later")
         return blobs.StorageError(f"{place} failed: {_reason(error)}")
+
+
+def _stage(client: BlobClient, content: pathlib.Path) -> list[BlobBlock]:
+    """Upload a file as blocks; what others see changes when the list of them is put, all at once.
+
+    Their names are of this upload alone. The SDK numbers blocks: where two upload at a time, a list would take up the
+    other one's.
+    """
+    upload = uuid.uuid4().hex
+    found: list[BlobBlock] = []
+    with content.open("rb") as file:
+        while piece := file.read(PIECE):
+            found.append(BlobBlock(f"{upload}-{len(found):06}"))
+            client.stage_block(found[-1].id, piece)
+    return found
 
 
 def _retries() -> ExponentialRetry:

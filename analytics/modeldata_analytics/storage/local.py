@@ -78,22 +78,22 @@ class Directory:
     ) -> str:
         """Write a whole file in one atomic step."""
         path = self._path(name)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+        aside = path.with_name(f".{path.name}.new")  # one that was killed has left it to the next one
         with self._told(name):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                _write(aside, content)
-                with self._alone(path.parent):
-                    there = self._entry(name)
-                    if (there.etag if there else None) != replaces:
-                        raise blobs.Changed(f"{name} in {self.address} was written by another one meanwhile")
+            with self._alone(path.parent):
+                there = self._entry(name)
+                if (there.etag if there else None) != replaces:
+                    raise blobs.Changed(f"{name} in {self.address} was written by another one meanwhile")
+                try:
+                    _write(aside, content)
                     if metadata:
                         self._tell(path, aside, metadata)
                     aside.replace(path)
-                    _sync(path.parent)
-                    return _etag(path.stat())
-            finally:
-                aside.unlink(missing_ok=True)
+                finally:
+                    aside.unlink(missing_ok=True)
+                _sync(path.parent)
+                return _etag(path.stat())
 
     def table(self, folder: str) -> blobs.Location:
         """Return where a folder's files lie."""
@@ -163,7 +163,7 @@ class Directory:
             for each in (*before, aside)
             for old in [self._metadata(path.relative_to(self._root).as_posix())]
         ]
-        new = _told_in(path).with_suffix(".new")
+        new = _told_in(path).with_suffix(".json.new")
         _write(new, json.dumps(told).encode())
         new.replace(_told_in(path))
 
