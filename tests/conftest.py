@@ -18,6 +18,9 @@ import pytest
 
 from .apiserver.server import free_ports
 
+if typing.TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 # No test asserts a time that a slow machine would miss.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -127,6 +130,31 @@ def local_azurite(azurite_program: pathlib.Path, tmp_path_factory: pytest.TempPa
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[SparkSession]:
+    """A Spark in this process and a JVM beside it; times are UTC."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.fail("java is missing: Spark runs on it. Debian: apt-get install openjdk-17-jre-headless")
+    from pyspark.sql import SparkSession
+
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    session = SparkSession.builder.master("local[2]").config(map=options).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    gateway = session.sparkContext._gateway
+    yield session
+    session.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # the JVM ends with it
+    gateway.proc.wait(60)
 
 
 MACHINE = (

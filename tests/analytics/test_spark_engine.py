@@ -16,7 +16,6 @@ from modeldata_analytics.engines import EngineError, Rows, duck, spark
 from modeldata_analytics.records import pieces
 
 from ..reading import tables
-from ..reading.conftest import spark as session  # noqa: F401 (a fixture)
 from .stores import LEADING, Row, parsed, row, written
 
 pytestmark = pytest.mark.java
@@ -26,9 +25,9 @@ NAMES = (*LEADING, "a", "#b", 'say "c"')
 
 
 @pytest.fixture
-def engines(session: typing.Any, scratch: pathlib.Path) -> tuple[spark.Spark, duck.DuckDB]:  # noqa: F811
+def engines(request: pytest.FixtureRequest, scratch: pathlib.Path) -> tuple[spark.Spark, duck.DuckDB]:
     local = duck.DuckDB(memory="500MB", threads=1, scratch=scratch)
-    return spark.Spark(session, local, scratch=scratch), local
+    return spark.Spark(request.getfixturevalue("spark"), local, scratch=scratch), local
 
 
 def file(folder: pathlib.Path, name: str, rows: typing.Sequence[Row], header: Row = NAMES) -> pathlib.Path:
@@ -116,7 +115,7 @@ def test_files_without_rows_make_a_header(engines: typing.Any, scratch: pathlib.
 def test_what_was_exchanged_is_gone_and_what_is_written_comes_back(
     engines: typing.Any,
     scratch: pathlib.Path,
-    session: typing.Any,  # noqa: F811
+    request: pytest.FixtureRequest,
     tmp_path: pathlib.Path,
 ) -> None:
     exchange = tmp_path / "seen by all"
@@ -125,7 +124,7 @@ def test_what_was_exchanged_is_gone_and_what_is_written_comes_back(
     for each in (left, others):
         each.mkdir()
     os.utime(left, (0, 0))
-    copying = spark.Spark(session, engines[1], scratch=scratch, exchange=f"file://{exchange}")
+    copying = spark.Spark(request.getfixturevalue("spark"), engines[1], scratch=scratch, exchange=f"file://{exchange}")
     raw = [Rows(file(scratch, "raw.csv", [row(2, "x", None, ""), row(1, "\r\n", '"', ",")]), tuple(range(WIDTH)))]
     one, other = both((copying, engines[1]), raw, NAMES, scratch)
     assert one == other

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import pathlib
-import shutil
 import typing
 
 import pytest
@@ -14,9 +12,6 @@ from modeldata import settings
 from modeldata.delivery import building
 from modeldata.spool import records
 from modeldata.tables import rows
-
-if typing.TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 Write = typing.Callable[..., pathlib.Path]
 
@@ -54,28 +49,3 @@ def _lines(data: typing.Any, names: tuple[str, ...], request: str) -> bytes:
         content += stream.to_line() + records.Record(stream, 0, request, "", first, table).to_line()
         first += table.rows
     return content
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[SparkSession]:
-    """A Spark in this process and a JVM beside it; times are UTC."""
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        pytest.fail("java is missing: Spark runs on it. Debian: apt-get install openjdk-17-jre-headless")
-    from pyspark.sql import SparkSession
-
-    options = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-    }
-    session = SparkSession.builder.master("local[2]").config(map=options).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    gateway = session.sparkContext._gateway
-    yield session
-    session.stop()
-    gateway.shutdown()
-    gateway.proc.stdin.close()  # the JVM ends with it
-    gateway.proc.wait(60)
