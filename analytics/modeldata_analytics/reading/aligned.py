@@ -32,39 +32,15 @@ class Select:
     """Whether it has other rows than the first one, or another order."""
 
 
-def find(
-    of: engine.Engine, tables: typing.Mapping[str, uniting.Table], told: int, apart: typing.Collection[str]
-) -> list[str]:
-    """Return the designations whose rows are in the order of the first one's, of those that are proved."""
-    first, *others = (name for name, table in tables.items() if table.proved)
-    found = []
-    for name in others:
-        if tables[name].rows != tables[first].rows:
-            continue
-        keys = _keys(told, by_told=name in apart)
-        sides = [_ids(tables[each], keys, letter) for each, letter in ((first, "l"), (name, "r"))]
-        other = " or ".join(f"l{place} is distinct from r{place}" for place in range(len(keys)))
-        (differing,) = of.numbers(f"select count(*) from (from {sides[0]} positional join {sides[1]}) where {other}")
-        if not differing:
-            found.append(name)
-    return found
-
-
-def selects(
-    tables: typing.Mapping[str, uniting.Table],
-    told: int,
-    *,
-    same: typing.Collection[str],
-    apart: typing.Collection[str],
-) -> tuple[Select, ...]:
-    """Return the designations' rows, ``same`` those in the first one's order.
+def selects(tables: typing.Mapping[str, uniting.Table], told: int, apart: typing.Collection[str]) -> tuple[Select, ...]:
+    """Return the designations' rows: those with as many as the first one are taken to be in its order.
 
     Raises ``errors.DoubtfulError``: others can't be looked up by the request alone.
     """
     first = next(iter(tables))
     made = []
     for name, table in tables.items():
-        looked_up = name != first and name not in same
+        looked_up = table.rows != tables[first].rows
         if looked_up and told and name in apart:
             raise errors.DoubtfulError("some requests have inputs and no predictions, and there are several versions")
         features = [f"c{place}" for place in range(_FRONT, len(table.columns))]
@@ -101,7 +77,7 @@ def columns(of: engine.Engine, wanted: tuple[Select, ...], rows: int) -> list[ty
     ids = pyarrow.chunked_array(pyarrow.array(found[wanted[0].keys[-1]]))
     if len(ids) != rows:
         raise errors.CountError(f"DuckDB gave {len(ids)} of {rows} rows")
-    if not repeats.are_plain(ids):
+    if not repeats.are_plain(of, ids):
         raise errors.DoubtfulError("requests may have been tried again")
     made: list[typing.Any] = []
     for select in wanted:
@@ -120,10 +96,6 @@ def _keys(told: int, *, by_told: bool) -> list[str]:
     return [*(f"t{place}" for place in range(told if by_told else 0)), "c2"]
 
 
-def _ids(table: uniting.Table, keys: typing.Sequence[str], letter: str) -> str:
-    return f"(select {', '.join(f'{key} as {letter}{place}' for place, key in enumerate(keys))} from {table.sql})"
-
-
 def _looked_up(of: engine.Engine, select: Select, ids: pyarrow.ChunkedArray) -> list[typing.Any]:
     """Return a designation's columns for these requests."""
     import pyarrow
@@ -132,7 +104,7 @@ def _looked_up(of: engine.Engine, select: Select, ids: pyarrow.ChunkedArray) -> 
     schema, batches = of.batches(select.sql, BATCH_ROWS)
     found = pyarrow.Table.from_batches(batches, schema)
     theirs = found.column(select.keys[-1])
-    if not repeats.are_plain(theirs):
+    if not repeats.are_plain(of, theirs):
         raise errors.DoubtfulError("requests may have been tried again")
     places = compute.index_in(ids, value_set=theirs)
     kinds = [schema.field(place).type for place in select.features]

@@ -52,8 +52,20 @@ class Engine:
             # On a connection of its own: others may be read at the same time.
             other = self.connection.cursor()
             other.execute("set TimeZone = 'UTC'")
+            # It goes on while what it has given is made into a frame.
+            other.execute("set streaming_buffer_size = '32MB'")
             reader = other.sql(query).to_arrow_reader(rows)
         return reader.schema, _each(reader)
+
+    def distinct(self, texts: pyarrow.ChunkedArray) -> int:
+        """Return how many hashes texts have: as many as there are different ones, or fewer."""
+        import pyarrow
+
+        with told():
+            other = self.connection.cursor()
+            other.register("texts", pyarrow.table({"c": texts}))
+            ((found,),) = other.execute("select count(distinct hash(c)) from texts").fetchall()
+            return int(found)
 
     def count(self, source: sources.Source, column: str = "*") -> int:
         """Return how many rows, or values of a column, a source has."""

@@ -9,7 +9,7 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import aligned, engine, errors, frames, gathering, joining, repeats, scratch, seeking, selecting, uniting
+from . import aligned, engine, errors, frames, gathering, joining, repeats, scratch, seeking, selecting
 
 if typing.TYPE_CHECKING:
     import pandas
@@ -119,36 +119,25 @@ def ask(reader: Reader, question: Question, *, quick: bool = False) -> Answer:
             first = next(iter(tables), first)
         if first not in tables:
             raise errors.NotFoundError(_none(question, first, reader.store.address))
+        # To be quick, they are looked for among the ids once these are there.
         found = {
-            name: _repeats(of, table, len(told), same=not quick or name == first) for name, table in tables.items()
+            name: repeats.Repeats() if quick else repeats.find(of, table, len(told)) for name, table in tables.items()
         }
         apart = [
             name
             for name, table in tables.items()
-            if selecting.is_of_one_call(name) or (told and not quick and repeats.find(of, table, 0, same=True).same)
+            if selecting.is_of_one_call(name) or (told and not quick and repeats.find(of, table, 0).same)
         ]
         names, between = [selecting.COLUMNS[name] for name in told], question.when.between
         doubled = any(each.same for each in found.values())
         last = question.last and any(each.any for each in found.values())
         joined = joining.join(tables, names, between=between, apart=apart, doubled=doubled, last=last)
         rows = None if question.last else joining.count(of, tables[first], between)
-        selects: tuple[aligned.Select, ...] = ()
-        if quick:
-            if doubled:
-                raise errors.DoubtfulError("an id stands twice")
-            same = [name for name, table in tables.items() if not table.proved and name != first]
-            if tables[first].proved:
-                same += aligned.find(of, tables, len(told), apart)
-            selects = aligned.selects(tables, len(told), same=same, apart=apart)
+        selects = aligned.selects(tables, len(told), apart) if quick else ()
         return Answer(question, of, joined, found, rows, selects)
     except BaseException:
         of.close()
         raise
-
-
-def _repeats(of: engine.Engine, table: uniting.Table, told: int, *, same: bool) -> repeats.Repeats:
-    # Of what is not proved yet nothing is known but its rows: ``Model`` looks at its ids when they are there.
-    return repeats.find(of, table, told, same=same) if table.proved else repeats.Repeats()
 
 
 def _none(question: Question, designation: str, address: str) -> str:
