@@ -470,6 +470,24 @@ def test_rows_in_one_order_and_in_another_are_joined_by_the_request(
     assert found == wanted
 
 
+@pytest.mark.parametrize("misfit", ["inputs", "predictions", "labels"])
+def test_a_value_that_does_not_fit_is_found_behind_thousands_that_do(
+    root: pathlib.Path, collected: Collected, misfit: str
+) -> None:
+    names = {"inputs": "n", "predictions": "p", "labels": "l"}
+    for designation, name in names.items():
+        data: list[list[object]] = [[number] for number in range(2100 if designation == "labels" else 2500)]
+        if designation == misfit:
+            data[-1] = ["9" * 30]
+        collected.collect(data, [name], designation=designation)
+    frame = Store(root).model("churn", version="10").table()
+    assert {each: str(frame[each].dtype) for each in names.values()} == {
+        name: "str" if designation == misfit else "Int64" for designation, name in names.items()
+    }
+    last = frame.set_index("$RequestId")[names[misfit]][f"r-{2099 if misfit == 'labels' else 2499}"]
+    assert last == "9" * 30
+
+
 @pytest.mark.java
 def test_a_frame_of_spark_has_the_same_values(
     root: pathlib.Path,

@@ -56,10 +56,9 @@ def survives(column: str, value: str, kind: str) -> str:
         return f"case when {column} is null then true else {proof} end"
     quick = {
         "DOUBLE": f"cast({value} as varchar) = {column} and isfinite({value})",
-        # What the client writes. The pattern takes three times as long, and what else is so long does not pass either.
+        # What the client writes: a third of the time that the pattern of ``fits`` takes.
         "TIMESTAMP WITH TIME ZONE": (
-            f"length({column}) = 27 and suffix({column}, 'Z') and {column}[20] = '.' and {column}[5] = '-'"
-            f" and not contains({column}, ' ') and {value} is not null"
+            f"{column} like '____-__-__T__:__:__.______Z' and not contains({column}, ' ') and {value} is not null"
         ),
     }
     if kind not in quick:

@@ -60,7 +60,8 @@ def _first(reader: pyarrow.RecordBatchReader, wanted: int) -> tuple[pandas.DataF
         for batch in reader:
             kept.append(batch.slice(0, max(wanted - rows, 0)))
             rows += batch.num_rows
-        return frames.frame(kept, reader.schema), rows
+        columns = frames.collected((batch.columns for batch in kept), reader.schema.types)
+        return frames.frame(columns, reader.schema.names), rows
 
 
 def _csv(arguments: argparse.Namespace) -> None:

@@ -118,7 +118,8 @@ def _closed(store: Blobs, day: template.Day, closed: manifest.Manifest) -> Cover
 def _with_tails(store: Blobs, found: Coverage, files: typing.Sequence[Entry]) -> Coverage:
     tails = []
     raw = [each for each in files if template.is_raw(each.name.rpartition("/")[2])]
-    for each in raw:
+    # As they were filled: data.csv, data.1.csv, data.2.csv, …
+    for each in sorted(raw, key=lambda each: (len(each.name), each.name)):
         start = _covered(store, each, found.closed)
         if start > each.size:
             raise errors.Unsettled(

@@ -52,8 +52,20 @@ class Engine:
             # On a connection of its own: others may be read at the same time.
             other = self.connection.cursor()
             other.execute("set TimeZone = 'UTC'")
+            # It goes on while what it has given is made into a frame.
+            other.execute("set streaming_buffer_size = '32MB'")
             reader = other.sql(query).to_arrow_reader(rows)
         return reader.schema, _each(reader)
+
+    def distinct(self, texts: pyarrow.ChunkedArray) -> int:
+        """Return how many hashes texts have: as many as there are different ones, or fewer."""
+        import pyarrow
+
+        with told():
+            other = self.connection.cursor()
+            other.register("texts", pyarrow.table({"c": texts}))
+            ((found,),) = other.execute("select count(distinct hash(c)) from texts").fetchall()
+            return int(found)
 
     def count(self, source: sources.Source, column: str = "*") -> int:
         """Return how many rows, or values of a column, a source has."""
@@ -62,30 +74,33 @@ class Engine:
     def typed(self, source: sources.Source, kinds: typing.Mapping[sources.Name, str]) -> sources.Source | None:
         """Write a source of texts as Parquet of these types; None where a value would not survive its type.
 
-        Raises ``CountError``.
+        Raises ``errors.CountError``.
         """
-        named = [(name, kinds[name]) for name, _ in source.columns]
-        places = [f"c{place}" for place in range(len(named))]
-        pairs = list(zip(places, (kind for _, kind in named), strict=True))
-        # Cast once, and looked at beside its text: what does not fit is told by one more column.
-        inner = ", ".join([*places, *(f"try_cast({each} as {kind}) as v{each}" for each, kind in pairs)])
-        values = ", ".join(f"v{each} as {each}" for each in places)
-        proofs = [columns.survives(each, f"v{each}", kind) for each, kind in pairs if kind != columns.TEXT]
-        path = self.scratch.new(".parquet")
-        self.ask(
-            f"copy (select {values}, {' and '.join(proofs) or 'true'} as fits from (select {inner} from {source.sql}))"
-            f" to {sources.literal(str(path))} (format parquet, compression lz4_raw)"
-        )
-        rows, fits = self.ask(f"select count(*), bool_and(fits) from read_parquet({sources.literal(str(path))})")
-        if source.rows >= 0 and rows != source.rows:
+        file, made = self.scratch.new(".parquet"), cast(source, kinds)
+        path = sources.literal(str(file))
+        self.ask(f"copy (select * from {made.sql}) to {path} (format parquet, compression lz4_raw)")
+        rows, fits = self.ask(f"select count(*), bool_and(fits) from read_parquet({path})")
+        if rows != source.rows:
             raise errors.CountError(f"DuckDB read {rows} of {source.rows} rows: nothing of them is given")
         if fits is False:
-            path.unlink()
+            file.unlink()
             return None
-        chosen = ", ".join(places)
-        return source._replace(
-            sql=f"(select {chosen} from read_parquet({sources.literal(str(path))}))", columns=tuple(named)
-        )
+        chosen = ", ".join(f"c{place}" for place in range(len(made.columns)))
+        return made._replace(sql=f"(select {chosen} from read_parquet({path}))", proved=True)
+
+
+def cast(source: sources.Source, kinds: typing.Mapping[sources.Name, str]) -> sources.Source:
+    """Return a source of texts as these types, not proved yet."""
+    named = [(name, kinds[name]) for name, _ in source.columns]
+    pairs = [(f"c{place}", kind) for place, (_, kind) in enumerate(named)]
+    # Cast once, and looked at beside its text: what does not fit is told by one more column.
+    inner = ", ".join(
+        [*(each for each, _ in pairs), *(f"try_cast({each} as {kind}) as v{each}" for each, kind in pairs)]
+    )
+    values = ", ".join(f"v{each} as {each}" for each, _ in pairs)
+    proofs = [columns.survives(each, f"v{each}", kind) for each, kind in pairs if kind != columns.TEXT]
+    sql = f"(select {values}, {' and '.join(proofs) or 'true'} as fits from (select {inner} from {source.sql}))"
+    return source._replace(sql=sql, columns=tuple(named), proved=False)
 
 
 def _each(reader: pyarrow.RecordBatchReader) -> typing.Iterator[pyarrow.RecordBatch]:

@@ -23,6 +23,10 @@ class EngineError(ReadingError):
     """The engine failed. No message holds a value of a row."""
 
 
+class DoubtfulError(ReadingError):
+    """What was read quickly is not certain, and is read once more with care; nobody outside sees it."""
+
+
 class NotFoundError(LookupError):
     """Nothing that was collected is what was asked for; the message says what there is."""
 

@@ -7,15 +7,13 @@ import pathlib
 import typing
 
 from .. import columns
-from . import opening, sources
+from . import aligned, opening, sources
 
 if typing.TYPE_CHECKING:
     import pyarrow
 
-BATCH_ROWS = 100_000
 
-
-def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBatchReader:
+def batches(answer: opening.Answer, rows: int = aligned.BATCH_ROWS) -> pyarrow.RecordBatchReader:
     """Return the rows batch by batch. What was staged is removed behind the last one, or with the reader.
 
     Raises, while it is read: ``errors.CountError``.

@@ -11,10 +11,21 @@ if typing.TYPE_CHECKING:
     import pyspark.sql
 
 
-def frame(
-    batches: typing.Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema, rows: int | None = None
-) -> pandas.DataFrame:
-    """Return a frame; ``rows`` says how many there will be, where that is known.
+def frame(columns: typing.Sequence[typing.Any], names: typing.Sequence[str]) -> pandas.DataFrame:
+    """Return a frame of columns that were ``collected``."""
+    import pandas
+
+    made = pandas.DataFrame(dict(enumerate(columns)), copy=False)
+    made.columns = pandas.Index(list(names))
+    return made
+
+
+def collected(
+    batches: typing.Iterable[typing.Sequence[pyarrow.Array]],
+    kinds: typing.Sequence[pyarrow.DataType],
+    rows: int | None = None,
+) -> list[typing.Any]:
+    """Return columns as pandas has them; ``rows`` says how many there will be, where that is known.
 
     Whole numbers and booleans are pandas' nullable types, whether there is a gap or not; a gap among floats is NaN;
     texts are pandas' own, where a gap is missing and an empty text is not; times are UTC.
@@ -22,17 +33,12 @@ def frame(
     Batch by batch, as a batch of DuckDB's stays in memory as long as one of its columns does: ``to_pandas`` of all at
     once took twice the frame.
     """
-    import pandas
-
-    columns: list[_Column] = [_column(field.type, rows or 0) for field in schema]
+    columns: list[_Column] = [_column(kind, rows or 0) for kind in kinds]
     for batch in batches:
         before: list[tuple[pyarrow.Array, pyarrow.Array]] = []
-        for column, found in zip(columns, batch.columns, strict=True):
+        for column, found in zip(columns, batch, strict=True):
             column.add(found, before)
-    series = {place: column.made() for place, column in enumerate(columns)}
-    made = pandas.DataFrame(series, copy=False)
-    made.columns = pandas.Index(schema.names)
-    return made
+    return [column.made() for column in columns]
 
 
 def spark(session: pyspark.sql.SparkSession, table: pyarrow.Table) -> pyspark.sql.DataFrame:

@@ -25,6 +25,11 @@ class _Day(typing.NamedTuple):
     parts: tuple[tuple[sources.Part, pathlib.Path, int], ...]
     """With the rows of each."""
 
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return sum(each.rows for each in self.texts) + sum(rows for *_, rows in self.parts)
+
 
 def gather(
     store: Blobs,
@@ -33,12 +38,12 @@ def gather(
     told: typing.Sequence[str],
     request: seeking.Request | None,
     *,
-    copy: bool,
+    quick: bool,
 ) -> dict[str, uniting.Table]:
     """Return all rows of the days of each designation as one table, or those of one request.
 
-    Designations without rows are left out. Files of this machine are read where they lie, or copied before (``copy``):
-    one that grows while it is read has other rows than were counted.
+    Designations without rows are left out. To be ``quick``, files of this machine are read where they lie, though one
+    that grows has other rows than were counted; and the first designation, and those with as many rows, are not proved.
 
     Raises ``StorageError``, ``ManifestError``, ``errors.CountError``, ``errors.ColumnError``.
     """
@@ -47,11 +52,15 @@ def gather(
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(lambda each: coverage.look(store, each[1]), days))
         with progress.bytes_read(sum(each.size for each in looked)) as advance:
-            staged = pool.map(lambda each: _stage(store, of, each, advance=advance, request=request, copy=copy), looked)
+            staged = pool.map(
+                lambda each: _stage(store, of, each, advance=advance, request=request, copy=not quick), looked
+            )
             for (name, day), each in zip(days, staged, strict=True):
                 fields = dict(day.stream.fields)
                 found[name].append((tuple(fields.get(field, "default") for field in told), each))
-    tables = {name: _table(of, each, request) for name, each in found.items()}
+    rows = {name: sum(day.rows for _, day in each) for name, each in found.items()}
+    proved = {name: not quick or request is not None or rows[name] != rows[next(iter(rows))] for name in found}
+    tables = {name: _table(of, each, request, proved=proved[name]) for name, each in found.items()}
     return {name: table for name, table in tables.items() if table is not None}
 
 
@@ -95,7 +104,7 @@ def _whole(store: Blobs, of: engine.Engine, found: coverage.Whole) -> staging.St
 
 
 def _table(
-    of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]], request: seeking.Request | None
+    of: engine.Engine, found: typing.Sequence[tuple[Told, _Day]], request: seeking.Request | None, *, proved: bool
 ) -> uniting.Table | None:
     headers: dict[tuple[Told, tuple[str, ...]], list[staging.Staged]] = collections.defaultdict(list)
     parts: dict[tuple[Told, sources.Part], list[tuple[pathlib.Path, int]]] = collections.defaultdict(list)
@@ -118,7 +127,8 @@ def _table(
     texts, made = _expanded(of, texts, others=others)
     closed, late = _expanded(of, closed, others=others)
     texts += [*made, *late]
-    return uniting.unite(of, [sources.standard(each) for each in texts], [sources.standard(each) for each in closed])
+    texts, closed = [sources.standard(each) for each in texts], [sources.standard(each) for each in closed]
+    return uniting.unite(of, texts, closed, proved=proved)
 
 
 def _having(

@@ -9,9 +9,10 @@ import warnings
 
 from ..days import template
 from ..storage import Blobs
-from . import aligned, engine, errors, gathering, joining, repeats, scratch, seeking, selecting, uniting
+from . import aligned, engine, errors, frames, gathering, joining, repeats, scratch, seeking, selecting
 
 if typing.TYPE_CHECKING:
+    import pandas
     import pyarrow
 
 
@@ -36,9 +37,6 @@ class Question:
     """Of requests that were repeated, the last alone."""
     request: seeking.Request | None = None
     """The rows of this one alone."""
-    certain: bool = True
-    """Whether ids are looked for that stand twice in other designations than the first, before they are joined. If not,
-    ``Answer.check`` tells of them, as then there are too many rows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +49,8 @@ class Answer:
     repeats: dict[str, repeats.Repeats]
     rows: int | None
     """How many there must be, where that is known before they are read."""
-    beside: aligned.Beside | None = None
-    """The same as ``joined``, where it can be had without a join."""
+    quick: tuple[aligned.Select, ...] = ()
+    """If it is to be quick: the same as ``joined``, without a join."""
 
     def batches(self, rows: int) -> tuple[pyarrow.Schema, typing.Iterator[pyarrow.RecordBatch]]:
         """Return the rows under their names, so many at a time.
@@ -61,25 +59,29 @@ class Answer:
         """
         import pyarrow
 
-        if self.beside is not None:
-            fields, found = aligned.batches(self.engine, self.beside, rows)
-        else:
-            given, whole = self.engine.batches(self.joined.sql, rows)
-            fields, found = list(given), (batch.columns for batch in whole)
-        schema = pyarrow.schema([field.with_name(name) for field, name in zip(fields, self.joined.names, strict=True)])
+        given, found = self.engine.batches(self.joined.sql, rows)
+        schema = pyarrow.schema([field.with_name(name) for field, name in zip(given, self.joined.names, strict=True)])
         return schema, self._checked(schema, found)
 
     def _checked(
-        self, schema: pyarrow.Schema, found: typing.Iterator[list[pyarrow.Array]]
+        self, schema: pyarrow.Schema, found: typing.Iterator[pyarrow.RecordBatch]
     ) -> typing.Iterator[pyarrow.RecordBatch]:
         import pyarrow
 
         count = 0
-        for arrays in found:
-            batch = pyarrow.RecordBatch.from_arrays(arrays, schema=schema)
+        for batch in found:
             count += batch.num_rows
-            yield batch
+            yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
         self.check(count)
+
+    def frame(self) -> pandas.DataFrame:
+        """Return all rows. Raises ``errors.ReadingError``."""
+        if self.quick:
+            assert self.rows is not None
+            return frames.frame(aligned.columns(self.engine, self.quick, self.rows), self.joined.names)
+        schema, batches = self.batches(aligned.BATCH_ROWS)
+        found = frames.collected((batch.columns for batch in batches), schema.types, self.rows)
+        return frames.frame(found, schema.names)
 
     def check(self, rows: int) -> None:
         """Raise ``errors.CountError`` where as many rows were not read."""
@@ -97,60 +99,45 @@ class Answer:
         self.engine.close()
 
 
-def ask(reader: Reader, question: Question) -> Answer:
-    """Return the answer.
+def may_be_quick(question: Question) -> bool:
+    """Return whether it is worth a try to read rows as they come."""
+    return not question.last and question.request is None and question.when.between == joining.Between()
+
+
+def ask(reader: Reader, question: Question, *, quick: bool = False) -> Answer:
+    """Return the answer. If it is to be ``quick``, it is proved as it is read, and may turn out to be none.
 
     Raises ``NotFoundError``, ``AmbiguousError``, ``StorageError``, ``ManifestError``, ``ReadingError``.
     """
     days = selecting.days(reader.store, reader.path, question.chosen, question.designations, question.when)
-    try:
-        return _ask(reader, question, days, copy=False)
-    except errors.ReadingError:
-        return _ask(reader, question, days, copy=True)
-
-
-def _ask(
-    reader: Reader, question: Question, days: typing.Mapping[str, typing.Sequence[template.Day]], *, copy: bool
-) -> Answer:
     of = engine.Engine(scratch.Scratch(reader.directory), reader.memory)
     try:
         told = question.chosen.told
-        tables = gathering.gather(reader.store, of, days, told, question.request, copy=copy)
+        tables = gathering.gather(reader.store, of, days, told, question.request, quick=quick)
         first = next(iter(days))
         if question.request is not None:
             first = next(iter(tables), first)
         if first not in tables:
             raise errors.NotFoundError(_none(question, first, reader.store.address))
+        # To be quick, they are looked for among the ids once these are there.
         found = {
-            name: repeats.find(of, table, len(told), same=question.certain or name == first)
-            for name, table in tables.items()
+            name: repeats.Repeats() if quick else repeats.find(of, table, len(told)) for name, table in tables.items()
         }
         apart = [
             name
             for name, table in tables.items()
-            if selecting.is_of_one_call(name) or _is_ambiguous(of, table, question)
+            if selecting.is_of_one_call(name) or (told and not quick and repeats.find(of, table, 0).same)
         ]
         names, between = [selecting.COLUMNS[name] for name in told], question.when.between
         doubled = any(each.same for each in found.values())
         last = question.last and any(each.any for each in found.values())
         joined = joining.join(tables, names, between=between, apart=apart, doubled=doubled, last=last)
         rows = None if question.last else joining.count(of, tables[first], between)
-        beside = None
-        if rows == tables[first].rows and not doubled:
-            same = aligned.find(of, tables, len(told), apart)
-            beside = aligned.split(tables, names, same, apart) if same else None
-        return Answer(question, of, joined, found, rows, beside)
+        selects = aligned.selects(tables, len(told), apart) if quick else ()
+        return Answer(question, of, joined, found, rows, selects)
     except BaseException:
         of.close()
         raise
-
-
-def _is_ambiguous(of: engine.Engine, table: uniting.Table, question: Question) -> bool:
-    """Return whether ids stand more than once, so that version and web service must tell which row is meant.
-
-    Labels may come from another process than the model's, and from another version of it.
-    """
-    return bool(question.chosen.told) and question.certain and bool(repeats.find(of, table, 0, same=True).same)
 
 
 def _none(question: Question, designation: str, address: str) -> str:

@@ -12,6 +12,9 @@ import typing
 
 from . import engine, uniting
 
+if typing.TYPE_CHECKING:
+    import pyarrow
+
 _AGAIN = r"\.(attempt)?[0-9]+(-[0-9]+)?$"
 _ATTEMPT = r"\.attempt[0-9]+(\.[0-9]+)?(-[0-9]+)?$"
 _SUFFIXES = r"(\.(attempt)?[0-9]+)+(-[0-9]+)?$"
@@ -37,16 +40,16 @@ class Repeats(typing.NamedTuple):
         return sum(self)
 
 
-def find(of: engine.Engine, table: uniting.Table, told: int, *, same: bool) -> Repeats:
-    """Return how many rows of a designation may repeat others; ``same``: ids that stand twice, too."""
+def find(of: engine.Engine, table: uniting.Table, told: int) -> Repeats:
+    """Return how many rows of a designation may repeat others; ``told``: how many keys stand beside the request's."""
     keys = ", ".join([*(f"t{place}" for place in range(told)), "c2"])
-    (dotted,) = of.numbers(f"select count(*) filter (contains(c2, '.')) from {table.sql}")
+    # By a hash: texts take four times as long, and where two ids share one they are looked at.
+    different, dotted = of.numbers(
+        f"select count(distinct hash({keys})), count(*) filter (contains(c2, '.')) from {table.sql}"
+    )
     twice = attempts = parts = 0
-    if same:
-        # By a hash: texts take four times as long, and where two ids share one they are looked at.
-        (different,) = of.numbers(f"select count(distinct hash({keys})) from {table.sql}")
-        if different < table.rows:
-            (twice,) = of.numbers(f"select {table.rows} - count(*) from (select distinct {keys} from {table.sql})")
+    if different < table.rows:
+        (twice,) = of.numbers(f"select {table.rows} - count(*) from (select distinct {keys} from {table.sql})")
     if dotted:
         (attempts,) = of.numbers(f"select count(*) from {table.sql} where regexp_matches(c2, '{_ATTEMPT}')")
         (parts,) = of.numbers(
@@ -54,6 +57,21 @@ def find(of: engine.Engine, table: uniting.Table, told: int, *, same: bool) -> R
             f" and regexp_matches(c2, '{_AGAIN}') and {_stripped('c2')} in (select c2 from {table.sql})"
         )
     return Repeats(twice, attempts, parts)
+
+
+def are_plain(of: engine.Engine, ids: pyarrow.ChunkedArray) -> bool:
+    """Return whether ids are all different, and none looks like that of a further try; if in doubt, not."""
+    import pyarrow
+    from pyarrow import compute
+
+    if compute.any(compute.match_substring(ids, ".")).as_py():
+        return False
+    # Ids of closed days, and most of one process, grow: to compare neighbours takes a tenth of the time.
+    chunks = [chunk for chunk in ids.chunks if len(chunk)]
+    ends = pyarrow.array([chunk[place].as_py() for chunk in chunks for place in (0, -1)], pyarrow.large_string())
+    pairs = [(chunk[:-1], chunk[1:]) for chunk in chunks] + [(ends[1:-1:2], ends[2::2])]
+    grows = all(compute.all(compute.less(*pair)).as_py() is not False for pair in pairs)
+    return grows or of.distinct(ids) == len(ids)
 
 
 def only_last(select: str, *, request: str, time: str, keys: typing.Sequence[str]) -> str:

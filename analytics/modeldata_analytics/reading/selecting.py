@@ -87,15 +87,12 @@ def period(since: When, until: When) -> Period:
     Raises ``ValueError``.
     """
     begin, end = _parsed(since, "since"), _parsed(until, "until")
-    first = last = None
-    after = before = None
-    if begin is not None:
-        after = begin if isinstance(begin, datetime.datetime) else _midnight(begin)
-        first = after.date()
-    if end is not None:
-        before = end if isinstance(end, datetime.datetime) else _midnight(end + _DAY)
-        last = (before - datetime.timedelta(microseconds=1)).date()
-    if after is not None and before is not None and after >= before:
+    # A file holds the rows of one day, so only moments have to be looked for within it.
+    after = begin if isinstance(begin, datetime.datetime) else None
+    before = end if isinstance(end, datetime.datetime) else None
+    first = after.date() if after is not None else begin
+    last = (before - datetime.timedelta(microseconds=1)).date() if before is not None else end
+    if (first is not None and last is not None and first > last) or (after and before and after >= before):
         raise ValueError(f"until ({until}) is before since ({since})")
     return Period(first, last, joining.Between(after, before))
 
@@ -209,7 +206,3 @@ def _parsed(value: When, name: str) -> datetime.date | None:
     if isinstance(value, datetime.datetime):
         return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
     return value
-
-
-def _midnight(day: datetime.date) -> datetime.datetime:
-    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)

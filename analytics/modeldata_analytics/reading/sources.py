@@ -59,6 +59,8 @@ class Source(typing.NamedTuple):
     rows: int
     told: tuple[str, ...] = ()
     """What the path tells of them, where it is asked for: such as the version."""
+    proved: bool = True
+    """If not, there is a column ``fits`` too, which says of each row whether its texts survive their types."""
 
 
 class Part(typing.NamedTuple):

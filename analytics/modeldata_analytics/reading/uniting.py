@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from .. import columns
-from . import engine, sources
+from . import engine, errors, sources
 
 _WHOLE = 2**53
 """Up to here each whole number is a double."""
@@ -18,19 +18,32 @@ class Table(typing.NamedTuple):
     """What may stand after FROM. Its columns are ``t0``, … for what paths tell, then ``c0``, ``c1``, …"""
     columns: sources.Columns
     rows: int
+    proved: bool = True
+    """If not, there is a column ``fits`` too, see ``sources.Source``; and rows were not counted by the engine."""
 
 
-def unite(of: engine.Engine, texts: typing.Sequence[sources.Source], closed: typing.Sequence[sources.Source]) -> Table:
-    """Return rows of raw files and closed ones as one table.
+def unite(
+    of: engine.Engine,
+    texts: typing.Sequence[sources.Source],
+    closed: typing.Sequence[sources.Source],
+    *,
+    proved: bool,
+) -> Table:
+    """Return rows of raw files and closed ones as one table; if not proved, raw files are read when the table is.
 
-    Raises ``errors.CountError``.
+    Raises ``errors.CountError``, ``errors.DoubtfulError``.
     """
     hints = {name: kind for source in closed for name, kind in source.columns if kind != columns.TEXT}
-    found = [*closed, *_typed(of, texts, hints)]
+    if proved or not texts:
+        found = [*closed, *_typed(of, texts, hints)]
+    else:
+        guessed = _kinds(of, texts, hints, columns.SAMPLE)
+        found = [*closed, *(engine.cast(source, guessed) for source in texts)]
     names = list(dict.fromkeys(name for source in found for name, _ in source.columns))
     kinds = {name: _common(of, name, found) for name in names}
-    sql = " union all ".join(_selected(source, kinds) for source in found)
-    return Table(f"({sql})", tuple(kinds.items()), sum(source.rows for source in found))
+    proved = all(source.proved for source in found)
+    sql = " union all ".join(_selected(source, kinds, proved=proved) for source in found)
+    return Table(f"({sql})", tuple(kinds.items()), sum(source.rows for source in found), proved)
 
 
 def _typed(
@@ -82,6 +95,8 @@ def _common(of: engine.Engine, name: sources.Name, found: typing.Sequence[source
     ]
     if len({kind for *_, kind in having}) == 1:
         return having[0][2]
+    if not all(source.proved for source, *_ in having):
+        raise errors.DoubtfulError("a column has several types")
     # A column that was empty for a day is text on that day, whatever it is on others.
     having = [(source, place, kind) for source, place, kind in having if of.count(source, place)]
     kinds = {kind for *_, kind in having}
@@ -97,7 +112,7 @@ def _are_doubles(of: engine.Engine, source: sources.Source, place: str) -> bool:
     return bool(good)
 
 
-def _selected(source: sources.Source, kinds: typing.Mapping[sources.Name, str]) -> str:
+def _selected(source: sources.Source, kinds: typing.Mapping[sources.Name, str], *, proved: bool) -> str:
     there = {name: (f"c{place}", kind) for place, (name, kind) in enumerate(source.columns)}
     terms = [f"{sources.literal(value)} as t{place}" for place, value in enumerate(source.told)]
     for place, (name, kind) in enumerate(kinds.items()):
@@ -112,4 +127,6 @@ def _selected(source: sources.Source, kinds: typing.Mapping[sources.Name, str]) 
                 else (f"cast({column} as {kind})")
             )
         terms.append(f"{term} as c{place}")
+    if not proved:
+        terms.append("true as fits" if source.proved else "fits")
     return f"select {', '.join(terms)} from {source.sql}"

@@ -22,6 +22,15 @@ class Scanner:
         import numpy
 
         array = numpy.frombuffer(piece, numpy.uint8)
+        if b'"' not in piece and not self._quoted and not self._return:
+            # Most pieces: a fifth of the time of what follows.
+            found = int(numpy.count_nonzero((array[1:] == _LF) & (array[:-1] == _CR)))
+            if found:
+                self.records += found
+                self.end = self._seen + piece.rindex(b"\r\n") + 2
+            self._return = piece.endswith(b"\r")
+            self._seen += len(piece)
+            return
         marks, ends = numpy.flatnonzero(array == _MARK), numpy.flatnonzero(array == _LF)
         if ends.size:
             returns = array[ends - 1] == _CR
