@@ -19,7 +19,7 @@ ask = command -v helm >/dev/null && command -v kubectl >/dev/null || { echo "hel
 	[ "$(YES)" = 1 ] || { read -r -p "$(1) $$context? [y/N] " answer && [ "$$answer" = y ]; } || { echo "nothing was done" >&2; exit 1; }
 
 try: $(TRY)/venv/ready ## In a minute, on this machine: a model is collected, and what it saw is a table (Python 3.11, nothing else)
-	@PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$$PWD/$(TRY)/cache" $(TRY)/venv/bin/python examples/laptop/laptop.py $(TRY)
+	@PYTHONPATH=analytics PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$$PWD/$(TRY)/cache" $(TRY)/venv/bin/python examples/laptop/laptop.py $(TRY)
 
 demo: .venv/ready ## A real model in a real cluster is collected, and every row checked (root; leaves the cluster up)
 	$(call prepare,azurite operator diabetes)
@@ -146,7 +146,7 @@ lua:
 
 # Not compiled by pip, and our own part is run from here: a third of the time, and make try is to take a minute at most.
 $(TRY)/venv/ready: constraints.txt examples/laptop/requirements.txt | python
-	@echo "making a virtual environment in $(TRY): gunicorn, orjson, pandas, scikit-learn"
+	@echo "making a virtual environment in $(TRY): duckdb, gunicorn, orjson, pandas, pyarrow, rich, scikit-learn"
 	@rm -rf $(TRY)/venv
 	@$(PYTHON) -m venv $(TRY)/venv
 	@$(TRY)/venv/bin/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -r examples/laptop/requirements.txt || { \

@@ -25,6 +25,7 @@ import processor
 import report
 import requests_served
 import services
+import tables
 
 PARTS: dict[str, typing.Callable[[ground.Ground], report.Part]] = {
     "calls": calls.measure,
@@ -35,6 +36,7 @@ PARTS: dict[str, typing.Callable[[ground.Ground], report.Part]] = {
     "imports": imports.measure,
     "large": large.measure,
     "closing": closing.measure,
+    "tables": tables.measure,
 }
 
 
@@ -92,7 +94,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     made.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     made.add_argument("--quick", action="store_true", help="fewer repeats: to see that it runs, not to judge by")
-    made.add_argument("--rows", type=int, default=0, help="of the day that is closed; default: 2,000,000")
+    made.add_argument(
+        "--rows",
+        type=int,
+        default=0,
+        help="of the day that is closed, default: 2,000,000; of the table that is read, default: 500,000",
+    )
     made.add_argument(
         "--scratch", metavar="DIRECTORY", help="where spools and Azurite's data lie; default: as tempfile"
     )

@@ -27,7 +27,7 @@ class Ground:
     azurite: services.Azurite
     quick: bool
     day_rows: int = 0
-    """Of the day that ``closing`` closes; 0: its default."""
+    """Of the day that ``closing`` closes, of the table that ``tables`` reads; 0: their defaults."""
     _numbers: typing.Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def fresh(self, name: str) -> pathlib.Path:

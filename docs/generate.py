@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import collections.abc
 import importlib.util
 import inspect
@@ -17,6 +18,8 @@ import modeldata
 import modeldata.metrics
 import modeldata.observe.metrics
 import modeldata.web
+import modeldata_analytics
+import modeldata_analytics.__main__
 import modeldata_operator.observe.metrics
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -37,6 +40,8 @@ def made() -> dict[pathlib.Path, str]:
         HERE / "reference/settings.md": settings(json.loads(SCHEMA.read_text(encoding="utf-8"))),
         HERE / "reference/metrics.md": metrics(),
         HERE / "reference/client.md": client(),
+        HERE / "reference/analytics.md": analytics(),
+        HERE / "reference/commands.md": commands(),
         HERE / "compatibility.md": compatibility((HERE / "compatibility.md").read_text(encoding="utf-8")),
     }
 
@@ -138,6 +143,59 @@ def client() -> str:
         table(["field", "type", ""], attributes(modeldata.Statistics)),
     ]
     return page(parts)
+
+
+def analytics() -> str:
+    """Describe what an analyst imports."""
+    store, model = modeldata_analytics.Store, modeldata_analytics.Model
+    source = "the docstrings of analytics/modeldata_analytics"
+    parts = [
+        heading(source, "The API of modeldata-analytics", "What to use when: [reading.md](../reading.md)."),
+        described("Store", store, "modeldata_analytics."),
+        *(described(name, getattr(store, name), "Store.") for name in ("streams", "model")),
+        f"## modeldata_analytics.Model\n{docstring(inspect.getdoc(model) or '')}\n",
+        *(described(name, each, "Model.") for name, each in vars(model).items() if name[0] != "_"),
+        "## Errors and warnings\nAll are names of `modeldata_analytics`.\n",
+    ]
+    kinds = [getattr(modeldata_analytics, name) for name in modeldata_analytics.__all__]
+    rows = [
+        [f"`{each.__name__}`", f"`{each.__base__.__name__}`", " ".join(docstring(inspect.getdoc(each) or "").split())]
+        for each in kinds
+        if issubclass(each, Exception)
+    ]
+    return page([*parts, table(["name", "is a", ""], rows)])
+
+
+def commands() -> str:
+    """Describe the command line of analytics."""
+    parts = [
+        heading(
+            "analytics/modeldata_analytics/commands",
+            "The command modeldata",
+            "Of the distribution `modeldata-analytics`; `python -m modeldata_analytics` is the same.",
+        )
+    ]
+    for command in modeldata_analytics.__main__.COMMANDS:
+        parser = argparse.ArgumentParser(prog=f"modeldata {command.NAME}")
+        command.add(parser)
+        given = [each for each in parser._actions if each.dest != "help"]
+        words = [each.metavar or each.dest.upper() for each in given if not each.option_strings]
+        usage = " ".join(["modeldata", command.NAME, *map(str, words), "[OPTIONS]" if len(words) < len(given) else ""])
+        rows = [[f"`{named(each)}`", (each.help or "").replace("%%", "%")] for each in given]
+        about = docstring(command.__doc__ or "")
+        parts += [f"## modeldata {command.NAME}\n```text\n{usage.strip()}\n```\n\n{about}\n", table(["", ""], rows)]
+    return page(parts)
+
+
+def named(argument: argparse.Action) -> str:
+    """Return an argument as it is written."""
+    value = argument.metavar or argument.dest.upper()
+    if not argument.option_strings:
+        return str(value)
+    if argument.nargs == 0:
+        return argument.option_strings[0]
+    choices = ",".join(map(str, argument.choices or ()))
+    return f"{argument.option_strings[0]} {f'{{{choices}}}' if choices else value}"
 
 
 def compatibility(page: str) -> str:

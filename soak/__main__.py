@@ -5,7 +5,7 @@
     .venv/bin/python soak --rows 100000 --seed 7 --file PerPod
     .venv/bin/python soak --directory
 
-With --directory rows go to a directory of this machine, and a reader looks all the time.
+With ``--directory`` rows go to a directory of this machine, and a reader looks all the time.
 
 With ``--close`` the day is closed all the while by closers that are killed too, and a reader looks; what is compared at
 the end is what is closed, when the raw files are gone.

@@ -13,12 +13,17 @@ import subprocess
 import time
 import typing
 
+import hypothesis
 import pytest
 
 from .apiserver.server import free_ports
 
 if typing.TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# No test asserts a time that a slow machine would miss.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 AZURITE_ACCOUNT = "devstoreaccount1"

@@ -23,6 +23,8 @@ import typing
 import pandas
 from sklearn.datasets import load_diabetes
 
+from modeldata_analytics import NotFoundError, Store
+
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 DIABETES = REPOSITORY / "examples/diabetes"
@@ -54,6 +56,7 @@ def main(directory: pathlib.Path) -> None:
     print("  the server has ended: what it had collected was sent before")
 
     title("The table: what the model was asked, and what it said, joined by $RequestId")
+    print(f'  >>> Store("{os.path.relpath(collected)}/data").model("diabetes").table()')
     joined = table(collected)
     for path in sorted((collected / "data").rglob("data*.csv")):
         print(f"  {path.stat().st_size:>8} bytes  {path.relative_to(collected)}")
@@ -69,6 +72,7 @@ def main(directory: pathlib.Path) -> None:
         f"""\
   the script, as it was written for Azure ML:  {DIABETES.relative_to(REPOSITORY)}/score.py
   your own model, and a storage account:       docs/collecting.md
+  the table, in Python and from a shell:       docs/reading.md
   a real cluster on this machine:              make demo
   removes what this has made:                  rm -r {shlex.quote(str(directory))}"""
     )
@@ -76,12 +80,10 @@ def main(directory: pathlib.Path) -> None:
 
 def table(collected: pathlib.Path) -> pandas.DataFrame:
     """Return inputs and predictions, a row each."""
-    tables = {}
-    for designation in ("inputs", "predictions"):
-        files = sorted((collected / "data").glob(f"**/diabetes/*/{designation}/*/*/*/data*.csv"))
-        none = pandas.DataFrame({"$RequestId": []})
-        tables[designation] = pandas.concat([pandas.read_csv(file) for file in files] or [none], ignore_index=True)
-    return tables["inputs"].merge(tables["predictions"], on="$RequestId", suffixes=("", " of predictions"))
+    try:
+        return Store(collected / "data").model("diabetes").table().sort_values("$Timestamp", ignore_index=True)
+    except NotFoundError:  # before the first run
+        return pandas.DataFrame()
 
 
 @contextlib.contextmanager

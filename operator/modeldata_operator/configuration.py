@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from .api import endpoints, grants, names, resources
+from .api import closing, endpoints, grants, names, resources
+from .api.closing import Runner
 from .api.endpoints import AllowedHost
 from .api.fields import ResourceError
 from .api.grants import StorageGrant
@@ -81,6 +82,9 @@ class Configuration:
     restarts_at_once: int = 3
     """MODELDATA_RESTARTS_AT_ONCE: how many workloads may be restarted, or have an evicted pod replaced, at a time over
     all collections. 0: none is, as if each collection's rollout were Manual."""
+
+    closing: Runner | None = None
+    """MODELDATA_CLOSING, JSON: how the Jobs are made that close days. Empty: none are made."""
 
     webhook_port: int = 10250
     """MODELDATA_WEBHOOK_PORT."""
@@ -165,6 +169,7 @@ def from_environment(environment: Mapping[str, str]) -> Configuration:
         resync=_number(environment, "MODELDATA_RESYNC", 30, least=1),
         sick_after=_number(environment, "MODELDATA_SICK_AFTER", 300, least=1),
         restarts_at_once=int(_number(environment, "MODELDATA_RESTARTS_AT_ONCE", 3, least=0)),
+        closing=_closing(environment),
         webhook_port=int(_number(environment, "MODELDATA_WEBHOOK_PORT", 10250, least=1)),
         health_port=int(_number(environment, "MODELDATA_HEALTH_PORT", 8080, least=1)),
         metrics_port=int(_number(environment, "MODELDATA_METRICS_PORT", 8081, least=1)),
@@ -203,6 +208,13 @@ def _grants(environment: Mapping[str, str]) -> tuple[StorageGrant, ...]:
         return grants.given(environment.get("MODELDATA_GRANTS", "") or "[]")
     except ResourceError as error:
         raise SystemExit(f"MODELDATA_GRANTS: {error}") from None
+
+
+def _closing(environment: Mapping[str, str]) -> Runner | None:
+    try:
+        return closing.runner(environment.get("MODELDATA_CLOSING", ""))
+    except ResourceError as error:
+        raise SystemExit(f"MODELDATA_CLOSING: {error}") from None
 
 
 def _allowed_hosts(environment: Mapping[str, str]) -> tuple[AllowedHost, ...]:

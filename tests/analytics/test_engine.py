@@ -28,7 +28,7 @@ def test_under_one_setting_it_reads_nothing_and_says_nothing(tmp_path: pathlib.P
     path = stored(tmp_path / "a.csv", ("a", "b"), ("1", "2"), ("3", "4"))
     options = "header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\r\\n'"
     for strict, rows in (("", 2), (", strict_mode = true", 0)):
-        found = duckdb.execute(f"select count(*) from read_csv('{path}', {options}{strict})").fetchone()
+        found = duckdb.connect().execute(f"select count(*) from read_csv('{path}', {options}{strict})").fetchone()
         assert found == (rows,)
     assert scanner.count(path.read_bytes()) == 3
 

@@ -7,7 +7,10 @@ import datetime
 import gc
 import io
 import math
+import os
 import pathlib
+import subprocess
+import sys
 import typing
 import uuid
 import warnings
@@ -18,7 +21,10 @@ import pytest
 from pyarrow import parquet
 
 from modeldata import settings
-from modeldata_analytics import AmbiguousError, NotFoundError, RepeatsWarning, Store
+from modeldata_analytics import AmbiguousError, CountError, NotFoundError, RepeatsWarning, Store
+from modeldata_analytics.reading import scratch as scratch_module
+from modeldata_analytics.reading import sources, staging
+from modeldata_analytics.reading.scratch import Scratch
 
 from .collecting import NOON, ORIGIN, Collected, into_directory
 
@@ -184,6 +190,16 @@ def test_what_is_there_more_than_once_must_be_named(root: pathlib.Path) -> None:
     assert sorted(zip(every["v"], every["p"], strict=True)) == [
         ("achurn1", "a-1"), ("bchurn-test2", "b-2"), ("bchurn1", "b-1")
     ]  # fmt: skip
+
+
+def test_labels_of_another_process_are_joined_by_the_request(root: pathlib.Path, collected: Collected) -> None:
+    collected.collect([[1]], ["a"], request="one")
+    other = Collected(into_directory(root), origin=ORIGIN._replace(webservice="feed", model_version="default"))
+    other.collect([[True]], ["churned"], designation="labels", request="one")
+    model = Store(root).model("churn", webservice="*")
+    assert by_request(model.table(), "a", "churned", "$Version", "$Webservice") == {"one-0": (1, True, "10", "churn")}
+    collected.collect([[False]], ["churned"], designation="labels", request="one")
+    assert by_request(model.table(), "a", "churned") == {"one-0": (1, False)}
 
 
 def test_what_is_not_there_is_told_with_what_is(root: pathlib.Path, collected: Collected) -> None:
@@ -364,3 +380,106 @@ def test_streams_say_what_there_is(root: pathlib.Path, collected: Collected) -> 
         "bytes": size, "open_bytes": size, "closed_days": 0, "closed_through": None,
     }  # fmt: skip
     assert found["designation"].tolist() == ["inputs", "predictions"]
+
+
+def test_an_engine_that_reads_no_rows_in_silence_is_an_error(
+    root: pathlib.Path, collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected.collect([[1], [2]], ["a"])
+    real = sources.of_csv
+
+    def strict(*of: typing.Any) -> sources.Source:
+        found = real(*of)
+        return found._replace(sql=found.sql.replace("header = true", "header = true, strict_mode = true"))
+
+    monkeypatch.setattr(sources, "of_csv", strict)
+    model = Store(root).model("churn", version="10")
+    with pytest.raises(CountError, match="0 of 2 rows"):
+        model.table()
+    with pytest.raises(CountError, match="0 of 2 rows"):
+        model.request("r-0")
+
+
+def test_a_file_that_grows_after_it_was_counted_is_read_anew(
+    root: pathlib.Path, collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected.collect([[1]], ["a"], request="before")
+    real, grown = staging.tail, []
+
+    def tail(*of: typing.Any, copy: bool) -> staging.Staged | None:
+        found = real(*of, copy=copy)
+        collected.collect([[2]], ["a"], request=f"after {len(grown)}")
+        grown.append(copy)
+        return found
+
+    monkeypatch.setattr(staging, "tail", tail)
+    frame = Store(root).model("churn", version="10").table()
+    assert sorted(frame["$RequestId"]) == ["after 0-0", "before-0"]
+    assert grown == [False, True]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    root: pathlib.Path, collected: Collected, tmp_path: pathlib.Path
+) -> None:
+    collected.collect([[1]], ["a"])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    script = "import sys, os, modeldata_analytics as m\n"
+    script += (
+        f"reader = m.Store({str(root)!r}, scratch={str(scratch)!r}).model('churn').scan(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    (left,) = scratch.iterdir()
+    assert left.stat().st_mode & 0o777 == 0o700
+    other = Scratch(scratch)
+    assert left.exists()  # it may just have been made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scratch_module, "_MINUTE", -1.0)
+        Store(root, scratch=scratch).model("churn").table()
+    assert list(scratch.iterdir()) == [other.path]
+    other.close()
+
+
+def test_times_are_utc_wherever_the_machine_is(root: pathlib.Path, collected: Collected) -> None:
+    collected.collect([[1, NOON]], ["a", "at"])
+    script = f"import modeldata_analytics as m; model = m.Store({str(root)!r}).model('churn'); frame = model.table()\n"
+    script += (
+        "print(frame.dtypes['$Timestamp'], frame['$Timestamp'][0], frame['at'][0], model.scan().schema.field(1).type)"
+    )
+    environment = {**os.environ, "TZ": "America/New_York"}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, text=True, stdout=subprocess.PIPE, check=True)
+    at = "2026-11-20 12:00:00+00:00"
+    assert ran.stdout.strip() == f"datetime64[us, UTC] {at} {at} timestamp[us, tz=UTC]"
+
+
+@pytest.mark.filterwarnings("ignore::modeldata_analytics.RepeatsWarning")
+@pytest.mark.parametrize("predictions", [[0, 1, 2], [2, 1, 0], [0, 1, 1], [0, 1]])
+def test_rows_in_one_order_and_in_another_are_joined_by_the_request(
+    root: pathlib.Path, collected: Collected, predictions: list[int]
+) -> None:
+    for number in range(3):
+        collected.collect([[number]], ["n"], request=f"r{number}")
+        collected.collect([[number]], ["l"], designation="labels", request=f"r{2 - number}")
+    for number in predictions:
+        collected.collect([[number]], ["p"], designation="predictions", request=f"r{number}")
+    frame = Store(root).model("churn", version="10").table(designations=["inputs", "labels", "predictions"])
+    assert list(frame.columns[3:]) == ["n", "l", "p"]
+    wanted = {f"r{number}-0": (number, 2 - number, number if number in predictions else None) for number in range(3)}
+    found = by_request(frame.astype(object).where(frame.notna(), None), "n", "l", "p")
+    assert found == wanted
+
+
+@pytest.mark.java
+def test_a_frame_of_spark_has_the_same_values(
+    root: pathlib.Path,
+    collected: Collected,
+    spark: typing.Any,
+) -> None:
+    collected.collect([[1, None, "", True, NOON], [None, math.nan, None, None, None]], ["n", "x", "t", "b", "at"])
+    frame = Store(root).model("churn", version="10").spark(spark)
+    assert [field.dataType.simpleString() for field in frame.schema] == [
+        "timestamp", "string", "string", "bigint", "double", "string", "boolean", "timestamp"
+    ]  # fmt: skip
+    rows = {row["$RequestId"]: row for row in frame.collect()}
+    assert list(rows["r-0"])[3:7] == [1, None, "", True]
+    assert (rows["r-1"]["n"], math.isnan(rows["r-1"]["x"]), rows["r-1"]["t"]) == (None, True, None)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import pathlib
+import pty
+import subprocess
+import sys
 import typing
 
 import pytest
@@ -120,3 +124,16 @@ def test_a_container_by_a_credential_of_the_environment(
     code, out, err = run("table", address, "churn")
     assert (code, out) == (3, "")
     assert "refuse" in err
+
+
+def test_a_terminal_shows_how_much_was_read(root: str) -> None:
+    script = "import sys\nfrom modeldata_analytics import __main__\nfrom modeldata_analytics.reading import progress\n"
+    script += "progress._LEAST_BYTES = 0\nsys.exit(__main__.main(sys.argv[1:]))"
+    words = [sys.executable, "-c", script, "table", root, "churn", "--webservice", "churn"]
+    ours, theirs = pty.openpty()
+    ran = subprocess.run(words, stderr=theirs, stdout=subprocess.PIPE, check=True, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 100_000)
+    os.close(ours)
+    assert b"reading" in shown
+    assert b"reading" not in ran.stdout

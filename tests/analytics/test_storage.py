@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import http.server
 import os
 import pathlib
 import random
@@ -15,7 +16,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from modeldata_analytics.catalog import StoreAddressError, open_store
-from modeldata_analytics.storage import Blobs, Changed, Missing, Refused, Unreachable
+from modeldata_analytics.storage import Blobs, Changed, Missing, Refused, StorageError, Unreachable
 
 from ..conftest import Azurite
 from . import azure_proxy, stores
@@ -90,6 +91,34 @@ def test_wrong_credentials_and_addresses_are_told(local_azurite: typing.Any, tmp
             open_store(address)
     with pytest.raises(StoreAddressError, match="no credential"):
         open_store(str(tmp_path), "key")
+
+
+def test_no_redirect_is_followed() -> None:
+    asked: list[str] = []
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(307)
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            store = open_store(f"http://127.0.0.1:{server.server_port}/account/container", "AAAA")
+            with pytest.raises(StorageError, match="307"):
+                store.files("")
+            with pytest.raises(StorageError, match="307"):
+                store.get("file")
+        finally:
+            server.shutdown()
+    assert asked
+    assert not [path for path in asked if path.startswith("/elsewhere")]
 
 
 def test_no_answer_is_told() -> None:

@@ -119,3 +119,57 @@ def test_no_number_loses_a_digit(text: str) -> None:
 @given(some.text(some.sampled_from('0123456789.-+eE:TZ "xinfa\0é'), max_size=12))
 def test_no_text_is_an_error(text: str) -> None:
     assert chosen([text]) in columns.TYPES
+
+
+TEXTS = [
+    *(
+        "",
+        "true",
+        "True",
+        "1",
+        "01",
+        "-0",
+        " 1",
+        "1_0",
+        "9223372036854775808",
+        "1.5",
+        "1e5",
+        "1E5",
+        "NaN",
+        "nan",
+        "1e999",
+    ),
+    *("0.10000000000000001", "2026-01-02", "2026-02-30", "2026-01-02T03:04:05", "2026-01-02T03:04:05.123456Z"),
+    *("2026-01-02 03:04:05.123456Z", " 026-01-02T03:04:05.123456Z", "2026-01-02  3:04:05.123456Z"),
+    *("20261-1-20T03:04:05.123456Z", "2026-01-02T03:04:5.1234567Z", "2026-01-02T03:04:05.12345 Z", "infinity"),
+]
+
+
+@pytest.mark.parametrize("kind", columns.TYPES)
+def test_beside_its_cast_a_text_survives_where_it_does_without(kind: str) -> None:
+    found = CONNECTION.execute(
+        f"select c, {columns.survives('c', 'v', kind)}, coalesce({columns.fits('c', kind)}, true)"
+        f" from (select c, try_cast(c as {kind}) as v from (select unnest(cast(? as varchar[])) as c))",
+        [[*TEXTS, None]],
+    ).fetchall()
+    assert len(found) == len(TEXTS) + 1
+    assert not [row for row in found if row[1] != row[2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts"),
+    [
+        ("BOOLEAN", ["true", "false"]),
+        ("BIGINT", ["-1", "9223372036854775807"]),
+        ("DOUBLE", ["0.1", "-0.0", "1e999", "-1e999", "NaN"]),
+        ("DATE", ["2026-01-02"]),
+        ("TIMESTAMP", ["2026-01-02T03:04:05.000006"]),
+        ("TIMESTAMP WITH TIME ZONE", ["2026-01-02T03:04:05.123456Z"]),
+        ("VARCHAR", ["", "a"]),
+    ],
+)
+def test_values_are_written_as_the_client_does(kind: str, texts: list[str]) -> None:
+    CONNECTION.execute("set timezone = 'America/New_York'")
+    query = f"select {columns.text('v', kind)} from (select unnest(cast(? as varchar[]))::{kind} as v)"
+    assert CONNECTION.execute(query, [[*texts, None]]).fetchall() == [(text,) for text in [*texts, None]]
+    CONNECTION.execute("reset timezone")

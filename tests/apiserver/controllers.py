@@ -15,15 +15,15 @@ Manifest = dict[str, typing.Any]
 
 
 class Controllers:
-    """The controller manager, with those controllers that make and replace pods."""
+    """The controller manager, with those controllers that make and replace pods, or with others."""
 
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: ApiServer, names: typing.Sequence[str] = CONTROLLERS) -> None:
         self._log = (api.directory / "kube-controller-manager.log").open("ab")
         self._process = subprocess.Popen(
             [
                 str(server.programs() / "kube-controller-manager"),
                 f"--kubeconfig={api.kubeconfig}",
-                f"--controllers={','.join(CONTROLLERS)}",
+                f"--controllers={','.join(names)}",
                 "--leader-elect=false",
                 f"--secure-port={server.free_ports(1)[0]}",
                 f"--cert-dir={api.directory}",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing
+
+import yaml
 
 from . import server
 
@@ -24,6 +27,15 @@ def install_operator(api: server.ApiServer, manifest: pathlib.Path = INSTALL) ->
     api.merge(f"/api/v1/namespaces/{server.NAMESPACE}/services/{WEBHOOK}", service)
     # A port that nobody listens on, so that pods do not wait for a webhook that does not run.
     lead_webhook_to(api, 1)
+
+
+def closing(**changes: typing.Any) -> str:
+    """How the installed controller is told to make Jobs that close days."""
+    documents = yaml.safe_load_all(INSTALL.read_text(encoding="utf-8"))
+    (found,) = [each for each in documents if (each["kind"], each["metadata"]["name"]) == ("Deployment", CONTROLLER)]
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    (value,) = [each["value"] for each in container["env"] if each["name"] == "MODELDATA_CLOSING"]
+    return json.dumps({**json.loads(value), **changes})
 
 
 def aggregate_roles(api: server.ApiServer) -> None:

@@ -411,6 +411,43 @@ CASES = [
     Case("spec.spool.size: maxLength", "spec.spool.size", "1000000000", "1" * 17, "Too long"),
     Case("spec.spool.size: spool.size must be", "spec.spool.size", "1Mi", "1023Ki", "from 1Mi to 100Gi"),
     Case("spec.rollout: enum", "spec.rollout", "Manual", "Never", 'supported values: "Automatic", "Manual"'),
+    Case(
+        "spec.closing: closing.delta needs Parquet",
+        "spec.closing",
+        {"formats": ["Parquet"], "delta": True},
+        {"formats": ["CSV"], "delta": True},
+        "closing.delta needs Parquet",
+    ),
+    Case("spec.closing.after: maxLength", "spec.closing.after", "4320m", "000000006h", "Too long"),
+    Case("spec.closing.after: closing.after must be", "spec.closing.after", "90m", "59m", "from 1h to 72h"),
+    Case("spec.closing.formats: minItems", "spec.closing.formats", ["CSV"], [], "at least 1"),
+    Case("spec.closing.formats: maxItems", "spec.closing.formats", ["Parquet"], ["CSV"] * 3, "Too many"),
+    Case("spec.closing.formats: unique", "spec.closing.formats", ["Parquet", "CSV"], ["CSV", "CSV"], "Duplicate value"),
+    Case(
+        "spec.closing.formats[]: enum", "spec.closing.formats", ["CSV"], ["ORC"], 'supported values: "CSV", "Parquet"'
+    ),
+    Case("spec.closing.deleteAfter: maxLength", "spec.closing.deleteAfter", "87600h", "00000720h", "Too long"),
+    Case(
+        "spec.closing.deleteAfter: closing.deleteAfter must be",
+        "spec.closing.deleteAfter",
+        "168h",
+        "167h",
+        "longer than any row may wait",
+    ),
+    Case(
+        "spec.closing.engine.name: enum",
+        "spec.closing.engine.name",
+        "DuckDB",
+        "pandas",
+        'supported values: "DuckDB", "Spark"',
+    ),
+    Case(
+        "spec.closing.engine.name: closing.engine.name must be DuckDB",
+        "spec.closing.engine",
+        {"name": "DuckDB"},
+        {"name": "Spark"},
+        "modeldata close --engine spark",
+    ),
 ]
 
 # Rules that say the same with other values; their good and bad ones are worth having too.
@@ -488,6 +525,11 @@ MORE = [
     Case("", "spec.spool.size", "100Gi", "101Gi", "from 1Mi to 100Gi"),
     Case("", "spec.spool.size", "1e9", "much", "must be a quantity such as 256Mi"),
     Case("", "spec.spool.size", "1.5Gi", "-1Gi", "from 1Mi to 100Gi"),
+    Case("", "spec.closing.after", "72h", "73h", "from 1h to 72h"),
+    Case("", "spec.closing.after", "1h", "1h30m", "whole minutes or hours"),
+    Case("", "spec.closing.deleteAfter", "720h", "30d", "whole hours"),
+    Case("", "spec.closing.deleteAfter", "1000h", "87601h", "from 168h"),
+    Case("", "spec.closing", {}, {"after": "0h"}, "from 1h to 72h"),
     Case("", "spec.enabled", False, "yes", "must be of type boolean"),
     Case("", "spec.selector", {"matchExpressions": expressions()}, {"matchLabels": {}}, "must not be empty"),
     Case(
@@ -611,6 +653,21 @@ def test_all_defaults_stand_in_the_schema(api: ApiServer, namespace: str) -> Non
     }
 
 
+def test_whoever_closes_days_gets_the_documented_defaults(api: ApiServer, namespace: str) -> None:
+    manifest = collection("spec.closing", {}, namespace)
+    stored = {**manifest, "spec": create(api, namespace, manifest)["spec"]}
+    assert stored["spec"]["closing"] == {
+        "after": "6h",
+        "formats": ["CSV", "Parquet"],
+        "delta": False,
+        "suspend": False,
+        "engine": {"name": "DuckDB"},
+    }
+    bare, whole = resources.collection(manifest), resources.collection(stored)
+    assert isinstance(bare, resources.DataCollection)
+    assert bare == whole
+
+
 def test_the_operators_own_defaults_are_those_of_the_schema(api: ApiServer, namespace: str) -> None:
     manifest = collection("spec.enabled", ABSENT, namespace)
     bare = resources.collection(manifest)
@@ -698,5 +755,8 @@ def test_explain_reads_like_documentation(api: ApiServer) -> None:
 
 def test_the_table_of_get_shows_what_matters(api: ApiServer) -> None:
     crd = json.loads(api.kubectl("get", "crd", "datacollections.modeldata.dev", "-o", "json"))
-    names = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
-    assert names == ["Enabled", "Matched", "Injected", "Ready", "Reason", "Age"]
+    columns = crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    shown = [column["name"] for column in columns if not column.get("priority")]
+    assert shown == ["Enabled", "Matched", "Injected", "Ready", "Reason", "Age"]
+    # With -o wide.
+    assert [column["name"] for column in columns if column.get("priority")] == ["Closed through", "Days closed"]

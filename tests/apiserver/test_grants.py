@@ -110,9 +110,10 @@ class Tenant(Place):
         self.request("PATCH", path, {"spec": {"storage": storage}}, "application/merge-patch+json")
 
 
-def grant(api: ApiServer, endpoint: str, *containers: str, to: typing.Mapping[str, str]) -> str:
+def grant(api: ApiServer, endpoint: str, *containers: str, to: typing.Mapping[str, str], closing: bool = False) -> str:
     """Grant, as an administrator, to namespaces with these labels; return the grant's path."""
-    spec = {"namespaces": {"matchLabels": dict(to)}, "endpoint": endpoint, "containers": list(containers)}
+    spec: Manifest = {"namespaces": {"matchLabels": dict(to)}, "endpoint": endpoint, "containers": list(containers)}
+    spec["closing"] = closing
     body = {"apiVersion": "modeldata.dev/v1alpha1", "kind": "StorageGrant", "metadata": {"generateName": "test-"}}
     made = api.create(GRANTS, {**body, "spec": spec})
     return f"{GRANTS}/{made['metadata']['name']}"
@@ -251,6 +252,57 @@ def test_a_granted_sas_does_not_outlive_its_grant_under_another_credential(
     api.delete(path)
     eventually(lambda: tenant.sas() == "")
     tenant.reaches("False", "SecretNotFound")
+
+
+def test_days_are_closed_by_a_grant_that_says_so_and_as_long_as_it_does(
+    api: ApiServer, azure: Azure, start_operator: Start, tenant: Tenant, eventually: Eventually
+) -> None:
+    token = installation.token(api, installation.CONTROLLER)
+    kubeconfig = api.kubeconfig_for(token=token, name="kubeconfig-closing")
+    start_operator(
+        "controller", kubeconfig, environment={**azure.environment, "MODELDATA_CLOSING": installation.closing()}
+    )
+    own = {NAME: tenant.namespace}
+    path = grant(api, azure.endpoint, "rows", to=own)
+    # To others it is granted, which is of no use here.
+    grant(api, azure.endpoint, "rows", to={"team": "another"}, closing=True)
+    tenant.collect(azure.endpoint)
+    collection = f"{API}/namespaces/{tenant.namespace}/datacollections/churn"
+    tenant.request("PATCH", collection, {"spec": {"closing": {}}}, "application/merge-patch+json")
+    selector = f"labelSelector=modeldata.dev/data-collection-namespace%3D{tenant.namespace}"
+
+    def jobs() -> list[Manifest]:
+        return typing.cast("list[Manifest]", api.get(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?{selector}")["items"])
+
+    def days_closed() -> tuple[str, str]:
+        conditions = api.get(collection).get("status", {}).get("conditions", ())
+        return next(
+            ((each["reason"], each["message"]) for each in conditions if each["type"] == "DaysClosed"), ("", "")
+        )
+
+    tenant.reaches("True", "CredentialsValid")
+    eventually(lambda: days_closed()[0] == "ClosingNotGranted")
+    assert '"closing":true' in days_closed()[1]
+    assert jobs() == []
+    api.merge(path, {"spec": {"closing": True}})
+    (job,) = eventually(jobs)
+    name = job["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"]
+
+    def sas() -> str:
+        with contextlib.suppress(Refused):
+            secret = api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}")
+            return base64.b64decode(secret["data"]["sas"]).decode()
+        return ""
+
+    fields = urllib.parse.parse_qs(eventually(sas))
+    # Signed by the operator's own identity, and not for longer than its key.
+    assert (fields["sp"], fields["sr"], len(fields["skoid"])) == (["rwl"], ["c"], 1)
+    assert fields["se"][0] <= fields["ske"][0]
+    list(azure.container("rows", sas()).list_blobs())
+    api.delete(path)
+    eventually(lambda: days_closed()[0] == "IdentityNotGranted")
+    # Its pod goes first: nobody collects garbage here.
+    assert eventually(lambda: jobs()[0]["metadata"].get("deletionTimestamp"))
 
 
 def test_a_namespace_that_loses_its_label_loses_its_sas(

@@ -74,7 +74,65 @@ def generated() -> dict[str, typing.Any]:
     return body
 
 
+JOB, THERE = "modeldata-closing-0123456789abcdef0123", "modeldata-closing-there"
+JOBS = f"/apis/batch/v1/namespaces/{server.NAMESPACE}/jobs"
+
+
+def job(**pod: typing.Any) -> dict[str, typing.Any]:
+    """A Job as the operator makes it, but for what is said of its pod, and of its container."""
+    container = {"name": "closing", "image": "localhost/modeldata-analytics:dev", "args": ["close"]}
+    container |= pod.pop("container", {})
+    metadata = {"name": pod.pop("name", JOB), "labels": {**OURS, "modeldata.dev/closing": JOB, **pod.pop("labels", {})}}
+    volumes = [
+        {"name": "credential", "secret": {"secretName": f"{JOB}-1"}},
+        {"name": "scratch", "emptyDir": {}},
+        *pod.pop("volumes", []),
+    ]
+    spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "volumes": volumes, **pod}
+    template = {"spec": {**spec, "containers": [container, *spec.get("containers", [])]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+
+
+def making(what: str, namespace: str = server.NAMESPACE, **pod: typing.Any) -> Try:
+    return Try(what, "POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", job(**pod))
+
+
+ACCOUNT_KEY = {"secretKeyRef": {"name": "modeldata-webhook-tls", "key": "tls.key"}}
 REFUSED = {
+    "modeldata-operator-jobs": [
+        making("a Job elsewhere", "models"),
+        making("a Job of another name", name="other"),
+        making("a Job without our label", labels={"app.kubernetes.io/managed-by": "Helm"}),
+        making("a Job of another image", container={"image": "docker.io/library/busybox"}),
+        making("a Job that does something else", container={"args": ["table"]}),
+        making("a Job with a command", container={"command": ["sh"]}),
+        making("a Job with another container", containers=[{"name": "x", "image": "x"}]),
+        making("a Job with a container before it", initContainers=[{"name": "x", "image": "x"}]),
+        making("a Job with an account", serviceAccountName=CONTROLLER),
+        making("a Job with the account's token", automountServiceAccountToken=True),
+        making("a Job with a Secret of somebody else", volumes=[{"name": "x", "secret": {"secretName": "account"}}]),
+        making("a Job with the node's files", volumes=[{"name": "x", "hostPath": {"path": "/"}}]),
+        making(
+            "a Job with an account's token as a volume",
+            volumes=[{"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}],
+        ),
+        making("a Job with a variable out of a Secret", container={"env": [{"name": "X", "valueFrom": ACCOUNT_KEY}]}),
+        making("a Job with a Secret's variables", container={"envFrom": [{"secretRef": {"name": "account"}}]}),
+        making("a Job on its node's network", hostNetwork=True),
+        making("a Job that sees its node's processes", hostPID=True),
+        making("a Job with more rights", container={"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}),
+        patch("a Job's label", f"{JOBS}/{THERE}", {"metadata": {"labels": {"x": ""}}}),
+        Try("a foreign Job deleted", "DELETE", f"{JOBS}/foreign"),
+        Try(
+            "a CronJob",
+            "POST",
+            f"/apis/batch/v1/namespaces/{server.NAMESPACE}/cronjobs",
+            {
+                "metadata": {"name": JOB, "labels": {**OURS, "modeldata.dev/closing": JOB}},
+                "spec": {"schedule": "@daily", "jobTemplate": {"spec": job()["spec"]}},
+            },
+        ),
+    ],
     "modeldata-operator-pods": [
         patch("a pod's image", POD, IMAGE, STRATEGIC),
         patch("a pod's life", POD, {"spec": {"activeDeadlineSeconds": 1}}),
@@ -157,6 +215,18 @@ REFUSED = {
     "modeldata-operator-secrets": [
         Try("a Secret without our label", "POST", SECRETS, secret("modeldata-churn", {})),
         Try("a Secret of another's name", "POST", SECRETS, secret("other", CHURN)),
+        Try(
+            "a Secret of a Job, elsewhere",
+            "POST",
+            SECRETS,
+            secret(f"{JOB}-1", {**OURS, "modeldata.dev/closing": JOB}),
+        ),
+        Try(
+            "a Secret of a Job, by another name",
+            "POST",
+            OWN_SECRETS,
+            secret("modeldata-webhook", {**OURS, "modeldata.dev/closing": "modeldata"}),
+        ),
         Try("a Secret of no collection", "POST", SECRETS, secret("modeldata-churn", OURS)),
         Try("the certificate, elsewhere", "POST", SECRETS, secret("modeldata-webhook-tls", OURS)),
         Try(
@@ -209,6 +279,9 @@ ACCEPTED = [
     ),
     Try("a SAS, withdrawn", "DELETE", f"{SECRETS}/modeldata-held"),
     Try("the certificate", "POST", OWN_SECRETS, secret("modeldata-webhook-tls", OURS)),
+    making("a Job that closes days"),
+    Try("a Job ended", "DELETE", f"{JOBS}/{THERE}"),
+    Try("a Job's SAS", "POST", OWN_SECRETS, secret(f"{JOB}-1", {**OURS, "modeldata.dev/closing": JOB})),
     patch("a status", f"{COLLECTIONS}/churn/status", {"status": {"observedGeneration": 1}}),
 ]
 
@@ -244,6 +317,8 @@ def installed() -> typing.Iterator[ApiServer]:
         api.create(SECRETS, secret("account", {}))
         api.create(SECRETS, secret("modeldata-held", {**CHURN, "modeldata.dev/data-collection": "held"}))
         api.create(COLLECTIONS, installation.collection("churn"))
+        api.create(JOBS, job(name=THERE, labels={"modeldata.dev/closing": THERE}))
+        api.create(JOBS, job(name="foreign"))
         as_controller = installation.token(api, CONTROLLER)
         for policy, tries in REFUSED.items():
             # The API server compiles a policy a moment after it was made.

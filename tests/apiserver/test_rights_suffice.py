@@ -70,6 +70,7 @@ KNOWN = {(verb, resource) for verb in ("list", "watch") for resource in OTHERS}
 RESTARTS = {(verb, resource) for verb in ("get", "patch") for resource in ("apps/deployments", *OTHERS)}
 RESTARTS |= {("create", "/pods"), ("create", "/pods/eviction")}
 CHANGES = {(verb, "/pods") for verb in ("get", "patch")}
+CLOSING = {(verb, "batch/jobs") for verb in ("list", "create", "delete")}
 WORK = WATCHED | SECRETS | PODS | REPORTS | CHANGES | KNOWN | RESTARTS
 
 
@@ -263,8 +264,8 @@ def test_installed_for_the_cluster_the_accounts_have_these_rights_and_no_others(
     assert allowed(own_api, CONTROLLER, name="another") == everywhere
     own = {"namespace": server.NAMESPACE}
     create = {("create", "coordination.k8s.io/leases")}
-    assert allowed(own_api, CONTROLLER, **own, name=CONTROLLER) == everywhere | LEASES
-    assert allowed(own_api, CONTROLLER, **own, name="another") == everywhere | create
+    assert allowed(own_api, CONTROLLER, **own, name=CONTROLLER) == everywhere | LEASES | CLOSING
+    assert allowed(own_api, CONTROLLER, **own, name="another") == everywhere | create | CLOSING
     certificate = allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="modeldata-webhook-tls")
     assert certificate == WATCHED | LABELS | {("get", "/secrets")}
     assert allowed(own_api, WEBHOOK, namespace=server.NAMESPACE, name="another") == WATCHED | LABELS
@@ -276,7 +277,7 @@ def test_installed_for_a_namespace_the_accounts_have_no_right_elsewhere(own_api:
     trusted = "admissionregistration.k8s.io/mutatingwebhookconfigurations"
     assert allowed(own_api, CONTROLLER, namespace="models") == WORK
     assert allowed(own_api, WEBHOOK, namespace="models") == WATCHED
-    own = WATCHED | SECRETS | PODS | REPORTS
+    own = WATCHED | SECRETS | PODS | REPORTS | CLOSING
     assert allowed(own_api, CONTROLLER, namespace=server.NAMESPACE, name=CONTROLLER) == own | LEASES
     create = {("create", "coordination.k8s.io/leases")}
     assert allowed(own_api, CONTROLLER, namespace=server.NAMESPACE, name="another") == own | create

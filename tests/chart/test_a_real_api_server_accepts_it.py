@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 
 import pytest
@@ -26,6 +27,7 @@ OF_A_PART: dict[str, typing.Any] = {
     "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
     "extraVolumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
 }
+OF_A_JOB = ("podAnnotations", "nodeSelector", "tolerations", "affinity", "priorityClassName", "extraEnv")
 # What a value needs beside it to have an effect, or to be accepted.
 WITH: dict[str, Manifest] = {
     "certificates.issuerRef": {"certificates.from": "cert-manager"},
@@ -67,6 +69,20 @@ VALUES: dict[str, typing.Any] = {
     "storage.grants": [
         {"namespaces": ["models"], "endpoint": "https://account.blob.core.windows.net", "containers": ["x-{namespace}"]}
     ],
+    "closing.enabled": False,
+    "closing.image.repository": "registry.example/analytics",
+    "closing.image.tag": "1.2.3",
+    "closing.image.digest": "sha256:" + "0" * 64,
+    "closing.image.pullPolicy": "Always",
+    "closing.jobsAtOnce": 5,
+    "closing.deadlineSeconds": 7200,
+    "closing.memory": "8GB",
+    "closing.threads": 4,
+    "closing.scratch.size": "100Gi",
+    "closing.scratch.storageClassName": "fast",
+    "closing.podLabels": {"a": "b"},
+    **{f"closing.{name}": value for name, value in OF_A_PART.items() if name in OF_A_JOB},
+    "closing.resources": {"limits": {"memory": "12Gi"}},
     "certificates.from": "cert-manager",
     "certificates.issuerRef": ISSUER,
     "rbac.aggregate": False,
@@ -118,6 +134,13 @@ def test_with_each_value_it_is_accepted(helm: Helm, strict: server.ApiServer, pa
             template = body["spec"]["template"]
             pod = {"metadata": {"name": name, **template["metadata"]}, "spec": template["spec"]}
             strict.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+        if kind == "Deployment":
+            (container,) = body["spec"]["template"]["spec"]["containers"]
+            for each in container["env"]:
+                if each["name"] == "MODELDATA_CLOSING":
+                    template = json.loads(each["value"])["template"]
+                    pod = {"metadata": {"name": "closing", **template["metadata"]}, "spec": template["spec"]}
+                    strict.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
 
 
 @pytest.mark.parametrize("path", VALUES)

@@ -17,6 +17,7 @@ SYSTEM = "modeldata-system"
 WEBHOOK, CONTROLLER = "modeldata-operator-webhook", "modeldata-operator-controller"
 # The test that looks at each; a new template needs one.
 LOOKED_AT = {
+    "_closing.tpl": "test_jobs_that_close_days_are_made_as_the_values_say",
     "_names.tpl": "test_in_another_namespace_what_has_none_is_called_after_it",
     "_pods.tpl": "test_the_processes_are_told_what_the_values_say",
     "_rules.tpl": "test_rights_are_held_where_models_run_and_nowhere_else",
@@ -139,6 +140,75 @@ def test_where_nothing_is_restarted_there_is_no_right_to(helm: Helm) -> None:
     assert changes(none) == {("patch", "pods"), ("patch", "datacollections/status"), ("create", "events")}
 
 
+def test_jobs_that_close_days_are_made_as_the_values_say(helm: Helm) -> None:
+    def told(values: Manifest) -> Manifest:
+        found = configuration.from_environment(variables(helm.objects(values), CONTROLLER)).closing
+        assert found is not None
+        return {"runner": found, "pod": found.template["spec"], **found.template["metadata"]}
+
+    usual = told({})
+    (closing,) = usual["pod"]["containers"]
+    assert closing["image"] == "localhost/modeldata-analytics:dev"
+    assert usual["pod"]["volumes"] == [{"name": "scratch", "emptyDir": {"sizeLimit": "20Gi"}}]
+    assert usual["pod"]["automountServiceAccountToken"] is False
+    assert usual["runner"].at_once == 2
+    values = {
+        "closing.image": {"repository": "registry.example/analytics", "tag": "1"},
+        "closing.jobsAtOnce": 5,
+        "closing.deadlineSeconds": 7200,
+        "closing.memory": "8GB",
+        "closing.threads": 4,
+        "closing.scratch": {"size": "100Gi", "storageClassName": "fast"},
+        "closing.nodeSelector": {"pool": "batch"},
+        "closing.tolerations": [{"key": "batch", "operator": "Exists"}],
+        "closing.priorityClassName": "low",
+        "closing.extraEnv": [{"name": "X", "value": "$(HOME)"}],
+        "closing.podLabels": {"team": "platform"},
+        "closing.podAnnotations": {"a": "b"},
+        "closing.resources": {"limits": {"memory": "12Gi"}},
+        "image.pullSecrets": ["pull"],
+        "commonLabels": {"cost": "1"},
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}],
+    }
+    asked = told(values)
+    (closing,) = asked["pod"]["containers"]
+    assert closing["image"] == "registry.example/analytics:1"
+    assert closing["resources"]["limits"] == {"memory": "12Gi"}
+    # The kubelet, which fills in variables of the controller, takes two dollars for one.
+    assert {"name": "X", "value": "$$(HOME)"} in closing["env"]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy"} in closing["env"]
+    claim = asked["pod"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert (claim["storageClassName"], claim["resources"]["requests"]["storage"]) == ("fast", "100Gi")
+    assert asked["pod"]["nodeSelector"] == {"pool": "batch"}
+    assert asked["pod"]["tolerations"] == [{"key": "batch", "operator": "Exists"}]
+    assert asked["pod"]["priorityClassName"] == "low"
+    assert asked["pod"]["imagePullSecrets"] == [{"name": "pull"}]
+    assert asked["labels"]["team"] == "platform"
+    assert asked["labels"]["cost"] == asked["runner"].labels["cost"] == "1"
+    assert asked["annotations"]["a"] == "b"
+    runner = asked["runner"]
+    assert (runner.at_once, runner.memory, runner.threads) == (5, "8GB", 4)
+    assert runner.deadline.total_seconds() == 7200
+    # Scrapes are for what serves: it is none of the metrics' Service.
+    selector = helm.objects({"monitoring.serviceMonitor.enabled": True})[
+        "Service", "modeldata-operator-metrics", SYSTEM
+    ]
+    assert not selector["spec"]["selector"].items() <= asked["labels"].items()
+
+
+def test_where_no_days_are_closed_there_is_no_right_to(helm: Helm) -> None:
+    none = helm.objects({"closing.enabled": False})
+    assert "MODELDATA_CLOSING" not in variables(none, CONTROLLER)
+    for body in none.values():
+        assert "jobs" not in [resource for rule in body.get("rules") or () for resource in rule.get("resources", ())]
+    assert ("NetworkPolicy", "modeldata-operator-closing", SYSTEM) not in none
+    # Elsewhere than in its own namespace there never is.
+    for values in ({}, {"namespaces": ["a"]}):
+        for key, body in helm.objects(values).items():
+            if "jobs" in [resource for rule in body.get("rules") or () for resource in rule.get("resources", ())]:
+                assert key[2] == SYSTEM
+
+
 def test_the_controllers_account_can_be_given_an_azure_identity(helm: Helm) -> None:
     annotations = {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"}
     objects = helm.objects({"controller.serviceAccount.annotations": annotations})
@@ -222,7 +292,8 @@ def test_cert_manager_can_make_the_certificate(helm: Helm) -> None:
     assert variables(objects, CONTROLLER)["MODELDATA_CERTIFICATES"] == "given"
     # No right on what it does not write.
     assert "modeldata-operator-trust" not in names(objects, "ClusterRole")
-    assert all(rule["resources"] == ["leases"] for rule in objects["Role", CONTROLLER, SYSTEM]["rules"])
+    (secrets,) = [rule for rule in objects["Role", CONTROLLER, SYSTEM]["rules"] if "secrets" in rule["resources"]]
+    assert secrets["verbs"] == ["create"]  # of Jobs that close days
     issuer = {"name": "company", "kind": "ClusterIssuer"}
     given = helm.objects({"certificates": {"from": "cert-manager", "issuerRef": issuer}})
     assert given["Certificate", WEBHOOK, SYSTEM]["spec"]["issuerRef"] == issuer

@@ -60,7 +60,7 @@ def cluster() -> typing.Iterator[Cluster]:
         pytest.fail("the cluster tests need root (containerd, network); make test-unit is the part that doesn't", False)
     localcluster("up")
     try:
-        localcluster("images", "python", "azurite", "operator", "diabetes")
+        localcluster("images", "python", "azurite", "operator", "analytics", "diabetes")
         yield Cluster(pathlib.Path(localcluster("kubeconfig").strip()), pathlib.Path(localcluster("bin").strip()))
     finally:
         if not os.environ.get("MODELDATA_KEEP_CLUSTER"):

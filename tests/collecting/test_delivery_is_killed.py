@@ -9,7 +9,7 @@ import typing
 import pytest
 
 from modeldata import settings
-from modeldata.delivery import elected, journal
+from modeldata.delivery import elected, journal, sending
 from modeldata.delivery.azure import answers, blobs, credentials
 from modeldata.observe import counters
 from modeldata.spool import records
@@ -68,7 +68,7 @@ def life(spool: pathlib.Path, current: settings.Settings = CURRENT, *, ticks: in
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     made = Service()
-    monkeypatch.setattr(elected, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(sending, "REFUSED_SECONDS", 0)
     monkeypatch.setattr(blobs, "Blobs", lambda account, _credential: Account(made))
     return made
 

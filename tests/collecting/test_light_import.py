@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 HEAVY = {"azure", "pandas", "numpy", "aiohttp", "requests"}
 
@@ -30,6 +32,33 @@ def test_importing_is_light() -> None:
     loaded = run("import sys, modeldata; print(*sys.modules)").split()
     assert "modeldata" in loaded
     assert not HEAVY & set(loaded)
+
+
+LOAD = "import sys; from modeldata.delivery.azure import sdk; sdk.load(); import azure.storage.blob; "
+
+
+def test_what_sends_rows_imports_no_library_that_it_does_not_use() -> None:
+    pytest.importorskip("aiohttp")
+    loaded = run(LOAD + "print(*sys.modules)").split()
+    assert {"azure.storage.blob", "requests"} <= set(loaded)
+    assert "aiohttp" not in loaded
+
+
+@pytest.mark.parametrize("before", ["", "from azure.core.pipeline.transport import AioHttpTransport; "])
+def test_a_model_that_uses_azures_transport_for_aiohttp_has_the_real_one(before: str) -> None:
+    pytest.importorskip("aiohttp")
+    script = """
+from azure.core.pipeline import transport
+from azure.storage.blob._shared import authentication
+late, real = authentication.AioHttpTransport, transport.AioHttpTransport
+assert isinstance(real, type) and "AioHttpTransport" not in vars(transport)
+assert isinstance(real(), late) and isinstance(late(), real) and not isinstance(7, late)
+class Derived(late): pass
+assert issubclass(Derived, real) and issubclass(Derived, late) and not issubclass(int, late)
+assert late.send is real.send
+print("aiohttp" in sys.modules)
+"""
+    assert run(before + LOAD + script) == "True"
 
 
 def test_where_nothing_is_configured_collecting_does_nothing() -> None:

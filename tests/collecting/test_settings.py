@@ -183,9 +183,8 @@ def test_demands_are_read() -> None:
 
 
 @pytest.fixture
-def live(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> settings.LiveSettings:
-    monkeypatch.setattr(settings.live, "LOOK_MICROSECONDS", 0)
-    return settings.LiveSettings(tmp_path / "settings.json")
+def live(tmp_path: pathlib.Path) -> settings.LiveSettings:
+    return settings.LiveSettings(tmp_path / "settings.json", every=0)
 
 
 def put(tmp_path: pathlib.Path, content: str) -> None:

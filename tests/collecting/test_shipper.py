@@ -15,7 +15,7 @@ from modeldata.delivery import loop
 from modeldata.process import lifecycle, pipeline, running
 from modeldata.spool import records
 from modeldata.tables import pieces
-from modeldata.threads import names
+from modeldata.threads import forking, names
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_signal_handler_may_collect_while_the_pipeline_is_made(
 
     monkeypatch.setenv(lifecycle.DIRECTORY_VARIABLE, str(tmp_path))
     monkeypatch.setattr(running, "mine", None)
-    monkeypatch.setattr(running, "making", type(running.making)())
+    monkeypatch.setattr(running, "making", forking.Lock())
     monkeypatch.setattr(pipeline, "Pipeline", Interrupted)
     thread = threading.Thread(target=make, daemon=True)
     thread.start()

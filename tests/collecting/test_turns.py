@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import typing
+
 import pytest
 
 from modeldata.threads import turns
@@ -77,3 +80,31 @@ def test_after_a_pause_it_works_shortly_until_it_knows_that_it_is_alone(clock: C
     before = len(clock.works)
     clock.work(10)
     assert is_about(clock.works[before + 1], turns.WORK_SECONDS)
+
+
+@pytest.fixture
+def interval() -> typing.Iterator[float]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.007)  # which CPython then calls 6.999 ms, and if that is set, 6.998
+    yield sys.getswitchinterval()
+    sys.setswitchinterval(before + 0.0000005)
+
+
+def test_turns_are_short_within_and_as_they_were_afterwards(interval: float) -> None:
+    with turns.short():
+        assert sys.getswitchinterval() == turns.SWITCH_SECONDS
+        with turns.short():
+            pass
+        assert sys.getswitchinterval() == turns.SWITCH_SECONDS
+    assert sys.getswitchinterval() == interval
+
+
+@pytest.mark.usefixtures("interval")
+def test_what_the_model_sets_itself_stays() -> None:
+    with turns.short():
+        sys.setswitchinterval(0.002)
+    assert sys.getswitchinterval() == pytest.approx(0.002)
+    sys.setswitchinterval(0.0005)
+    with turns.short():
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    assert sys.getswitchinterval() == pytest.approx(0.0005)

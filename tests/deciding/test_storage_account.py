@@ -13,10 +13,11 @@ import aiohttp
 import pytest
 import yarl
 from aiohttp import web
+from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobClient, ContainerClient
+from azure.storage.blob import BlobBlock, BlobClient, ContainerClient
 
-from modeldata_operator.access import credentials, probe
+from modeldata_operator.access import closing, credentials, probe
 from modeldata_operator.access.credentials import Account, GivenSas
 from modeldata_operator.api.keys import ObjectKey
 from modeldata_operator.api.reasons import Reason
@@ -66,6 +67,48 @@ async def test_a_minted_sas_creates_appends_and_reads_but_neither_deletes_nor_tr
             forbidden()
         assert refused.value.status_code in (403, 409)
     assert blob.download_blob().readall() == b"row\r\n"
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+async def test_a_jobs_sas_lists_reads_and_replaces_and_deletes_only_where_that_was_asked_for(place, account, deletes):
+    await probe.look_at(account, place)
+    now = datetime.now(UTC)
+    token = closing.token(account, place, deletes=deletes, start=now, end=now + timedelta(hours=1))
+    key = {"account_name": account.name, "account_key": account.key}
+    raw = BlobClient(place.endpoint, place.container, f"{deletes}/data.csv", credential=key)
+    raw.create_append_blob()
+    raw.append_block(b"row\r\n")
+    container = ContainerClient(place.endpoint, place.container, credential=token)
+    assert f"{deletes}/data.csv" in [each.name for each in container.list_blobs()]
+    assert container.get_blob_client(f"{deletes}/data.csv").download_blob().readall() == b"row\r\n"
+    closed = container.get_blob_client(f"closed/{deletes}/data.csv")
+    for content in (b"first", b"second"):
+        closed.stage_block("MQ==", content)
+        closed.commit_block_list([BlobBlock("MQ==")])
+    manifest = container.get_blob_client(f"{deletes}/_closed.json")
+    manifest.upload_blob(b"{}", overwrite=False)
+    etag = manifest.get_blob_properties().etag
+    manifest.upload_blob(b"{1}", overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified)
+    if deletes:
+        container.delete_blob(f"{deletes}/data.csv")
+        return
+    for forbidden in (lambda: container.delete_blob(f"{deletes}/data.csv"), container.delete_container):
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        assert refused.value.status_code == 403
+
+
+async def test_a_jobs_sas_is_of_no_use_for_another_container_nor_after_its_time(place, account):
+    now = datetime.now(UTC)
+    other = dataclasses.replace(place, container="another-one")
+    for each in (place, other):
+        await probe.look_at(account, each)
+    token = closing.token(account, place, deletes=True, start=now, end=now + timedelta(hours=1))
+    over = closing.token(account, place, deletes=True, start=now - timedelta(hours=2), end=now - timedelta(minutes=1))
+    for where, credential in ((other, token), (place, over)):
+        with pytest.raises(HttpResponseError) as refused:
+            list(ContainerClient(where.endpoint, where.container, credential=credential).list_blobs())
+        assert refused.value.status_code == 403
 
 
 @pytest.mark.parametrize("file", FileKind)

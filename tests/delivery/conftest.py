@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import typing
@@ -36,6 +37,9 @@ for line in sys.stdin:
         model.collect([[n]])
     print("collected", flush=True)
 """
+
+RUN_SECONDS = 180
+"""What a script may take that waits for delivery, by ``close(60)`` at most, in more than one process."""
 
 
 class Model:
@@ -134,17 +138,26 @@ class Pod:
         other.credential()
         return other
 
-    def run(self, script: str, **options: typing.Any) -> subprocess.CompletedProcess[str]:
-        """Run a model script in a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-c", script],
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a model script in a process of its own; where it hangs, show where, and leave none of its children."""
+        command = [sys.executable, "-X", "faulthandler", "-c", script]
+        with subprocess.Popen(
+            command,
             env=self.environment(),
             text=True,
-            capture_output=True,
-            timeout=60,
-            check=True,
-            **options,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=RUN_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGABRT)
+                print(process.communicate()[1])
+                raise
+        done = subprocess.CompletedProcess(command, process.returncode, output, errors)
+        done.check_returncode()
+        return done
 
     def start(self, script: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

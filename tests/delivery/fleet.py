@@ -54,12 +54,12 @@ MODEL = """
 import os, sys, time
 import ledger
 from modeldata import ModelDataCollector, request_id
-from modeldata.delivery import detour, elected, loop
+from modeldata.delivery import backoff, detour, loop, sending
 from modeldata.delivery.files import pacing
 # Many small appends, and tried again soon: as many faults as there can be.
 loop.TICK_SECONDS = loop.SCAN_SECONDS = 0.1
-loop.BACKOFF_SECONDS = (0.05, 0.3)
-elected.REFUSED_SECONDS = detour.PATIENCE_SECONDS = 0.5
+backoff.BACKOFF_SECONDS = (0.05, 0.3)
+sending.REFUSED_SECONDS = detour.PATIENCE_SECONDS = 0.5
 detour.RETRY_SECONDS = (0.2, 1.0)
 pacing.FREE_BLOCKS = pacing.MOST_BLOCKS
 seed, most_rows, life, calls = map(int, sys.argv[1:5])

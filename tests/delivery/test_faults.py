@@ -76,7 +76,7 @@ def test_a_credential_that_is_refused_is_tried_less_and_less_and_a_new_one_at_on
     pod.endpoint = proxy.endpoint
     pod.settings()
     proxy.faults = {"": "403"}
-    model(pod, "from modeldata.delivery import loop\nloop.BACKOFF_SECONDS = (600, 600)\n").collect(0, 10)
+    model(pod, "from modeldata.delivery import backoff\nbackoff.BACKOFF_SECONDS = (600, 600)\n").collect(0, 10)
     eventually(lambda: proxy.requests == 1)
     proxy.faults = {}
     pod.credential(lifetime=datetime.timedelta(hours=2))
@@ -152,9 +152,9 @@ def test_how_many_blocks_a_file_has_is_learnt_from_the_answers(
 REFUSED = """
 import modeldata
 from modeldata import ModelDataCollector
-from modeldata.delivery import elected, loop
-elected.REFUSED_SECONDS = 0.5
-loop.BACKOFF_SECONDS = (0.1, 0.2)
+from modeldata.delivery import backoff, sending
+sending.REFUSED_SECONDS = 0.5
+backoff.BACKOFF_SECONDS = (0.1, 0.2)
 refused = ModelDataCollector("m", "refused", ["n"])
 for n in range(20):
     refused.collect([[n]])
@@ -243,7 +243,7 @@ def test_an_append_in_doubt_at_a_storage_that_is_gone_goes_to_the_new_one(
 ) -> None:
     pod.endpoint = proxy.endpoint
     pod.settings()
-    ours = model(pod, "from modeldata.delivery import elected\nelected.MOVED_SECONDS = 0.5\n")
+    ours = model(pod, "from modeldata.delivery import sending\nsending.MOVED_SECONDS = 0.5\n")
     ours.collect(0, 5)
     eventually(pod.arrived(5))
     proxy.rates = {"lost request": 1.0}

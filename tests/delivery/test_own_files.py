@@ -57,8 +57,8 @@ def test_answers_that_get_lost(own: typing.Any, proxy: typing.Any, model: typing
     own.endpoint = proxy.endpoint
     own.settings(flushInterval="1ms")
     proxy.rates = {"lost answer": 0.3, "cut answer": 0.2, "lost request": 0.1, "500 applied": 0.1}
-    hasty = "from modeldata.delivery import loop\nloop.TICK_SECONDS = loop.SCAN_SECONDS = 0.02\n"
-    ours = model(own, hasty + "loop.BACKOFF_SECONDS = (0.02, 0.1)\n")
+    hasty = "from modeldata.delivery import backoff, loop\nloop.TICK_SECONDS = loop.SCAN_SECONDS = 0.02\n"
+    ours = model(own, hasty + "backoff.BACKOFF_SECONDS = (0.02, 0.1)\n")
     for number in range(20):
         ours.collect(10 * number, 10)
         eventually(own.arrived(10 * number + 10))

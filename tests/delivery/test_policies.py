@@ -17,10 +17,10 @@ pytestmark = pytest.mark.azurite
 HASTY = """
 import modeldata
 from modeldata import ModelDataCollector
-from modeldata.delivery import detour, elected, loop
-elected.REFUSED_SECONDS = 0.5
+from modeldata.delivery import backoff, detour, sending
+sending.REFUSED_SECONDS = 0.5
 detour.RETRY_SECONDS = (0.2, 0.2)
-loop.BACKOFF_SECONDS = (0.1, 0.2)
+backoff.BACKOFF_SECONDS = (0.1, 0.2)
 """
 
 REFUSED = f"""{HASTY}
@@ -261,7 +261,7 @@ def test_a_hundred_paths_of_one_trouble_are_each_tried_once_and_hold_up_no_other
     # Each for as long as it takes to believe it, they would hold up the others for 200 s.
     ours = model(
         pod,
-        f"{HASTY}elected.REFUSED_SECONDS = 2\ndetour.RETRY_SECONDS = (600, 600)\n"
+        f"{HASTY}sending.REFUSED_SECONDS = 2\ndetour.RETRY_SECONDS = (600, 600)\n"
         "many = [ModelDataCollector('m', f'refused-{n}', ['n']) for n in range(100)]\n"
         "for each in many:\n    each.collect([[0]])\n",
     )
@@ -398,7 +398,7 @@ def test_a_search_for_a_name_ends_and_goes_on_after_a_pause(
 ) -> None:
     through(pod, proxy, file)
     proxy.policies = [policies.Refuses(policies.DIRECTORY, (".csv",))]
-    ours = model(pod, HASTY + "loop.BACKOFF_SECONDS = (600, 600)\n")
+    ours = model(pod, HASTY + "backoff.BACKOFF_SECONDS = (600, 600)\n")
     ours.collect(0, 10)
     eventually(lambda: statistics(ours, "refusals").get("no_free_name"))
     assert proxy.requests <= 2 * 20 + 1
@@ -503,7 +503,7 @@ def test_storage_that_was_left_and_refuses_for_good_is_asked_for_as_long_as_prom
     pod: typing.Any, proxy: typing.Any, model: typing.Any, eventually: typing.Any, fault: str
 ) -> None:
     through(pod, proxy)
-    ours = model(pod, HASTY + IMPATIENT + "elected.MOVED_SECONDS = 3\n")
+    ours = model(pod, HASTY + IMPATIENT + "sending.MOVED_SECONDS = 3\n")
     ours.collect(0, 5)
     eventually(pod.arrived(5))
     proxy.rates = {"lost request": 1.0}

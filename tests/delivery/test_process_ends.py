@@ -43,7 +43,7 @@ def started(pod: typing.Any, script: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)  # twice what it may take to send what is left
     return process.returncode
 
 
@@ -173,7 +173,7 @@ print("drained", flush=True)
 """
     process = started(pod, PRELUDE + server)
     process.terminate()
-    assert process.communicate(timeout=60)[0] == "drained\n"
+    assert process.communicate(timeout=120)[0] == "drained\n"
     assert process.returncode == 0
     assert numbers(pod) == list(range(20))
 
@@ -295,6 +295,93 @@ for thread in threads: thread.join()
     )
     expected = [1000 * n + each for n in range(3) for each in range(300)] + [10_000 + n for n in range(10)]
     assert numbers(pod) == sorted(expected)
+
+
+def test_a_child_of_a_server_that_runs_no_hooks_waits_for_no_lock_that_its_parent_held(pod: typing.Any) -> None:
+    pod.run(
+        PRELUDE
+        + """
+import ctypes
+from modeldata.observe import counters
+from modeldata.process import running
+from modeldata.threads import forking
+collect(0, 1)
+assert modeldata.close(60)
+ours = running.existing()
+def hold():  # and end: who waits for one of them waits for ever, and no thread wants CPython's own lock at the fork
+    for lock in (ours.writer._lock, ours.counters._lock.here(), running.making.here(), forking.gate.here()):
+        lock.acquire()
+    ours.shipper._only.acquire()
+threading.Thread(target=hold).start()
+while len(os.listdir("/proc/self/task")) > 1: time.sleep(0.01)
+child = ctypes.PyDLL(None).fork()
+if child:
+    os._exit(os.waitpid(child, 0)[1])
+modeldata.install()
+assert modeldata.stats().accepted == 0
+assert modeldata.flush(60) and modeldata.close(60)
+assert counters.mine is not None
+counters.mine.complain("web", "as a request does before the first collect()")
+forked = os.fork()
+if forked == 0:
+    os._exit(0)
+assert os.waitpid(forked, 0)[1] == 0
+time.sleep(0.2)  # which process this is, is asked ten times a second
+collect(1, 1)
+assert modeldata.stats().accepted == 1
+"""
+    )
+    assert numbers(pod) == [0, 1]
+
+
+def test_of_two_threads_that_notice_such_a_fork_both_collect_into_one_pipeline(pod: typing.Any) -> None:
+    pod.run(
+        PRELUDE
+        + """
+import ctypes
+from modeldata.process import lifecycle
+collect(0, 1)
+assert modeldata.close(60)
+while len(os.listdir("/proc/self/task")) > 1: time.sleep(0.01)
+child = ctypes.PyDLL(None).fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    sys.exit()
+both = threading.Barrier(2)
+belongs_here = lifecycle.belongs_here
+def together(ours):
+    both.wait(30)
+    return belongs_here(ours)
+lifecycle.belongs_here = together
+time.sleep(0.2)  # as above
+threads = [threading.Thread(target=collect, args=(n, 1)) for n in (1, 2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert modeldata.stats().accepted == 2, modeldata.stats()
+"""
+    )
+    assert numbers(pod) == [0, 1, 2]
+
+
+def test_a_server_that_runs_only_the_hooks_of_the_child_is_followed(pod: typing.Any) -> None:
+    pod.run(
+        PRELUDE
+        + """
+import ctypes
+from modeldata.process import running
+collect(0, 1)
+assert modeldata.close(60)
+while len(os.listdir("/proc/self/task")) > 1: time.sleep(0.01)
+child = ctypes.PyDLL(None).fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    ctypes.pythonapi.PyOS_AfterFork_Child()
+    assert running.mine is None
+    collect(1, 1)
+"""
+    )
+    assert numbers(pod) == [0, 1]
 
 
 def test_after_close_collecting_goes_on(pod: typing.Any) -> None:

@@ -120,10 +120,14 @@ def collected(models: Actors, shell: Shell, eventually: Eventually) -> Actors:
     return models
 
 
-def test_the_runbooks_ask_the_collection_itself(collected: Actors, shell: Shell) -> None:
-    describe, workloads, lease = blocks("sh", "cluster", page="docs/runbooks.md")
+def test_the_runbooks_ask_the_collection_itself(collected: Actors, shell: Shell, eventually: Eventually) -> None:
+    describe, workloads, days, lease = blocks("sh", "cluster", page="docs/runbooks.md")
     assert "Collecting" in shell.run(describe)
     shell.run(workloads)
+    collected.patch_collection("churn", {"closing": {}})
+    eventually(lambda: "closing.enabled" in shell.run(days))
+    _, closed = blocks("sh", "cluster", page="docs/datacollection.md")
+    assert "ClosingUnavailable" in shell.run(closed)
     assert "holderIdentity" in shell.run(lease)
 
 
@@ -200,7 +204,7 @@ def test_each_command_of_the_table_is_one(collected: Actors, shell: Shell) -> No
 
 def test_credentials(models: Actors, shell: Shell, local_azurite: Azurite, eventually: Eventually) -> None:
     models.api.namespace(NAMESPACE)
-    (short,) = blocks("sh", "cluster", page="docs/datacollection.md")
+    short, _ = blocks("sh", "cluster", page="docs/datacollection.md")
     create, change, sign, given, operators, pods_own = blocks("sh", "cluster", page="docs/credentials.md")
     shell.run(short)
     models.api.delete(f"/api/v1/namespaces/{NAMESPACE}/secrets/account")

@@ -1,4 +1,4 @@
-"""docs/reading.md: how inputs and predictions are joined, run as it stands there."""
+"""docs/reading.md: what analysts type, and how inputs and predictions are joined, run as it stands there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import duckdb
 import pandas
 import pytest
 
+from ..analytics.collecting import Collected, into_directory
 from ..reading.conftest import write  # noqa: F401 (a fixture)
 from .pages import Block, blocks
 
@@ -37,3 +38,19 @@ def test_duckdb_joins_inputs_with_predictions(files: pathlib.Path, monkeypatch: 
     monkeypatch.chdir(files)
     joined = duckdb.sql(joining("sql", " join ").text)
     assert sorted(joined.project("age, risk").fetchall()) == [(29, 0.29), (41, 0.41)]
+
+
+def test_an_analyst_gets_a_table(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    collected = Collected(into_directory(tmp_path / "store"))
+    collected.collect([[41, "a"], [29, ""]], ["age", "text"])
+    collected.collect([[0.41], [0.29]], ["risk"], designation="predictions")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, typing.Any] = {"address": str(tmp_path / "store"), "credential": None}
+    ran = blocks("python", "analyst", page="docs/reading.md")
+    for block in ran:
+        exec(block.text, names)
+    assert len(ran) == 3
+    assert names["frame"][["age", "risk"]].to_numpy().tolist() == [[41, 0.41], [29, 0.29]]
+    assert names["rows"].aggregate("count(*)").fetchall() == [(2,)]
+    assert (tmp_path / "churn.parquet").exists()

@@ -46,7 +46,7 @@ def test_children_deliver_before_they_have_ended(pod: typing.Any, method: str, p
             process.stdin.write("\n")
             process.stdin.flush()
         assert process.stdout.readline() == "4\n"  # os._exit(4)
-        process.communicate("\n", timeout=60)
+        process.communicate("\n", timeout=120)
     assert process.returncode == 0
     if parent == "collects":
         assert numbers(pod) == [*range(40), *VANISHED, *PARENTS]

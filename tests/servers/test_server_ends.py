@@ -35,6 +35,27 @@ SERVERS = {
 }
 REQUESTS = range(10)
 
+UWSGI = (
+    "uwsgi_server",
+    "--http-socket",
+    "127.0.0.1:{port}",
+    "--wsgi-file",
+    "scoring.py",
+    "--callable",
+    "wsgi",
+    "--master",
+    "--processes",
+    "2",
+    "--die-on-term",
+)
+UWSGI_WORKERS = {
+    "as it comes": (),
+    "with threads": ("--enable-threads",),
+    "with threads and the child's hook": ("--enable-threads", "--py-call-osafterfork"),
+    "with threads and all hooks": ("--enable-threads", "--py-call-uwsgi-fork-hooks"),
+    "with threads, loaded by each worker": ("--enable-threads", "--lazy-apps"),
+}
+
 
 @pytest.fixture(autouse=True)
 def _only_the_end_delivers(pod: typing.Any) -> None:
@@ -178,5 +199,16 @@ def test_uvicorn_as_the_first_process_of_a_container_ends_as_it_would(pod: typin
     for n in REQUESTS:
         server.ask(f"/{n}")
     # A signal that it raises again, for the default handler, PID 1 never gets: it ends by itself.
+    assert server.signal(signal.SIGTERM) == 0
+    assert collected(pod) == list(REQUESTS)
+
+
+@pytest.mark.parametrize("way", UWSGI_WORKERS)
+def test_uwsgis_workers_answer_and_deliver_wherever_the_model_was_loaded(
+    pod: typing.Any, serve: typing.Any, way: str
+) -> None:
+    server = serve(*UWSGI, *UWSGI_WORKERS[way])
+    workers = {server.ask(f"/{n}").split()[0] for n in REQUESTS}
+    assert str(server.pid) not in workers
     assert server.signal(signal.SIGTERM) == 0
     assert collected(pod) == list(REQUESTS)

@@ -56,9 +56,10 @@ def survives(column: str, value: str, kind: str) -> str:
         return f"case when {column} is null then true else {proof} end"
     quick = {
         "DOUBLE": f"cast({value} as varchar) = {column} and isfinite({value})",
-        # What the client writes; what else is so long, with a point and a Z at these places, has no nanoseconds.
+        # What the client writes. The pattern takes three times as long, and what else is so long does not pass either.
         "TIMESTAMP WITH TIME ZONE": (
-            f"length({column}) = 27 and suffix({column}, 'Z') and {column}[20] = '.' and {value} is not null"
+            f"length({column}) = 27 and suffix({column}, 'Z') and {column}[20] = '.' and {column}[5] = '-'"
+            f" and not contains({column}, ' ') and {value} is not null"
         ),
     }
     if kind not in quick:

@@ -49,12 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scratch", type=pathlib.Path, metavar="DIRECTORY", help="with room for what is read; default: the system's"
     )
-    parser.add_argument("--memory", type=_memory, default="2GB", help="for DuckDB; default: 2GB")
+    parser.add_argument("--memory", type=_memory, default="1GB", help="for DuckDB; default: 1GB")
 
 
 def store(arguments: argparse.Namespace) -> Store:
     """Return the store. Raises ``storing.UsageError``."""
-    memory, scratch = getattr(arguments, "memory", "2GB"), getattr(arguments, "scratch", None)
+    memory, scratch = getattr(arguments, "memory", "1GB"), getattr(arguments, "scratch", None)
     return Store.of(opening.Reader(storing.open_store(arguments), arguments.path, memory, scratch))
 
 

@@ -55,14 +55,12 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _first(reader: pyarrow.RecordBatchReader, wanted: int) -> tuple[pandas.DataFrame, int]:
     """Return the first rows, and how many there are."""
-    import pyarrow
-
     kept, rows = [], 0
     with reader:
         for batch in reader:
             kept.append(batch.slice(0, max(wanted - rows, 0)))
             rows += batch.num_rows
-        return frames.frame(pyarrow.Table.from_batches(kept, reader.schema), reader.schema.names), rows
+        return frames.frame(kept, reader.schema), rows
 
 
 def _csv(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ class Engine:
             config={
                 "memory_limit": memory,
                 "temp_directory": str(directory.path / "spill"),
-                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
                 "arrow_large_buffer_size": True,  # as pandas has its texts
             }
         )
@@ -45,10 +46,14 @@ class Engine:
         """Return the numbers of a query's one row."""
         return tuple(int(typing.cast("int", each)) for each in self.ask(query))
 
-    def arrow(self, query: str) -> pyarrow.Table:
-        """Return a query's rows."""
+    def batches(self, query: str, rows: int) -> tuple[pyarrow.Schema, typing.Iterator[pyarrow.RecordBatch]]:
+        """Return a query's rows, so many at a time."""
         with told():
-            return self.connection.sql(query).to_arrow_table()
+            # On a connection of its own: others may be read at the same time.
+            other = self.connection.cursor()
+            other.execute("set TimeZone = 'UTC'")
+            reader = other.sql(query).to_arrow_reader(rows)
+        return reader.schema, _each(reader)
 
     def count(self, source: sources.Source, column: str = "*") -> int:
         """Return how many rows, or values of a column, a source has."""
@@ -81,6 +86,15 @@ class Engine:
         return source._replace(
             sql=f"(select {chosen} from read_parquet({sources.literal(str(path))}))", columns=tuple(named)
         )
+
+
+def _each(reader: pyarrow.RecordBatchReader) -> typing.Iterator[pyarrow.RecordBatch]:
+    while True:
+        with told():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from .. import columns
-from . import engine, opening, sources
+from . import opening, sources
 
 if typing.TYPE_CHECKING:
     import pyarrow
@@ -22,28 +22,15 @@ def batches(answer: opening.Answer, rows: int = BATCH_ROWS) -> pyarrow.RecordBat
     """
     import pyarrow
 
-    with engine.told():
-        found = answer.engine.connection.sql(answer.joined.sql).to_arrow_reader(rows)
-    schema = pyarrow.schema(
-        [field.with_name(name) for field, name in zip(found.schema, answer.joined.names, strict=True)]
-    )
+    schema, found = answer.batches(rows)
 
-    def renamed() -> typing.Iterator[pyarrow.RecordBatch]:
-        count = 0
+    def closing() -> typing.Iterator[pyarrow.RecordBatch]:
         try:
-            while (batch := _next(found)) is not None:
-                count += batch.num_rows
-                yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
-            answer.check(count)
+            yield from found
         finally:
             answer.close()
 
-    return pyarrow.RecordBatchReader.from_batches(schema, renamed())
-
-
-def _next(reader: pyarrow.RecordBatchReader) -> pyarrow.RecordBatch | None:
-    with engine.told():
-        return next(reader, None)
+    return pyarrow.RecordBatchReader.from_batches(schema, closing())
 
 
 def parquet(answer: opening.Answer, path: pathlib.Path) -> int:

@@ -32,10 +32,13 @@ def gather(
     wanted: typing.Mapping[str, typing.Sequence[template.Day]],
     told: typing.Sequence[str],
     request: seeking.Request | None,
+    *,
+    copy: bool,
 ) -> dict[str, uniting.Table]:
     """Return all rows of the days of each designation as one table, or those of one request.
 
-    Designations without rows are left out.
+    Designations without rows are left out. Files of this machine are read where they lie, or copied before (``copy``):
+    one that grows while it is read has other rows than were counted.
 
     Raises ``StorageError``, ``ManifestError``, ``errors.CountError``, ``errors.ColumnError``.
     """
@@ -44,7 +47,7 @@ def gather(
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(lambda each: coverage.look(store, each[1]), days))
         with progress.bytes_read(sum(each.size for each in looked)) as advance:
-            staged = pool.map(lambda each: _stage(store, of, each, advance, request), looked)
+            staged = pool.map(lambda each: _stage(store, of, each, advance=advance, request=request, copy=copy), looked)
             for (name, day), each in zip(days, staged, strict=True):
                 fields = dict(day.stream.fields)
                 found[name].append((tuple(fields.get(field, "default") for field in told), each))
@@ -56,12 +59,14 @@ def _stage(
     store: Blobs,
     of: engine.Engine,
     looked: coverage.Coverage,
+    *,
     advance: typing.Callable[[int], None],
     request: seeking.Request | None,
+    copy: bool,
 ) -> _Day:
     for _ in range(coverage.TRIES):
         try:
-            texts = [staging.tail(store, each, of.scratch.new(".csv")) for each in looked.tails]
+            texts = [staging.tail(store, each, of.scratch.new(".csv"), copy=copy) for each in looked.tails]
             if looked.whole is not None:
                 texts.append(_whole(store, of, looked.whole))
             parts = []

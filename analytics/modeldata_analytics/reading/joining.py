@@ -8,7 +8,7 @@ import datetime
 import typing
 
 from .. import columns
-from . import repeats, sources, uniting
+from . import engine, repeats, sources, uniting
 
 _FRONT = len(sources.LEADING)
 
@@ -50,21 +50,26 @@ def join(
     told: typing.Sequence[str],
     *,
     between: Between,
+    apart: typing.Collection[str],
     doubled: bool,
     last: bool,
 ) -> Joined:
     """Return one row for each row of the first designation, with what the others have of the same request.
 
-    - ``told``: names of what the paths tell of rows; they are part of what rows are joined by.
+    - ``told``: names of what the paths tell of rows.
+    - ``apart``: designations of which rows are joined by that too, and not by the request alone.
     - ``doubled``: an id may stand more than once in a designation; its rows are joined in their order in time, so that
       none is multiplied.
     - ``last``: of requests that were repeated keep one row, see ``repeats``.
     """
     keys = [f"t{place}" for place in range(len(told))]
-    using = ", ".join([*keys, "id", *(["nth"] if doubled else [])])
-    first, *others = (_side(table, keys, numbered=doubled) for table in tables.values())
-    text = f"(select * from {first} where {between.condition('ts')}) as s0"
-    text += "".join(f" left join {side} as s{place} using ({using})" for place, side in enumerate(others, 1))
+    by = {name: keys if name in apart or not place else [] for place, name in enumerate(tables)}
+    sides = [_side(table, by[name], numbered=doubled) for name, table in tables.items()]
+    text = f"(select * from {sides[0]} where {between.condition('ts')}) as s0"
+    for place, name in enumerate(tables):
+        if place:
+            equal = [f"s0.{each} = s{place}.{each}" for each in [*by[name], "id", *(["nth"] if doubled else [])]]
+            text += f" left join {sides[place]} as s{place} on {' and '.join(equal)}"
 
     terms = [*(f"s0.{each}" for each in keys), "s0.ts", "s0.correlation", "s0.id"]
     moment = next(iter(tables.values())).columns[0][1]
@@ -87,6 +92,13 @@ def join(
             keys=[f"o{place}" for place in range(len(keys))],
         )
     return Joined(sql, tuple(zip(different(names), kinds, strict=True)))
+
+
+def count(of: engine.Engine, first: uniting.Table, between: Between) -> int:
+    """Return how many rows there are of the first designation."""
+    if between == Between():
+        return first.rows
+    return of.numbers(f"select count(*) from {first.sql} where {between.condition('c0')}")[0]
 
 
 def different(names: typing.Sequence[str], *, key: typing.Callable[[str], str] = str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import os
 import pathlib
@@ -176,10 +178,18 @@ class Model:
             return frames.spark(session, reader.read_all())
 
     def _frame(self, question: opening.Question) -> pandas.DataFrame:
+        # Ids that stand twice are rare, and show in the number of rows: then it is done once more, with care.
+        if not question.last:
+            with contextlib.suppress(errors.CountError):
+                return self._read(dataclasses.replace(question, certain=False))
+        return self._read(question)
+
+    def _read(self, question: opening.Question) -> pandas.DataFrame:
         answer = opening.ask(self._reader, question)
         try:
-            frame = frames.frame(answer.engine.arrow(answer.joined.sql), answer.joined.names)
-            answer.check(len(frame))
+            schema, batches = answer.batches(exporting.BATCH_ROWS)
+            frame = frames.frame(batches, schema, answer.rows)
+            answer.warn()
             frame.attrs["repeats"] = {name: each._asdict() for name, each in answer.repeats.items()}
             return frame
         finally:
@@ -192,7 +202,9 @@ class Model:
         designations: typing.Sequence[str] | None,
         repeated: Repeated,
     ) -> opening.Answer:
-        return opening.ask(self._reader, self._question(since, until, designations, repeated))
+        answer = opening.ask(self._reader, self._question(since, until, designations, repeated))
+        answer.warn()
+        return answer
 
     def _question(
         self,

@@ -37,23 +37,23 @@ class Repeats(typing.NamedTuple):
         return sum(self)
 
 
-def find(of: engine.Engine, table: uniting.Table, told: int) -> Repeats:
-    """Return how many rows of a designation may repeat others."""
+def find(of: engine.Engine, table: uniting.Table, told: int, *, same: bool) -> Repeats:
+    """Return how many rows of a designation may repeat others; ``same``: ids that stand twice, too."""
     keys = ", ".join([*(f"t{place}" for place in range(told)), "c2"])
-    # By a hash: texts take four times as long, and where two ids share one they are looked at.
-    rows, different, dotted = of.numbers(
-        f"select count(*), count(distinct hash({keys})), count(*) filter (contains(c2, '.')) from {table.sql}"
-    )
-    same = attempts = parts = 0
-    if different < rows:
-        (same,) = of.numbers(f"select {rows} - count(*) from (select distinct {keys} from {table.sql})")
+    (dotted,) = of.numbers(f"select count(*) filter (contains(c2, '.')) from {table.sql}")
+    twice = attempts = parts = 0
+    if same:
+        # By a hash: texts take four times as long, and where two ids share one they are looked at.
+        (different,) = of.numbers(f"select count(distinct hash({keys})) from {table.sql}")
+        if different < table.rows:
+            (twice,) = of.numbers(f"select {table.rows} - count(*) from (select distinct {keys} from {table.sql})")
     if dotted:
         (attempts,) = of.numbers(f"select count(*) from {table.sql} where regexp_matches(c2, '{_ATTEMPT}')")
         (parts,) = of.numbers(
             f"select count(*) from {table.sql} where not regexp_matches(c2, '{_ATTEMPT}')"
             f" and regexp_matches(c2, '{_AGAIN}') and {_stripped('c2')} in (select c2 from {table.sql})"
         )
-    return Repeats(same, attempts, parts)
+    return Repeats(twice, attempts, parts)
 
 
 def only_last(select: str, *, request: str, time: str, keys: typing.Sequence[str]) -> str:

@@ -21,6 +21,12 @@ DESIGNATIONS = ("inputs", "predictions", "labels")
 _OF_ONE_CALL = frozenset({"inputs", "predictions"})
 _DAY = datetime.timedelta(days=1)
 
+
+def is_of_one_call(designation: str) -> bool:
+    """Return whether a designation is collected where the model is called."""
+    return designation in _OF_ONE_CALL
+
+
 COLUMNS = {
     "version": "$Version",
     "webservice": "$Webservice",

@@ -1,4 +1,4 @@
-"""Brings what is to be read onto this machine: ranges of raw files without their headers, closed files as they are."""
+"""Brings what is to be read onto this machine: ranges of raw files behind their headers, closed files as they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER_BYTES = 4 * 1024 * 1024
 
 
 class Staged(typing.NamedTuple):
-    """Rows of one raw file, without a header."""
+    """Rows of one raw file, behind its header."""
 
     path: pathlib.Path
     header: tuple[str, ...]
@@ -29,8 +29,11 @@ class Moved(Exception):  # noqa: N818
     """A file is gone or another one since its day was looked at: look again."""
 
 
-def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path) -> Staged | None:
-    """Copy a tail's rows; None where it has none. Rows that are not written to their end yet are left for later."""
+def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path, *, copy: bool) -> Staged | None:
+    """Bring a tail's rows to a path; None where it has none. Rows that are not written to their end are left for later.
+
+    A whole file of this machine is not copied, but read in its place, unless it is asked for (``copy``): it may grow.
+    """
     try:
         first = b"".join(store.read(found.name, 0, min(_FIRST_BYTES, found.end)))
         end = end_of(first, 1)
@@ -39,15 +42,22 @@ def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path) -> Staged | Non
             end = end_of(first, 1)
         if end is None:
             return None
-        scanner = _copy(store.read(found.name, max(end, found.start), found.end), path)
+        line, start, local = first[:end], max(end, found.start), store.local(found.name)
+        scanner = None
+        if local is not None and not copy and found.start <= end:
+            scanner = _counted(store.read(found.name, start, found.end))
+            if scanner.whole:
+                path.symlink_to(local)  # a path of somebody else's may hold what DuckDB takes for a pattern
+        if scanner is None or not scanner.whole:
+            scanner = _copied(store.read(found.name, start, found.end), path, line)
     except (Missing, Changed) as error:
         raise Moved(str(error)) from None
-    return Staged(path, header(first[:end]), scanner.records) if scanner.records else None
+    return Staged(path, header(line), scanner.records) if scanner.records else None
 
 
 def whole(store: Blobs, found: coverage.Whole, path: pathlib.Path) -> Staged | None:
     """Copy a closed CSV."""
-    staged = tail(store, coverage.Tail(found.name, 0, found.size), path)
+    staged = tail(store, coverage.Tail(found.name, 0, found.size), path, copy=True)
     now = store.entry(found.name)
     if now is None or now[0].etag != found.etag:  # replaced while it was read
         raise Moved(found.name)
@@ -75,12 +85,19 @@ def header(line: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _copy(pieces: typing.Iterable[bytes], path: pathlib.Path) -> Scanner:
+def _counted(pieces: typing.Iterable[bytes]) -> Scanner:
+    scanner = Scanner()
+    for piece in pieces:
+        scanner.feed(piece)
+    return scanner
+
+
+def _copied(pieces: typing.Iterable[bytes], path: pathlib.Path, line: bytes) -> Scanner:
     scanner = Scanner()
     with path.open("wb") as file:
+        file.write(line)
         for piece in pieces:
             scanner.feed(piece)
             file.write(piece)
-        if not scanner.whole:
-            file.truncate(scanner.end)
+        file.truncate(len(line) + scanner.end)
     return scanner

@@ -16,7 +16,24 @@ if typing.TYPE_CHECKING:
 
 
 class Store:
-    """What was collected into a container or a directory."""
+    """What was collected into a container or a directory. Nothing is asked of it before it is read.
+
+    Args:
+        url: ``https://<account>.blob.core.windows.net/<container>``, a SAS behind it or not; a directory, also as
+            ``file:///<directory>``; or a container's name, where the credential is a connection string.
+        credential: the account's key, a SAS, a connection string, or what gives tokens, such as
+            ``azure.identity.DefaultAzureCredential()``. To read takes a SAS that may read and list (``sp=rl``), or
+            the role *Storage Blob Data Reader*. A directory takes none.
+        path: ``spec.storage.path`` of the DataCollection, unless it is the default.
+        memory: what DuckDB may take before it goes on on the disk. A frame of pandas comes on top of it.
+        scratch: a directory with room for what is read, in which a directory of mode 0700 is made for as long as it
+            is read; default: the system's for temporary files (``TMPDIR``).
+
+    Raises:
+        StoreAddressError: there can be no store at the address, or the credential does not fit it.
+        TemplateError: no collected file can have such a path.
+
+    """
 
     def __init__(
         self,
@@ -24,27 +41,9 @@ class Store:
         credential: str | AzureSasCredential | TokenCredential | None = None,
         *,
         path: str = template.DEFAULT,
-        memory: str = "2GB",
+        memory: str = "1GB",
         scratch: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Open a store; nothing is asked of it yet.
-
-        Args:
-            url: ``https://<account>.blob.core.windows.net/<container>``, a SAS behind it or not; a directory, also as
-                ``file:///<directory>``; or a container's name, where the credential is a connection string.
-            credential: the account's key, a SAS, a connection string, or what gives tokens, such as
-                ``azure.identity.DefaultAzureCredential()``. To read takes a SAS that may read and list (``sp=rl``), or
-                the role *Storage Blob Data Reader*. A directory takes none.
-            path: ``spec.storage.path`` of the DataCollection, unless it is the default.
-            memory: what DuckDB may take before it goes on on the disk. A frame of pandas comes on top of it.
-            scratch: a directory with room for what is read, in which a directory of mode 0700 is made for as long as it
-                is read; default: the system's for temporary files (``TMPDIR``).
-
-        Raises:
-            StoreAddressError: there can be no store at the address, or the credential does not fit it.
-            TemplateError: no collected file can have such a path.
-
-        """
         store = catalog.open_store(os.fspath(url), credential)
         self._reader = opening.Reader(store, template.Template(path), memory, scratch)
 
@@ -87,8 +86,8 @@ class Store:
         Without ``version``, all versions are read, and the column ``$Version`` tells which. All else that is left out
         must be one and the same wherever the model was collected: rows of two web services of one name are not mixed
         unasked. ``"*"`` takes all of them, and a column tells which (``$Webservice``, ``$Workspace``,
-        ``$ResourceGroup``, ``$Subscription``, ``$Namespace``). A version and the like are part of what rows are joined
-        by.
+        ``$ResourceGroup``, ``$Subscription``, ``$Namespace``). Predictions are joined within these; labels and the like
+        by the request alone, as another process may collect them, unless an id stands among them more than once.
 
         Raises ``NotFoundError`` where the store's path does not tell what is named. What is there is looked up when it
         is read.

@@ -55,12 +55,12 @@ class Container:
     @classmethod
     def at(cls, endpoint: str, name: str, credential: Credential | None) -> Container:
         """Return a container of an account; the credential is a key, a SAS or what gives tokens."""
-        return cls(ContainerClient(endpoint, name, credential=credential, retry_policy=_retries()), credential)
+        return cls(ContainerClient(endpoint, name, credential=credential, **_options()), credential)
 
     @classmethod
     def by_connection_string(cls, connection_string: str, name: str) -> Container:
         """Return a container of the account that a connection string names. Raises ``ValueError``."""
-        client = ContainerClient.from_connection_string(connection_string, name, retry_policy=_retries())
+        client = ContainerClient.from_connection_string(connection_string, name, **_options())
         found = dict(each.split("=", 1) for each in connection_string.split(";") if "=" in each)
         return cls(client, found.get("AccountKey") or found.get("SharedAccessSignature"))
 
@@ -231,9 +231,13 @@ def _stage(client: BlobClient, content: pathlib.Path) -> list[BlobBlock]:
     return found
 
 
-def _retries() -> ExponentialRetry:
-    # The SDK's own waits begin with 15 seconds: someone sits before it.
-    return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+def _options() -> dict[str, typing.Any]:
+    return {
+        # The SDK's own waits begin with 15 seconds: someone sits before it.
+        "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
+        # Nobody has decided that rows and credential may go where an answer points to.
+        "permit_redirects": False,
+    }
 
 
 def _entry(found: BlobProperties) -> blobs.Entry:

@@ -14,7 +14,8 @@ import typing
 from ..records import identity
 from . import blobs, locking
 
-PIECE = 8 * 1024 * 1024
+PIECE = 1024 * 1024
+"""Bytes that are read at a time: what is done with them finds them in the processor's cache."""
 
 
 class Directory:

@@ -1,7 +1,7 @@
-"""Who ships, and when: one process of the pod takes all rows from the spool to Blob Storage, in a background thread.
+"""When rows are shipped: one process of the pod takes all from the spool to Blob Storage, in a background thread.
 
-Every process that collects has this thread; the one whose lock on ``spool/.shipper/lock`` holds does the work, for all
-processes, dead ones included. When it ends, the next takes over, with its journal.
+Every process that collects has this thread; the one that is elected does the work, for all processes, dead ones
+included. When it ends, the next takes over, with its journal.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ import contextlib
 import logging
 import os
 import pathlib
-import sys
 import threading
 import time
 import typing
 
 from .. import settings
 from ..observe import counters
-from ..spool import locks, segments, sharing, waiting
-from ..threads import forking, importing, names
-from . import untraced
+from ..spool import segments, sharing, waiting
+from ..threads import forking, names
+from . import backoff, election, untraced
 from .azure import answers, refusal
 
 if typing.TYPE_CHECKING:
@@ -38,18 +37,8 @@ SCAN_SECONDS = 1.0
 ASKED_SECONDS = 3.0
 """So long who asked for a flush gets rows too that were too young to be taken at once."""
 
-BACKOFF_SECONDS = (0.5, 30.0)
-HURRIED_BACKOFF_SECONDS = 0.25
-MOST_BACKOFF_SECONDS = 300.0
-"""However long the service asks to wait."""
-
 ASIDE_SECONDS = 5.0
 """How long blocks that were set aside are tried in a row."""
-
-STAND_DOWN_SECONDS = 30.0
-"""How long a process that can't ship leaves it to the others."""
-
-POD_VARIABLE = "MODELDATA_POD_UID"
 
 
 class Shipper:
@@ -66,18 +55,20 @@ class Shipper:
         """The name of this process's directory in the spool."""
         self._live = live
         self._counters = tally
-        self._lock: locks.Lock | None = None
-        self._delivery: elected.Delivery | None = None
+        self._election = election.Election(
+            self._spool,
+            sas_file=self._sas_file,
+            own=self._own_name,
+            live=live,
+            tally=tally,
+            stopped=lambda: self.stop,
+        )
+        self._backoff = backoff.Backoff()
         self._onlooker = waiting.Onlooker(self._spool, self._own_name)
         self._owed_bytes = 0
         self._next_scan = 0.0
         self._next_start = 0.0
-        self._stand_at = 0.0
-        """Until then (monotonic) it is left to other processes to ship."""
         self._waiting_since = 0.0
-        self._retry_at = self._failed_at = 0.0
-        self._failed_under: object = None
-        self._failures = 0
         self._occasion: tuple[object, float] | None = None
         self._asked_until = 0.0
         # Plain attributes and a bare lock, no events: they are used in signal handlers, and an event's own lock may be
@@ -109,9 +100,14 @@ class Shipper:
         """Called by the thread after each look at the spool, with ``written()`` before that look."""
 
     def start(self) -> bool:
-        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later."""
+        """Start the thread; return whether it runs. Where no thread can be had, it is for a call a second later.
+
+        Nor is one started in a process that would hand a part of it on to all of its workers: they have their own.
+        """
         if self.running:
             return True
+        if forking.is_master():
+            return False
         now = time.monotonic()
         if now < self._next_start:
             return False
@@ -159,14 +155,14 @@ class Shipper:
 
     def has_rows_aside(self) -> bool:
         """Return whether rows that this process collected were set aside, as storage refuses them."""
-        with forking.gate:
-            from . import aside  # as in _elect()
+        with forking.gate.here():
+            from . import aside  # not in each model's own start
         return aside.holds(self._journal_directory / "aside", self.own)
 
     @property
     def ships(self) -> bool:
         """Whether it is this process that ships, for all of the pod."""
-        return self._lock is not None
+        return self._election.is_won
 
     @property
     def owes(self) -> bool:
@@ -180,7 +176,7 @@ class Shipper:
                     self._tick()
                 except Exception as error:  # the one place where a fault of ours must not end delivery
                     self._complain(error)
-                    self._back_off(0.0, None)
+                    self._backoff.fail(asked=0.0, under=None)
                 self.ticks += 1
                 try:
                     self.ticked()
@@ -188,7 +184,7 @@ class Shipper:
                     self._complain(error)
                 hurried = time.monotonic() < self.hurry_until
                 self._asleep.acquire(timeout=HURRIED_TICK_SECONDS if hurried else TICK_SECONDS)
-            self._resign()
+            self._election.resign()
         finally:
             self.running = False
             self._live.look_at = 0  # the next collect() looks, and starts another
@@ -204,40 +200,54 @@ class Shipper:
         now = time.monotonic()
         hurried = now < self.hurry_until
         current = self._live.current()
-        asked = self._lock is not None and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
+        asked = self.ships and os.path.exists(self._flush_file)  # noqa: PTH110 (ten times a second)
         if now >= self._next_scan or hurried or asked:
-            self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
-            if not self._is_elected() and now >= self._stand_at:
-                try:
-                    self._elect()
-                except OSError as error:
-                    self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
-            self._look()
-            if not self._owed_bytes:
-                self._waiting_since = now
-                if self._lock is not None and self.seen.newer_lives:  # who knows all formats can ship for all
-                    self._stand_down(now)
-        ours = self._elected()
+            self._look_after_all(now, current)
+        ours = self._election.delivery
         if ours is None or current.storage is None:
             return
         # Who asks for a flush may have mended what kept blocks apart; and so may new settings, or a new SAS. A process
         # that ends has no time for what storage does not answer: the others' rows would be late.
-        occasion = (self._circumstances(current), self.hurry_until)
+        under = self._circumstances(current)
+        occasion = (under, self.hurry_until)
         if asked or occasion != self._occasion:
             ours.try_all_again(silent=self._occasion is None or occasion[0] != self._occasion[0])
             self._occasion = occasion
-        if self._must_wait(now, hurried, current):
+        if self._backoff.must_wait(now, hurried=hurried, under=under):
             return
-        pause = max(current.flush_seconds, ours.pace(time.time()))
-        due = now - self._waiting_since >= pause or self._owed_bytes >= EAGER_BYTES
-        asked_lately = now < self._asked_until and ours.holds
-        if not (due or asked or asked_lately or hurried or ours.journal.batch or ours.tries_again()):
+        if not (asked or hurried or self._is_due(now, ours, current)):
             return
         if asked:
             self._asked_until = now + ASKED_SECONDS
             with contextlib.suppress(OSError):
                 self._flush_file.unlink(missing_ok=True)
         self._waiting_since = now
+        self._try(ours, current, current.storage)
+
+    def _look_after_all(self, now: float, current: settings.Settings) -> None:
+        """Stand for election if nobody ships, and look what waits."""
+        self._next_scan = now + max(TICK_SECONDS, min(SCAN_SECONDS, current.flush_seconds / 2))
+        try:
+            if self._election.stand(now):
+                self._waiting_since = time.monotonic()
+        except OSError as error:
+            self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
+        self._look()
+        if not self._owed_bytes:
+            self._waiting_since = now
+            if self.ships and self.seen.newer_lives:  # who knows all formats can ship for all
+                self._election.stand_down(now)
+
+    def _is_due(self, now: float, ours: elected.Delivery, current: settings.Settings) -> bool:
+        """Return whether there is something to send, and it has waited for as long as is asked for."""
+        pause = max(current.flush_seconds, ours.pace(time.time()))
+        if now - self._waiting_since >= pause or self._owed_bytes >= EAGER_BYTES:
+            return True
+        asked_lately = now < self._asked_until and ours.holds
+        return bool(asked_lately or ours.journal.batch or ours.tries_again())
+
+    def _try(self, ours: elected.Delivery, current: settings.Settings, to: settings.Storage) -> None:
+        """Ship; where that fails, say why, and leave storage or shipping alone for a while."""
         try:
             with untraced.thread():
                 self._ship(ours, current)
@@ -248,13 +258,13 @@ class Shipper:
             self._counters.complain(
                 f"storage {cause.value}",
                 "%s/%s: %s; rows wait in the spool (%d bytes): %s",
-                current.storage.endpoint,
-                current.storage.container,
+                to.endpoint,
+                to.container,
                 undone,
                 self.waiting_bytes,
                 cause.way_out,
             )
-            self._back_off(undone.reply.retry_after, current)
+            self._backoff.fail(asked=undone.reply.retry_after, under=self._circumstances(current))
         except ImportError as error:
             # Such as of a library that is loaded in one interpreter of a process alone: another may have it.
             self._counters.complain(
@@ -263,16 +273,16 @@ class Shipper:
                 type(error).__name__,
                 counters.place(error),
             )
-            self._stand_down(now)
+            self._election.stand_down(time.monotonic())
         except OSError as error:
             # Where it can't be noted what is sent, nothing is: a shipper that is killed would send it again.
             self._counters.complain("journal", "rows wait, as the spool can't be changed: %s", error.strerror)
-            self._back_off(0.0, current)
+            self._backoff.fail(asked=0.0, under=self._circumstances(current))
 
     def _ship(self, ours: elected.Delivery, current: settings.Settings) -> None:
         goal = {each.key: each.size for each in segments.scan(self._spool, self._own_name)}
         while not self.stop and ours.ship(current):
-            self._failures = 0
+            self._backoff.recover()
             if self._counters.quiet("storage"):
                 logger.warning("modeldata: rows are delivered again")
             # What came meanwhile waits for its own interval: else a busy process never rests and makes a block of every
@@ -290,7 +300,7 @@ class Shipper:
         ours.clean()
         self._look()
         if self.seen.newer_lives:
-            self._stand_down(time.monotonic())
+            self._election.stand_down(time.monotonic())
 
     def _is_reached(self, goal: dict[str, int], ours: elected.Delivery) -> bool:
         """Return whether all up to these sizes of segments is delivered, and not much is behind it."""
@@ -299,94 +309,12 @@ class Shipper:
         waiting = sum(max(0, each.size - known.get(each.key, 0)) for each in found)
         return waiting < EAGER_BYTES and all(known.get(each.key, 0) >= goal.get(each.key, 0) for each in found)
 
-    def _elect(self) -> None:
-        """Take the shipper's lock if nobody has it."""
-        self._give_up_lock()
-        importing.load(f"{__package__}.elected")  # here, by one thread of a pod, and not in each model's own start
-        with forking.gate:
-            from . import batches, elected
-        if vars(sys.modules.get(__name__, elected)) is not globals():
-            # Two halves of two copies would not know each other's errors: whoever was imported last ships for all.
-            self._counters.complain(
-                "copies",
-                "this package was imported anew in this process, before its first copy had shipped: the rows of the"
-                " first are shipped by the new one, once it collects, or by another process of this pod",
-            )
-            return
-        sharing.make(self._journal_directory)
-        try:
-            lock = locks.take(self._journal_directory / locks.SHIPPER)
-        except locks.TakenError:
-            return
-        except PermissionError:
-            self._counters.complain("lock", "the spool belongs to another user: rows wait for a process of that user")
-            return
-        try:
-            before = self._delivery
-            if before is not None and not before.journal.exists():
-                before.journal.restore()  # somebody removed the spool in the middle of a delivery
-            else:
-                if before is not None:
-                    before.close()
-                self._delivery = elected.Delivery(
-                    self._spool,
-                    own=self._own_name,
-                    sas_file=self._sas_file,
-                    pod=os.environ.get(POD_VARIABLE, ""),
-                    spool_bytes=self._live.current().spool_bytes,
-                    tally=self._counters,
-                    stopped=lambda: self.stop,
-                )
-        except batches.NewerError as error:
-            lock.release()
-            self._counters.complain(
-                "format",
-                "rows wait for a newer version of this package, which has shipped here: the journal's %s",
-                error,
-            )
-            self._stand_down(time.monotonic())
-            return
-        except Exception:
-            lock.release()
-            raise
-        self._lock = lock
-        self._waiting_since = time.monotonic()
-
-    def _is_elected(self) -> bool:
-        """Return whether this process holds a lock, and the one that others see."""
-        if self._lock is None:
-            return False
-        ours = self._lock.status()
-        try:
-            there = os.stat(self._journal_directory / locks.SHIPPER)  # noqa: PTH116
-        except OSError:
-            return False
-        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
-
-    def _elected(self) -> elected.Delivery | None:
-        return self._delivery if self._lock is not None else None
-
-    def _resign(self) -> None:
-        if self._delivery is not None:
-            self._delivery.close()
-            self._delivery = None
-        self._give_up_lock()
-
-    def _stand_down(self, now: float) -> None:
-        self._resign()
-        self._stand_at = now + STAND_DOWN_SECONDS
-
-    def _give_up_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-
     def _own_name(self) -> str:
         return self.own
 
     def _look(self) -> None:
         written = self.written()
-        ours = self._elected()
+        ours = self._election.delivery
         unreadable = ours.unreadable if ours is not None else ()
         seen = self._onlooker.look(consumed=self._consumed(), unreadable=unreadable)
         self.seen = seen
@@ -400,30 +328,15 @@ class Shipper:
         self.looked(written)
 
     def _consumed(self) -> dict[str, int]:
-        ours = self._elected()
+        ours = self._election.delivery
         if ours is not None:
             return ours.journal.consumed
-        with forking.gate:
-            from . import journal  # as in _elect()
+        with forking.gate.here():
+            from . import journal  # as aside
         return journal.consumed(self._journal_directory)
 
-    def _back_off(self, asked: float, current: settings.Settings | None) -> None:
-        first, most = BACKOFF_SECONDS
-        pause = min(most, first * 2**self._failures)
-        pause -= pause / 2 * os.urandom(1)[0] / 255  # not by ``random``, whose generator is the model's
-        self._failures = min(self._failures + 1, 10)
-        self._failed_at = time.monotonic()
-        self._retry_at = self._failed_at + min(MOST_BACKOFF_SECONDS, max(asked, pause))
-        self._failed_under = self._circumstances(current)
-
-    def _must_wait(self, now: float, hurried: bool, current: settings.Settings) -> bool:
-        until = min(self._retry_at, self._failed_at + HURRIED_BACKOFF_SECONDS) if hurried else self._retry_at
-        # A new SAS or new settings are a reason to try at once.
-        return now < until and (self._failed_under is None or self._circumstances(current) == self._failed_under)
-
-    def _circumstances(self, current: settings.Settings | None) -> object:
-        if current is None:
-            return None
+    def _circumstances(self, current: settings.Settings) -> object:
+        """Return what is a reason to try at once where it changes: new settings, or a new SAS."""
         try:
             status = os.stat(self._sas_file)  # noqa: PTH116
         except OSError:

@@ -6,8 +6,9 @@ import collections
 import enum
 import logging
 import os
-import threading
 import time
+
+from ..threads import forking
 
 logger = logging.getLogger("modeldata")
 
@@ -47,7 +48,7 @@ class Counters:
     """Counters of one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # re-entrant: a signal handler may collect
+        self._lock = forking.Lock()  # re-entrant: a signal handler may collect
         self.accepted = 0
         """Rows that are safe in the spool. Counted under the writer's lock only."""
         self.delivered = 0
@@ -64,26 +65,26 @@ class Counters:
 
     def deliver(self, rows: int) -> None:
         """Count rows that this process's shipper brought to Blob Storage (other processes' rows among them)."""
-        with self._lock:
+        with self._lock.here():
             self.delivered += rows
             self.last_delivery = time.time()
 
     def drop(self, reason: Drop, detail: str, rows: int = 1) -> None:
         """Count rows that are lost, and say so."""
-        with self._lock:
+        with self._lock.here():
             self.dropped[reason.value] += rows
             total = self.dropped[reason.value]
         self.complain(reason.value, "%s; %d dropped so far (%s): %s", detail, total, reason.value, reason.way_out)
 
     def refuse(self, cause: str) -> None:
         """Count that storage refused rows: they wait."""
-        with self._lock:
+        with self._lock.here():
             self.refusals[cause] += 1
 
     def complain(self, topic: str, message: str, *args: object) -> None:
         """Log a warning, at most once a minute for each topic."""
         now = time.monotonic()
-        with self._lock:
+        with self._lock.here():
             if now - self._said.get(topic, -REPEAT_SECONDS) < REPEAT_SECONDS:
                 return
             self._said[topic] = now
@@ -95,7 +96,7 @@ class Counters:
 
         What fails and recovers by turns is said once a minute too.
         """
-        with self._lock:
+        with self._lock.here():
             closed = {each for each in self._open if each.partition(" ")[0] == topic}
             self._open -= closed
             return bool(closed)

@@ -208,13 +208,14 @@ def follow(ours: Source) -> None:
         if not _is_multiprocess(client):
             _register(client, client.REGISTRY)
             return
-        if forking.gate.acquire(blocking=False):  # as in _register: all values in files share one lock
+        gate = forking.gate.here()
+        if gate.acquire(blocking=False):  # as in _register: all values in files share one lock
             try:
                 if _mirror is None:
                     _mirror = _Mirror(client)
                 _mirror.copy(ours)
             finally:
-                forking.gate.release()
+                gate.release()
     except (ValueError, TypeError, AttributeError, OSError) as error:
         _given_up = True
         ours.counters.complain("metrics", "no Prometheus metrics, all else goes on: %s", error)
@@ -224,7 +225,7 @@ def _register(client: types.ModuleType, registry: Registry) -> None:
     if any(each is registry for each in _registered):
         return
     # The gate is closed while this process forks: a child must not inherit the registry with its lock held.
-    with forking.gate:
+    with forking.gate.here():
         if not any(each is registry for each in _registered):  # by another thread meanwhile
             registry.register(Collector(client))
             _registered.append(registry)

@@ -59,7 +59,7 @@ def install() -> None:
         os.register_at_fork(
             before=_before_fork,
             after_in_parent=_after_fork_in_parent,
-            after_in_child=_after_fork,
+            after_in_child=_forget_parent,
         )
     signals.chain_sigterm()
     flask.follow()
@@ -72,9 +72,9 @@ def begin() -> pipeline.Pipeline | None:
     if why_idle():
         return None
     install()
-    with forking.gate:
+    with forking.gate.here():
         from . import pipeline
-    with running.making:
+    with running.making.here():
         if running.mine is None:
             made = pipeline.Pipeline(pathlib.Path(os.environ[DIRECTORY_VARIABLE]))
             if running.mine is None:  # else a signal handler has made it meanwhile
@@ -87,27 +87,25 @@ def belongs_here(ours: pipeline.Pipeline) -> bool:
     """Return whether a pipeline is this process's; where it is a parent's, forget it.
 
     A server that forks in C, and runs no hook of Python's in the child (uWSGI, as it is unless told to), leaves it a
-    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s: that a child
-    collects sooner after such a fork is not provided for.
+    pipeline without a thread, whose segment its parent and all its siblings write too. Asked each 0.1 s, in what comes
+    from uWSGI's master each time: that a child collects sooner after another such fork is not provided for. Nor can it
+    be that the parent forks while another of its threads waits for the interpreter's lock: CPython's own hook alone
+    makes that anew in the child.
     """
     if ours.pid == os.getpid():
         return True
-    forking.renew()  # somebody may have held the gate
-    _forget_parent()
+    with running.making.here():
+        if running.mine is ours:  # else another thread has forgotten it, and the process may have its own by now
+            _forget_parent()
     return False
 
 
 def _before_fork() -> None:
-    forking.gate.acquire()
+    forking.gate.here().acquire()
 
 
 def _after_fork_in_parent() -> None:
-    forking.gate.release()
-
-
-def _after_fork() -> None:
-    forking.gate.release()
-    _forget_parent()
+    forking.gate.here().release()
 
 
 def _forget_parent() -> None:

@@ -12,7 +12,7 @@ import pathlib
 import time
 
 from .. import settings
-from ..delivery import loop
+from ..delivery import election, loop
 from ..encoding import paths
 from ..observe import counters, metrics, statistics
 from ..requests import sampling
@@ -32,7 +32,9 @@ class Pipeline:
     def __init__(self, directory: pathlib.Path) -> None:
         self.pid = os.getpid()
         self.counters = counters.Counters()
-        self.live = settings.LiveSettings(directory / "settings" / "settings.json")
+        # Which process this is, is asked with each look: what a worker inherits from its master it must not use once.
+        every = 0 if forking.is_master() else settings.LOOK_MICROSECONDS
+        self.live = settings.LiveSettings(directory / "settings" / "settings.json", every=every)
         self.sampler = sampling.Sampler(directory / "credential" / "hash-key")
         self._spool = directory / "spool"
         self.writer = writer.Writer(
@@ -152,12 +154,12 @@ class Pipeline:
         redactions = self.live.latest.redactions
         if not redactions:
             return {}
-        with forking.gate:
+        with forking.gate.here():
             from ..delivery import matching  # where nothing is to be redacted, it is not needed
         return matching.read(self._spool / ".shipper" / matching.FILE).unmatched(redactions)
 
     def _name_directory(self) -> str:
-        pod = os.environ.get(loop.POD_VARIABLE) or os.uname().nodename
+        pod = os.environ.get(election.POD_VARIABLE) or os.uname().nodename
         # A new name each time: what the journal knows of a directory must never be taken for another's.
         self.shipper.own = f"{paths.safe(pod)}-{self.pid}-{os.urandom(4).hex()}"
         return self.shipper.own

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import typing
 
 from ..observe import counters
+from ..threads import forking
 
 if typing.TYPE_CHECKING:
     from . import pipeline
 
 mine: pipeline.Pipeline | None = None
 
-making = threading.RLock()
-"""Held by who makes it. Re-entrant: a signal handler may collect while its thread makes it."""
+making = forking.Lock()
+"""Held by who makes it, or forgets a parent's. Re-entrant: a signal handler may collect while its thread makes it."""
 
 
 def existing() -> pipeline.Pipeline | None:
-    """Return this process's pipeline if it has one."""
-    return mine
+    """Return this process's pipeline if it has one.
+
+    Not its parent's, which a child has where it was forked in C and no hook of Python's ran: its locks may be held by
+    threads that the child does not have, and whoever waited for one would wait for ever.
+    """
+    return mine if mine is not None and mine.pid == os.getpid() else None
 
 
 def take(made: pipeline.Pipeline) -> None:
@@ -28,6 +33,6 @@ def take(made: pipeline.Pipeline) -> None:
 
 
 def forget_in_child() -> None:
-    """Give a forked child a pipeline of its own, and a lock that nobody holds."""
-    global mine, making
-    mine, counters.mine, making = None, None, threading.RLock()
+    """Give a forked child a pipeline of its own."""
+    global mine
+    mine, counters.mine = None, None

@@ -19,12 +19,13 @@ from .document import (
     parse,
 )
 from .endpoints import directory
-from .live import LiveSettings
+from .live import LOOK_MICROSECONDS, LiveSettings
 
 __all__ = [
     "DEFAULT_FLUSH_SECONDS",
     "DEFAULT_PATH",
     "DEFAULT_SPOOL_BYTES",
+    "LOOK_MICROSECONDS",
     "OFF",
     "PER_POD",
     "SHARED",

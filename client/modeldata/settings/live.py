@@ -20,15 +20,16 @@ LOOK_MICROSECONDS = 100_000
 
 
 class LiveSettings:
-    """The latest good reading of the file; looks again by itself, at most every ``LOOK_MICROSECONDS``."""
+    """The latest good reading of the file; looks again by itself, at most so often (``every``, in microseconds)."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, *, every: int = LOOK_MICROSECONDS) -> None:
         self._path = path
+        self._every = every
         self.latest = document.OFF
         """The settings in force, as of the last look."""
         self.looked = time.time_ns() // 1000
         """When, in microseconds since the epoch."""
-        self.look_at = self.looked + LOOK_MICROSECONDS
+        self.look_at = self.looked + every
         """When the next look is due: until then (and from ``looked`` on) ``latest`` is as good as ``current()``."""
         self._signature: tuple[int, int, int] | None = None
         self._complained = False
@@ -38,7 +39,7 @@ class LiveSettings:
         """Return the settings in force. Costs a clock reading, and now and then a ``stat``."""
         now = time.time_ns() // 1000
         if not self.looked <= now < self.look_at:  # or the clock was set back
-            self.looked, self.look_at = now, now + LOOK_MICROSECONDS
+            self.looked, self.look_at = now, now + self._every
             self._look()
         return self.latest
 

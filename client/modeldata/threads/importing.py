@@ -1,7 +1,7 @@
 """Large imports in the background, such as azure's: 0.1 to 1 s.
 
-A thread shares the interpreter with the model's all the while. A greenlet of gevent does not, and no request would be
-answered meanwhile: there a real thread of gevent's own pool imports, and the greenlet waits for it.
+A thread shares the interpreter with the model's all the while, in short turns. A greenlet of gevent does not, and no
+request would be answered meanwhile: there a real thread of gevent's own pool imports, and the greenlet waits for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import sys
 import typing
 
-from . import forking
+from . import forking, turns
 
 
 def load(*names: str) -> None:
@@ -20,7 +20,7 @@ def load(*names: str) -> None:
         ImportError: one can't be imported.
 
     """
-    with forking.gate:
+    with forking.gate.here(), turns.short():
         for name in names:
             if name not in sys.modules:
                 _import(name)

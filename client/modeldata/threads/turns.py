@@ -6,7 +6,10 @@ middle of an encoding would have to, again and again. A thread that sleeps gives
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+import typing
 
 WORK_SECONDS = 0.0005
 """How long the shipper computes before it gives way: what a request may wait for it."""
@@ -23,6 +26,12 @@ USED_SECONDS = 0.0001
 PAUSE_SECONDS = 0.05
 """After so long without a rest the shipper has done something else, and knows nothing of who wants the lock."""
 
+SWITCH_SECONDS = 0.001
+"""The same, while what computes can't be made to rest: an import (measured: 2 to 4 ms at a time instead of 5 to 9)."""
+
+_HALF_A_MICROSECOND = 0.0000005
+"""CPython cuts an interval to whole microseconds: what it says itself would often become one less."""
+
 _began = 0.0
 _work = WORK_SECONDS
 
@@ -37,3 +46,22 @@ def give_way() -> None:
         alone = rested - now < USED_SECONDS and now - _began < PAUSE_SECONDS
         _work = min(2 * _work, ALONE_SECONDS) if alone else WORK_SECONDS
         _began = rested
+
+
+@contextlib.contextmanager
+def short() -> typing.Iterator[None]:
+    """Have this process's threads take the lock from each other sooner, for as long as it takes: less than a second.
+
+    The interval is the process's. Where somebody else sets it meanwhile, it stays as he has set it.
+    """
+    before = sys.getswitchinterval()
+    if before <= SWITCH_SECONDS:
+        yield
+        return
+    sys.setswitchinterval(SWITCH_SECONDS)
+    ours = sys.getswitchinterval()
+    try:
+        yield
+    finally:
+        if sys.getswitchinterval() == ours:
+            sys.setswitchinterval(before + _HALF_A_MICROSECOND)

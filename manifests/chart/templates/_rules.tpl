@@ -65,6 +65,19 @@
   verbs: [create] # RBAC can't name what does not exist yet
 {{- end }}
 
+{{/* In the operator's own namespace: Jobs that close days, and their Secrets, which go with them. */}}
+{{- define "modeldata.closingRules" -}}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list] # what a Job that has ended says
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create] # RBAC can't name what does not exist yet; the policy on Secrets does
+{{- end }}
+
 {{- define "modeldata.webhookRules" -}}
 - apiGroups: [modeldata.dev]
   resources: [datacollections]
@@ -83,6 +96,13 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]
+{{- end }}
+
+{{/* In the operator's own namespace: Jobs that close days, and are not to go on without the operator. */}}
+{{- define "modeldata.retiredJobRules" -}}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, delete]
 {{- end }}
 
 {{- define "modeldata.withdrawalRules" -}}

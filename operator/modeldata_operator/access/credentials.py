@@ -150,13 +150,18 @@ def given(secret: Mapping[str, Any], reference: SasTokenSecret, storage: Storage
 
 
 def mint(who: Signer, storage: Storage, *, start: datetime, expiry: datetime) -> str:
-    """Sign a SAS for one container. The same arguments give the same token."""
+    """Sign a SAS for one container, that lets pods do what they must. The same arguments give the same token."""
+    return signed(who, storage, permissions=sas.NEEDED[storage.file], start=start, expiry=expiry)
+
+
+def signed(who: Signer, storage: Storage, *, permissions: str, start: datetime, expiry: datetime) -> str:
+    """Sign a SAS for one container."""
     return generate_container_sas(
         account_name=who.name,
         container_name=storage.container,
         account_key=who.key if isinstance(who, Account) else None,
         user_delegation_key=who.key if isinstance(who, Delegation) else None,
-        permission=ContainerSasPermissions.from_string(sas.NEEDED[storage.file]),
+        permission=ContainerSasPermissions.from_string(permissions),
         start=start,
         expiry=expiry,
         protocol="https" if storage.endpoint.startswith("https:") else None,

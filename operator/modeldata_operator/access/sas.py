@@ -74,6 +74,24 @@ def shortcomings(sas: Sas, storage: Storage) -> list[str]:
     return found
 
 
+def closing_needs(*, deletes: bool) -> str:
+    """Say what closing days needs: to list and read raw files, to write closed ones, and to delete only if asked to.
+
+    `w` creates and replaces block blobs. `c` would add nothing, `a` appends to raw files, which closing never does.
+    """
+    return "rwdl" if deletes else "rwl"
+
+
+def closing_shortcomings(sas: Sas, *, deletes: bool) -> list[str]:
+    """Say what keeps days from being closed with this SAS, as far as it tells, beside what keeps pods from writing."""
+    found, needed = [], closing_needs(deletes=deletes)
+    if sas.resource is None and not set("co") <= set(sas.resource_types or ""):
+        found.append(f"it is for srt={sas.resource_types or ''}, and files are listed by srt=co")
+    if sas.permissions is not None and not set(needed) <= set(sas.permissions):
+        found.append(f"its permissions are sp={sas.permissions}, and closing days needs {needed}")
+    return found
+
+
 def surplus(sas: Sas, storage: Storage) -> str:
     """Name the permissions that pods don't need."""
     return "".join(letter for letter in sas.permissions or "" if letter not in NEEDED[storage.file])

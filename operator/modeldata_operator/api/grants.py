@@ -25,6 +25,8 @@ class StorageGrant:
     endpoint: Endpoint
     containers: tuple[str, ...]
     """As written, that is with ``{namespace}``."""
+    closing: bool = False
+    """Whether the operator may close days there for these namespaces: it reads, writes and, if asked to, deletes."""
 
 
 def grant(body: Mapping[str, Any]) -> StorageGrant:
@@ -44,6 +46,7 @@ def grant(body: Mapping[str, Any]) -> StorageGrant:
         namespaces_,
         _endpoint(spec.get("endpoint"), "spec.endpoint"),
         _containers(spec.get("containers"), "spec.containers"),
+        fields.boolean(spec.get("closing", False), "spec.closing"),
     )
 
 
@@ -69,6 +72,7 @@ def given(text: str) -> tuple[StorageGrant, ...]:
                 LabelSelector((Requirement(namespaces.NAME_LABEL, "In", frozenset(names)),)),
                 _endpoint(item.get("endpoint"), f"{path}.endpoint"),
                 _containers(item.get("containers"), f"{path}.containers"),
+                fields.boolean(item.get("closing", False), f"{path}.closing"),
             )
         )
     return tuple(found)

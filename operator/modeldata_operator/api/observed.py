@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from . import closing, fields
+from .closing import FailedDay, StreamReport
 from .keys import ObjectKey
 
 MOST_ROTATIONS = 2**31
@@ -61,6 +63,41 @@ class WorkloadStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosingRun:
+    """What the last good run found in one namespace's container: all that is closed there, and what is not yet."""
+
+    namespace: str
+    finished: str
+    through: str | None
+    days: int
+    rows: int
+    late_days: int
+    late_rows: int
+    pending_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingStatus:
+    """Which days of a collection are closed."""
+
+    job: str | None = None
+    """The present Job, or the last one, in the operator's namespace."""
+    runs: tuple[ClosingRun, ...] = ()
+    failed: tuple[FailedDay, ...] = ()
+    streams: tuple[StreamReport, ...] = ()
+
+    @property
+    def through(self) -> str | None:
+        """Name the last day through which everything is closed in every container that has a closed day."""
+        return min((run.through for run in self.runs if run.through), default=None)
+
+    @property
+    def last_run(self) -> str | None:
+        """Say when everything that was due had been closed, in every container."""
+        return min((run.finished for run in self.runs), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The status of a DataCollection."""
 
@@ -69,6 +106,7 @@ class Status:
     pods: PodCounts | None = None
     workloads: tuple[WorkloadStatus, ...] = ()
     credential: CredentialStatus = CredentialStatus()
+    closing: ClosingStatus | None = None
 
 
 def timestamp(moment: datetime) -> str:
@@ -122,6 +160,38 @@ def status(value: object) -> Status:
                     str(item["namespace"]): rotation(item.get("rotation")) for item in credential.get("rotations") or ()
                 },
             ),
+            closing=_closing(value.get("closing")),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Status()
+
+
+def _closing(value: object) -> ClosingStatus | None:
+    if value is None:
+        return None
+    status = fields.mapping(value, "closing")
+    return ClosingStatus(
+        job=status.get("job"),
+        runs=tuple(
+            ClosingRun(
+                namespace=str(each["namespace"]),
+                # Must be a time: it is compared with the present.
+                finished=timestamp(datetime.fromisoformat(each["finished"])),
+                through=each.get("through"),
+                days=int(each.get("days", 0)),
+                rows=int(each.get("rows", 0)),
+                late_days=int(each.get("lateDays", 0)),
+                late_rows=int(each.get("lateRows", 0)),
+                pending_days=int(each.get("pendingDays", 0)),
+            )
+            for _, each in fields.items(status.get("runs"), "runs")
+        ),
+        failed=tuple(
+            FailedDay(str(each["day"]), str(each["reason"]), str(each["message"]))
+            for _, each in fields.items(status.get("failed"), "failed")[: closing.MOST_FAILED]
+        ),
+        streams=tuple(
+            StreamReport(str(each["stream"]), str(each["through"]), int(each.get("rows", 0)))
+            for _, each in fields.items(status.get("streams"), "streams")[: closing.MOST_STREAMS]
+        ),
+    )

@@ -52,6 +52,18 @@ class Reason(StrEnum):
     SAS_INSUFFICIENT = "SasInsufficient"
     SAS_REJECTED = "SasRejected"
 
+    # Whether days are closed.
+    CLOSED = "Closed"
+    CLOSING = "Closing"
+    WAITING_TO_CLOSE = "WaitingToClose"
+    CLOSING_SUSPENDED = "ClosingSuspended"
+    CLOSING_FAILED = "ClosingFailed"
+    CLOSING_REFUSED = "ClosingRefused"
+    CLOSING_NOT_GRANTED = "ClosingNotGranted"
+    CLOSING_UNAVAILABLE = "ClosingUnavailable"
+    NO_CREDENTIAL = "NoCredential"
+    STORAGE_NOT_ALLOWED = "StorageNotAllowed"
+
     # How the pods of a collection are doing.
     COLLECTING = "Collecting"
     SWITCHED_OFF = "SwitchedOff"

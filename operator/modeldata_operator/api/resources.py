@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from . import bounds, fields, namespaces, observed, quantities, selectors
+from . import bounds, closing, fields, namespaces, observed, quantities, selectors
+from .closing import Closing
 from .fields import ResourceError
 from .keys import ObjectKey
 from .observed import Status
@@ -162,6 +163,8 @@ class DataCollection:
     spool_bytes: int
     """What is wished for; a pod may have room for less, see ``injection.spool_bytes``."""
     rollout: Rollout
+    closing: Closing | None
+    """None: no day is closed."""
     status: Status
     resource_version: str = field(default="", compare=False)
     """Of the object as it was read: over another one, a status that was computed from it is not written."""
@@ -225,6 +228,7 @@ def collection(body: Mapping[str, Any], *, cluster: str = DEFAULT_CLUSTER) -> Da
             flush_interval=_flush_interval(spec.get("flushInterval", DEFAULT_FLUSH_INTERVAL)),
             spool_bytes=_spool_bytes(spec.get("spool")),
             rollout=fields.choice(spec.get("rollout", Rollout.AUTOMATIC), "spec.rollout", Rollout),
+            closing=closing.closing(spec.get("closing")),
             status=status,
             resource_version=version,
         )

@@ -154,7 +154,7 @@ class Credentials:
         own, *others = (collection.key.namespace, *minted.status.namespaces)
         self._containers.keep(collection.key, {own, *others})
         finding, ready = self._judge_container(collection, minted.source, own, minted.finding)
-        failed, looked_at = dict(minted.failed), self._dialled(collection, minted.source, own)
+        failed, looked_at = dict(minted.failed), self.dialled(collection, minted.source, own)
         for namespace in others:
             if looked_at is not None and looked_at.container == collection.storage.within(namespace).container:
                 continue  # what was found of it is said already
@@ -166,7 +166,7 @@ class Credentials:
     def _judge_container(
         self, collection: DataCollection, source: Source, namespace: str, finding: Finding
     ) -> tuple[Finding, bool | None]:
-        storage = self._dialled(collection, source, namespace)
+        storage = self.dialled(collection, source, namespace)
         if storage is None and isinstance(source, Delegation):
             return finding, True  # not granted there, which is said of that namespace
         if storage is None:
@@ -179,7 +179,7 @@ class Credentials:
         ready = None if look.reason is Reason.STORAGE_UNREACHABLE else False
         return Finding(look.reason, look.message + note), ready
 
-    def _dialled(self, collection: DataCollection, source: Source, namespace: str) -> Storage | None:
+    def dialled(self, collection: DataCollection, source: Source, namespace: str) -> Storage | None:
         """Return the container of a namespace to look at, with its endpoint in the form to dial it in.
 
         None where the operator opens no connection: it would tell a tenant what answers at an address, and lend the

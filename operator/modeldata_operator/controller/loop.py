@@ -105,6 +105,7 @@ class Loop:
             grants=grants,
             allowed_hosts=configuration.allowed_hosts,
             configuration=configuration,
+            changed=self.add,
         )
 
     def start(self) -> None:
@@ -112,6 +113,7 @@ class Loop:
         self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._check_deployments(), name="deployment checks"))
         self._tasks.append(asyncio.create_task(self._resync(), name="resync"))
+        self._tasks.append(asyncio.create_task(self._close_days(), name="closing days"))
 
     async def stop(self) -> None:
         """Reconcile no more, and forget everything."""
@@ -149,6 +151,7 @@ class Loop:
             if isinstance(collection, DataCollection) and isinstance(collection.storage.credential, OperatorIdentity):
                 self._reconciler.credential_changed(key)
             self._queue.add(key)  # whether its endpoint may be dialled may have changed, whatever its credential
+        self._reconciler.closer.wake()
 
     def collection_changed(
         self,
@@ -162,6 +165,7 @@ class Loop:
             return  # only the status changed, and this process wrote it
         # Somebody waits for it, say for an end of collecting.
         self._queue.hurry(key)
+        self._reconciler.closer.wake()
         # Those of the operator's namespace may serve every annotated Deployment.
         everywhere = key == self._inventory.operator_default
         for deployment in self._inventory.deployment_keys("" if everywhere else key.namespace):
@@ -282,6 +286,13 @@ class Loop:
             await self._once(self._authority.ensure, "webhook certificate not ensured")
             await self._once(self._take_back, "what a deleted default left was not looked for")
             await asyncio.sleep(self._configuration.resync)
+
+    async def _close_days(self) -> None:
+        """Look at the Jobs that close days. They are not watched: a day has time."""
+        await self._caught_up.wait()
+        while True:
+            await self._once(self._reconciler.closer.look, "days not closed")
+            await self._reconciler.closer.rest(self._configuration.resync)
 
     async def _once(self, look: Callable[[], Awaitable[None]], otherwise: str) -> None:
         """Look at one thing; what goes wrong with it keeps nobody from looking at the next."""

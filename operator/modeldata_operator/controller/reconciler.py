@@ -28,6 +28,7 @@ from ..kube import breathing, events, workqueue
 from ..kube.cluster import Cluster
 from ..kube.events import Recorder
 from ..kube.failures import FAILURES, ApiError, said
+from .closing import Closer
 from .comparing import Comparer
 from .credential import Credentials, Judgement
 from .pushing import Pusher
@@ -75,6 +76,7 @@ class Reconciler:
         grants: Grants,
         allowed_hosts: Sequence[AllowedHost],
         configuration: Configuration,
+        changed: Callable[[ObjectKey], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -91,6 +93,15 @@ class Reconciler:
             grants=grants,
             allowed_hosts=allowed_hosts,
             default=inventory.operator_default,
+        )
+        self.closer = Closer(
+            cluster=cluster,
+            inventory=inventory,
+            credentials=self._credentials,
+            grants=grants,
+            configuration=configuration,
+            changed=changed,
+            clock=clock,
         )
         self._restarter = Restarter(
             cluster=cluster,
@@ -155,6 +166,8 @@ class Reconciler:
             # A look at Secrets may take its time: what is switched, or hidden, must not wait for that.
             compared = await self._compare_and_push(collection, found, known.status, work)
         minted = await self._credentials.ensure(collection, namespaces, found.without_token)
+        if known is None and collection.closing is not None:
+            self.closer.wake()
         if compared is None or known is None or _rotations(known) != _rotations(minted):
             compared = await self._compare_and_push(collection, found, minted.status, work)
         judged = self._credentials.judge(collection, minted)
@@ -180,6 +193,8 @@ class Reconciler:
             unused=unused,
             refusal=_refusal(work),
             by_choice=collection.rollout is Mode.MANUAL or not self._restarts,
+            closes=collection.closing is not None,
+            closing=self.closer.told(collection.key),
         )
         return workqueue.sooner(again, await self._reporter.report(collection, observed, compared.states))
 

@@ -10,7 +10,7 @@ from ..api.observed import Status
 from ..api.reasons import Reason
 from ..api.resources import DataCollection, UnreadableCollection
 from ..decide import rollout, status
-from ..decide.status import Observation
+from ..decide.status import Observation, Told
 from ..decide.verification import WorkloadState
 from ..kube import breathing, events
 from ..kube.cluster import Cluster
@@ -78,6 +78,8 @@ class Reporter:
         if seen.credential_ready is False or seen.credential_finding.reason is Reason.SAS_EXPIRES_SOON:
             finding = seen.credential_finding
             await self._recorder.record(subject, finding.reason, finding.message, warning=True)
+        if seen.closing is not None:
+            await self._tell_of_days(collection, seen.closing)
         async for state in breathing.each(states):
             failure = seen.credential_failures.get(state.workload.key.namespace)
             if failure is not None and failure.reason not in _PASSING:
@@ -95,6 +97,15 @@ class Reporter:
                 about = events.about_workload(state.workload)
                 await self._recorder.record(about, Reason.WEBHOOK_MISSED, message, warning=True)
         return again
+
+    async def _tell_of_days(self, collection: DataCollection, told: Told) -> None:
+        subject = events.about_collection(collection.key, collection.uid)
+        finding = told.finding
+        if told.ready is False and finding.reason not in (Reason.CLOSING, Reason.CLOSING_SUSPENDED):
+            await self._recorder.record(subject, finding.reason, finding.message, warning=True)
+        before = collection.status.closing
+        if finding.reason is Reason.CLOSED and told.status.runs and (before is None or before.runs != told.status.runs):
+            await self._recorder.record(subject, finding.reason, finding.message)
 
     async def report_unreadable(self, collection: UnreadableCollection) -> float | None:
         """Tell that a collection makes no sense; returns what ``report`` does."""

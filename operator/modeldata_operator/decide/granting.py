@@ -35,7 +35,7 @@ def granted(
     return None
 
 
-def request(storage: Storage, *, namespace: str, by_values: bool) -> str:
+def request(storage: Storage, *, namespace: str, by_values: bool, closing: bool = False) -> str:
     """Say what is not granted, and how an administrator grants it: to be forwarded as it is.
 
     Nothing of it can end a shell's quotes: an endpoint without a plain form is not repeated.
@@ -47,12 +47,15 @@ def request(storage: Storage, *, namespace: str, by_values: bool) -> str:
             "https://account.blob.core.windows.net"
         )
     where, container = str(endpoint), storage.container
+    purpose = " to close days (closing: true)" if closing else ""
     found = (
         f"no StorageGrant lets namespace {namespace} use the operator's identity for container {container} of {where}"
+        f"{purpose}"
     )
+    more = {"closing": True} if closing else {}
     warning = "" if hosts.is_azure(endpoint) else "; mind that this is no host of Azure Blob Storage"
     if by_values:
-        item = {"namespaces": [namespace], "endpoint": where, "containers": [container]}
+        item = {"namespaces": [namespace], "endpoint": where, "containers": [container], **more}
         how = f"an administrator may add to the chart's value storage.grants: {json.dumps(item)}"
     else:
         body = {
@@ -63,6 +66,7 @@ def request(storage: Storage, *, namespace: str, by_values: bool) -> str:
                 "namespaces": {"matchLabels": {namespaces.NAME_LABEL: namespace}},
                 "endpoint": where,
                 "containers": [container],
+                **more,
             },
         }
         how = f"an administrator may run: echo '{json.dumps(body, separators=(',', ':'))}' | kubectl create -f -"

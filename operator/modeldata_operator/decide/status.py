@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.keys import ObjectKey
-from ..api.observed import Condition, CredentialStatus, PodCounts, Status, WorkloadStatus
+from ..api.observed import ClosingStatus, Condition, CredentialStatus, PodCounts, Status, WorkloadStatus
 from ..api.reasons import Reason
 from . import verification
 from .verification import Verdict
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 CREDENTIALS_READY, PODS_INJECTED = "CredentialsReady", "PodsInjected"
+DAYS_CLOSED = "DaysClosed"
 MESSAGE_LIMIT = 1024
 WORKLOAD_MESSAGE_LIMIT = 512
 WORKLOADS_LIMIT = 50
@@ -47,6 +48,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of closed days."""
+
+    ready: bool | None
+    """Whether days are closed as they come due. None: nobody knows yet."""
+    finding: Finding
+    status: ClosingStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one reconcile saw of one collection."""
 
@@ -67,6 +78,10 @@ class Observation:
     """Who does not let settings be written to pods."""
     by_choice: bool = False
     """That a person restarts the pods is what spec.rollout asks for, and no fault."""
+    closes: bool = False
+    """Whether days are to be closed."""
+    closing: Told | None = None
+    """What is known of that; None: nobody has looked yet, and what was told before stays."""
 
 
 def from_observation(observed: Observation, *, previous: Status, now: str) -> Status:
@@ -76,17 +91,23 @@ def from_observation(observed: Observation, *, previous: Status, now: str) -> St
     facts += [
         (
             CREDENTIALS_READY,
-            {True: "True", False: "False", None: "Unknown"}[observed.credential_ready],
+            _written(observed.credential_ready),
             observed.credential_finding,
         ),
         injected,
     ]
+    closing, before = (previous.closing, _days_closed(previous)) if observed.closes else (None, ())
+    if observed.closes and observed.closing is not None:
+        # No part of Ready: rows are collected, and nothing is lost while a day waits to be closed.
+        closing, before = observed.closing.status, ()
+        facts.append((DAYS_CLOSED, _written(observed.closing.ready), observed.closing.finding))
     return Status(
         observed_generation=observed.generation,
-        conditions=_conditions(facts, observed.generation, previous, now),
+        conditions=(*_conditions(facts, observed.generation, previous, now), *before),
         pods=observed.pods,
         workloads=tuple(_workload(verdict) for verdict in most_urgent_first(observed)[:WORKLOADS_LIMIT]),
         credential=observed.credential,
+        closing=closing,
     )
 
 
@@ -123,12 +144,14 @@ def unreadable(problem: str, *, generation: int, previous: Status, now: str) -> 
         (STALLED, "True", finding),
         (CREDENTIALS_READY, "Unknown", finding),
         (PODS_INJECTED, "Unknown", finding),
+        *([(DAYS_CLOSED, "Unknown", finding)] if previous.closing is not None else []),
     ]
     return Status(
         observed_generation=generation,
         conditions=_conditions(facts, generation, previous, now),
         pods=PodCounts(),
         credential=previous.credential,
+        closing=previous.closing,
     )
 
 
@@ -178,7 +201,44 @@ def serialized(status: Status) -> dict[str, Any]:
             for workload in status.workloads
         ],
         "credential": credential,
+        # Null takes it away.
+        "closing": _closing(status.closing) if status.closing is not None else None,
     }
+
+
+def _closing(status: ClosingStatus) -> dict[str, Any]:
+    return {
+        "job": status.job,
+        "through": status.through,
+        "lastRun": status.last_run,
+        "days": sum(run.days for run in status.runs),
+        "rows": sum(run.rows for run in status.runs),
+        "lateRows": sum(run.late_rows for run in status.runs),
+        "pendingDays": sum(run.pending_days for run in status.runs),
+        "failed": [{"day": each.day, "reason": each.reason, "message": each.message} for each in status.failed],
+        "streams": [{"stream": each.stream, "through": each.through, "rows": each.rows} for each in status.streams],
+        "runs": [
+            {
+                "namespace": run.namespace,
+                "finished": run.finished,
+                **({"through": run.through} if run.through is not None else {}),
+                "days": run.days,
+                "rows": run.rows,
+                "lateDays": run.late_days,
+                "lateRows": run.late_rows,
+                "pendingDays": run.pending_days,
+            }
+            for run in status.runs
+        ],
+    }
+
+
+def _days_closed(status: Status) -> tuple[Condition, ...]:
+    return tuple(condition for condition in status.conditions if condition.type == DAYS_CLOSED)
+
+
+def _written(value: bool | None) -> str:
+    return {True: "True", False: "False", None: "Unknown"}[value]
 
 
 def _urgency(verdict: Verdict) -> int:

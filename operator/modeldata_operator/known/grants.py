@@ -38,6 +38,12 @@ class Grants:
         watched = self._watched.of("") if self._watched is not None else ()
         return granting.granted([*self._given, *watched], storage, namespace=namespace, labels=self._labels(namespace))
 
-    def request(self, namespace: str, storage: Storage) -> str:
+    def closable(self, namespace: str, storage: Storage) -> Endpoint | None:
+        """Return where the operator may ask for keys to close days with, in a namespace's name."""
+        watched = self._watched.of("") if self._watched is not None else ()
+        grants = [grant for grant in (*self._given, *watched) if grant.closing]
+        return granting.granted(grants, storage, namespace=namespace, labels=self._labels(namespace))
+
+    def request(self, namespace: str, storage: Storage, *, closing: bool = False) -> str:
         """Say what is not granted, for the administrator."""
-        return granting.request(storage, namespace=namespace, by_values=self._watched is None)
+        return granting.request(storage, namespace=namespace, by_values=self._watched is None, closing=closing)

@@ -193,6 +193,33 @@ class Cluster:
         """Delete a Secret that was read before."""
         await self._api.delete(_secret_path(secret), {"preconditions": {"resourceVersion": resource_version}})
 
+    async def list_jobs(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """List the Jobs of a namespace with these labels."""
+        return await self._list(f"/apis/batch/v1/namespaces/{namespace}/jobs", selector)
+
+    async def list_pods_of(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """List the pods of a namespace with these labels, those that have ended, too."""
+        return await self._list(f"/api/v1/namespaces/{namespace}/pods", selector)
+
+    async def _list(self, path: str, selector: str) -> list[dict[str, Any]]:
+        # Without a version: never older than the moment it was asked for.
+        answer = await self._api.call("GET", path, query=[("labelSelector", selector)])
+        return list(answer.get("items") or ())
+
+    async def create_job(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a Job; a conflict means that one of its name is there."""
+        path = f"/apis/batch/v1/namespaces/{job['metadata']['namespace']}/jobs"
+        return await self._api.call("POST", path, body=job, manage=True)
+
+    async def delete_job(self, job: ObjectKey, uid: str, *, with_pods: bool) -> None:
+        """Delete exactly this Job; or it is gone already.
+
+        With its pods: it is gone when the last of them is. Else they are collected afterwards.
+        """
+        path = f"/apis/batch/v1/namespaces/{job.namespace}/jobs/{job.name}"
+        policy = "Foreground" if with_pods else "Background"
+        await self._api.delete(path, {"propagationPolicy": policy, "preconditions": {"uid": uid}})
+
     async def get_lease(self, key: ObjectKey, *, seconds: float) -> Lease | None:
         """Read a Lease."""
         try:

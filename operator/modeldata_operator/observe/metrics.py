@@ -12,7 +12,7 @@ import threading
 import time
 import wsgiref.simple_server
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import prometheus_client
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -58,6 +58,12 @@ EVICTIONS = prometheus_client.Counter(
 ROTATIONS = prometheus_client.Counter(
     "modeldata_operator_credential_rotations",
     "New SAS written for the pods of a namespace.",
+    registry=REGISTRY,
+)
+CLOSING_JOBS = prometheus_client.Counter(
+    "modeldata_operator_closing_jobs",
+    "Jobs that close days: made, and those that succeeded or failed.",
+    ["result"],
     registry=REGISTRY,
 )
 CREDENTIAL_FAILURES = prometheus_client.Counter(
@@ -181,6 +187,32 @@ class Collections(Collector):
             "Whether a condition of a DataCollection is true (1) or not (0).",
             labels=[*labels, "type"],
         )
+        closed = GaugeMetricFamily(
+            "modeldata_operator_closed_rows",
+            "Rows of a DataCollection in days that are closed.",
+            labels=labels,
+        )
+        days = GaugeMetricFamily(
+            "modeldata_operator_closed_days",
+            "Days of a DataCollection's streams: closed, and pending, which are not due yet.",
+            labels=[*labels, "state"],
+        )
+        late = GaugeMetricFamily(
+            "modeldata_operator_late_rows",
+            "Rows that came after their day was closed, and were taken in by the last run.",
+            labels=labels,
+        )
+        through = GaugeMetricFamily(
+            "modeldata_operator_closed_through_timestamp_seconds",
+            "When the last day ended through which a DataCollection's rows are closed, in seconds since the epoch.",
+            labels=labels,
+        )
+        good = GaugeMetricFamily(
+            "modeldata_operator_days_closed_timestamp_seconds",
+            "When all days of a DataCollection had been closed that were due, in seconds since the epoch; of one that "
+            "never came to that, since when it does not.",
+            labels=labels,
+        )
         for key, status in found:
             where = [key.namespace, key.name]
             counts = status.pods or PodCounts()
@@ -191,7 +223,28 @@ class Collections(Collector):
                 expiries.add_metric(where, datetime.fromisoformat(status.credential.expires_at).timestamp())
             for condition in status.conditions:
                 conditions.add_metric([*where, condition.type], float(condition.status == "True"))
-        return [pods, expiries, conditions]
+            moment = _days_closed(status)
+            if moment is not None:
+                good.add_metric(where, moment.timestamp())
+            if status.closing is None:
+                continue
+            runs = status.closing.runs
+            closed.add_metric(where, sum(run.rows for run in runs))
+            days.add_metric([*where, "closed"], sum(run.days for run in runs))
+            days.add_metric([*where, "pending"], sum(run.pending_days for run in runs))
+            late.add_metric(where, sum(run.late_rows for run in runs))
+            if status.closing.through is not None:
+                ended = datetime.fromisoformat(f"{status.closing.through}T00:00:00+00:00") + timedelta(days=1)
+                through.add_metric(where, ended.timestamp())
+        return [pods, expiries, conditions, closed, days, late, through, good]
+
+
+def _days_closed(status: Status) -> datetime | None:
+    """Say since when days could be late: since the last good run, or since closing has been in vain."""
+    condition = next((each for each in status.conditions if each.type == "DaysClosed"), None)
+    if status.closing is None or condition is None or condition.reason == "ClosingSuspended":
+        return None  # as somebody wants it
+    return datetime.fromisoformat(status.closing.last_run or condition.last_transition_time)
 
 
 COLLECTIONS = Collections()

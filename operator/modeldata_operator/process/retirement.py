@@ -15,6 +15,7 @@ from ..api.keys import ObjectKey
 from ..api.resources import DataCollection, UnreadableCollection
 from ..api.workloads import Pod
 from ..configuration import Configuration
+from ..controller import closing
 from ..controller.pushing import Pusher
 from ..kube import cluster, kinds, store, watching
 from ..kube.cluster import Cluster
@@ -36,7 +37,7 @@ on with the SAS that it has read, so this is for those that have yet to begin.""
 
 
 async def retire(config: Configuration) -> list[str]:
-    """Stop injecting, stop the controllers, switch every pod off, delete the SAS Secrets.
+    """Stop injecting, stop the controllers, end Jobs, switch every pod off, delete the SAS Secrets.
 
     Returns:
         What was refused, with the API server's words. One refusal keeps nothing else from being done, but for the
@@ -56,6 +57,8 @@ async def retire(config: Configuration) -> list[str]:
         while not await _ended(api, controller):  # noqa: ASYNC110 (the API server sets no event)
             await asyncio.sleep(POLL_SECONDS)
         logger.info("the controllers have ended")
+        if config.closing is not None:
+            await _done("end the Jobs that close days", lambda: _end_jobs(api, config), refused)
         collections, pods = await _look(api, config)
         if await _switch_off(api, pods, refused):
             await asyncio.sleep(DELIVERY_SECONDS)
@@ -127,6 +130,12 @@ async def _look(api: Cluster, config: Configuration) -> tuple[list[DataCollectio
         await asyncio.gather(task, return_exceptions=True)
     collected = [pod for pod in _records(pods) if pod.injection is not None and pod.injection.enabled and not pod.gone]
     return list(_records(collections)), collected
+
+
+async def _end_jobs(api: Cluster, config: Configuration) -> None:
+    """Delete the Jobs that close days, with their pods and their SAS."""
+    for job in await closing.listed(api, config.namespace):
+        await api.delete_job(ObjectKey(config.namespace, job.name), job.uid, with_pods=True)
 
 
 async def _delete_certificate(api: Cluster, config: Configuration) -> None:

@@ -10,8 +10,8 @@ import logging
 import threading
 import typing
 
-from ...threads import forking, importing, names
-from . import answers
+from ...threads import forking, names
+from . import answers, sdk
 
 if typing.TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -73,8 +73,8 @@ class Blobs:
         """By the blob's name: making one takes as long as encoding 100 rows."""
         for noisy in _NOISY:
             logging.getLogger(noisy).addFilter(_not_ours)
-        importing.load("azure.core.exceptions", "azure.storage.blob", "requests")
-        with forking.gate:  # the client's constructor imports too
+        sdk.load()
+        with forking.gate.here():  # the client's constructor imports too
             import azure.core.exceptions
             import azure.storage.blob
 

@@ -62,7 +62,7 @@ class Sas:
         self._good = ""
         """The SAS that was last not refused."""
         importing.load("azure.core.credentials")
-        with forking.gate:
+        with forking.gate.here():
             import azure.core.credentials
 
             self.for_sdk = azure.core.credentials.AzureSasCredential("none")

@@ -39,7 +39,7 @@ class Tokens:
     def __init__(self, identity: settings.WorkloadIdentity, file: pathlib.Path) -> None:
         self._identity = identity
         self._file = file
-        with forking.gate:  # the constructor imports too
+        with forking.gate.here():  # the constructor imports too
             try:
                 importing.load("azure.core.exceptions", "azure.identity")
                 import azure.core.exceptions
@@ -92,7 +92,7 @@ class Tokens:
     def forget(self) -> None:
         """Ask anew next time: what is held was refused."""
         self.close()
-        with forking.gate:
+        with forking.gate.here():
             self._credential = self._made()
 
     def close(self) -> None:
