@@ -26,7 +26,6 @@ from modeldata_analytics.reading import scratch as scratch_module
 from modeldata_analytics.reading import sources, staging
 from modeldata_analytics.reading.scratch import Scratch
 
-from ..reading.conftest import spark  # noqa: F401 (a fixture)
 from .collecting import NOON, ORIGIN, Collected, into_directory
 
 DAY = datetime.timedelta(days=1)
@@ -492,7 +491,7 @@ def test_a_value_that_does_not_fit_is_found_behind_thousands_that_do(
 def test_a_frame_of_spark_has_the_same_values(
     root: pathlib.Path,
     collected: Collected,
-    spark: typing.Any,  # noqa: F811
+    spark: typing.Any,
 ) -> None:
     collected.collect([[1, None, "", True, NOON], [None, math.nan, None, None, None]], ["n", "x", "t", "b", "at"])
     frame = Store(root).model("churn", version="10").spark(spark)
