@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ MOST_TIMES_CAT = 15.0
 MOST_RESIDENT = 1.6
 """GiB, with 1 GB for DuckDB."""
 MOST_APPENDS = 1.1
+APPENDS, AGAIN = "measured/closing_appends.py", "measured/closing_again.py"
 
 _MADE = """
 copy (
@@ -109,28 +111,40 @@ def _environment(here: ground.Ground) -> dict[str, str]:
 
 
 def _felt(here: ground.Ground) -> report.Row:
-    """Append to a day, with and without one who closes it all the time, in turns."""
+    """Append to a day that somebody closes, in turns with one whose like somebody closes elsewhere.
+
+    Closer, model and storage share this machine, which they do not do where it matters: so one is at work in both.
+    """
     seconds = 5 if here.quick else 20
-    quiet, closing = list[float](), list[float]()
+    theirs, ours = list[float](), list[float]()
     closings = 0
-    for turn in range(2 if here.quick else 6):
-        with services.talking(
-            "measured/closing_appends.py", here.azurite.endpoint, ground.CONTAINER, FOLDER + f"/{turn}"
-        ) as appends:
-            quiet.append(_p99(appends, seconds))
-            command = "measured/closing_again.py"
-            container = f"{here.azurite.endpoint}/{ground.CONTAINER}"
-            with services.talking(command, container, FOLDER + f"/{turn}", environment=_environment(here)) as closer:
-                closer.hear()
-                closing.append(_p99(appends, seconds))
-                closer.tell("end")
-                closings += closer.hear()["closed"]
-    ratio = report.ratios(closing, quiet)
-    ours, floor = report.middle(closing) * 1e3, report.middle(quiet) * 1e3
-    detail = f"{ours:.1f} ms against {floor:.1f}; closed {closings} times meanwhile"
+    directory = here.fresh("elsewhere")
+    with services.azurite(directory) as elsewhere:
+        elsewhere.container(ground.CONTAINER)
+        for turn in range(2 if here.quick else 6):
+            folder = f"{FOLDER}/{turn}"
+            with (
+                _appending(here.azurite, folder) as one,
+                _appending(elsewhere, folder) as other,
+            ):
+                for endpoint, into in ((elsewhere.endpoint, theirs), (here.azurite.endpoint, ours)):
+                    container = f"{endpoint}/{ground.CONTAINER}"
+                    environment = _environment(here)
+                    with services.talking(
+                        "measured/closing_again.py", container, folder, environment=environment
+                    ) as at_it:
+                        at_it.hear()
+                        for appends in (one, other):
+                            appends.tell(str(seconds))
+                        into.append(float(one.hear()["p99"]))
+                        other.hear()
+                        at_it.tell("end")
+                        closings += at_it.hear()["closed"]
+    ratio = report.ratios(ours, theirs)
+    mine, floor = report.middle(ours) * 1e3, report.middle(theirs) * 1e3
+    detail = f"{mine:.1f} ms against {floor:.1f} while as much is closed elsewhere on this machine; {closings} passes"
     return report.Row("appends' p99 while their day is closed", MOST_APPENDS, ratio, "x", detail=detail)
 
 
-def _p99(appends: services.Talk, seconds: float) -> float:
-    appends.tell(str(seconds))
-    return float(appends.hear()["p99"])
+def _appending(to: services.Azurite, folder: str) -> contextlib.AbstractContextManager[services.Talk]:
+    return services.talking(APPENDS, to.endpoint, ground.CONTAINER, folder)

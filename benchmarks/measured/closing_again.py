@@ -1,4 +1,4 @@
-"""Closes a day again and again until told to end: ``python closing_again.py <container's address> <folder>``.
+"""Closes a day every second until told to end: ``python closing_again.py <container's address> <folder>``.
 
 It runs at the lowest priority, as storage and the model share this machine with it, which they don't share elsewhere.
 """
@@ -46,7 +46,7 @@ def run() -> None:
         engine = duck.DuckDB(memory="1GB", threads=1, scratch=folder)
         tools = closing.Tools(store, engine, None, quiet.step, quiet.arrived)
         print(json.dumps({}), flush=True)
-        while not over.is_set():
+        while not over.wait(1):
             closer = closing.Closer(closing.Wish(), tools, folder, quiet)
             (outcome,) = closer.close([day], datetime.datetime.now(datetime.UTC))
             closed += outcome.new > 0

@@ -37,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[pathlib
 
 @hypothesis.given(files=FILES)
 @hypothesis.settings(
-    deadline=None, max_examples=40, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None
+    deadline=None, max_examples=25, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None
 )
 def test_each_cell_is_the_one_collected(
     write: typing.Any,  # noqa: F811
