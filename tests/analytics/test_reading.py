@@ -485,19 +485,3 @@ def test_a_value_that_does_not_fit_is_found_behind_thousands_that_do(
     }
     last = frame.set_index("$RequestId")[names[misfit]][f"r-{2099 if misfit == 'labels' else 2499}"]
     assert last == "9" * 30
-
-
-@pytest.mark.java
-def test_a_frame_of_spark_has_the_same_values(
-    root: pathlib.Path,
-    collected: Collected,
-    spark: typing.Any,
-) -> None:
-    collected.collect([[1, None, "", True, NOON], [None, math.nan, None, None, None]], ["n", "x", "t", "b", "at"])
-    frame = Store(root).model("churn", version="10").spark(spark)
-    assert [field.dataType.simpleString() for field in frame.schema] == [
-        "timestamp", "string", "string", "bigint", "double", "string", "boolean", "timestamp"
-    ]  # fmt: skip
-    rows = {row["$RequestId"]: row for row in frame.collect()}
-    assert list(rows["r-0"])[3:7] == [1, None, "", True]
-    assert (rows["r-1"]["n"], math.isnan(rows["r-1"]["x"]), rows["r-1"]["t"]) == (None, True, None)
