@@ -440,6 +440,22 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     other.close()
 
 
+def test_a_system_without_locks_reads_and_removes_nothing_of_others(
+    root: pathlib.Path, collected: Collected, tmp_path: pathlib.Path
+) -> None:
+    collected.collect([[1]], ["a"])
+    others = tmp_path / "scratch/modeldata-reading-others"
+    others.mkdir(parents=True)
+    (others / "lock").touch()
+    os.utime(others, (0, 0))
+    script = "import sys\nsys.modules['fcntl'] = None\nimport modeldata_analytics as m, modeldata_analytics.__main__\n"
+    script += "import modeldata_analytics.reading.scratch as scratch\nscratch._MINUTE = -1.0\n"
+    script += f"print(len(m.Store({str(root)!r}, scratch={str(others.parent)!r}).model('churn').table()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+    assert list(others.parent.iterdir()) == [others]
+
+
 def test_times_are_utc_wherever_the_machine_is(root: pathlib.Path, collected: Collected) -> None:
     collected.collect([[1, NOON]], ["a", "at"])
     script = f"import modeldata_analytics as m; model = m.Store({str(root)!r}).model('churn'); frame = model.table()\n"

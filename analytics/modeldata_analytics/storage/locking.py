@@ -15,6 +15,9 @@ try:
 except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
+HAS_LOCKS = fcntl is not None
+"""Otherwise each lock is had at once, and says nothing."""
+
 APPENDING = ".modeldata.lock"
 """The file in a directory whose lock the client holds while it changes something there (``modeldata.spool.locks``)."""
 
