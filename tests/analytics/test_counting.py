@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from modeldata_analytics.records import scanner
+from modeldata_analytics.records import header, scanner
 
 CELLS = some.text(some.sampled_from('a",\r\n\0é'), max_size=5)
 
@@ -43,3 +44,21 @@ def test_the_end_of_each_record(rows: list[list[str]]) -> None:
     content = written(rows)
     for number in range(1, len(rows) + 1):
         assert scanner.end_of(content, number) == len(written(rows[:number]))
+
+
+@given(some.lists(CELLS, min_size=1, max_size=4))
+def test_a_header_is_read_as_it_was_written(names: list[str]) -> None:
+    line = header.line(names)
+    assert header.names(line) == tuple(names)
+    assert next(csv.reader(io.StringIO(line, newline=""), strict=True)) == names
+
+
+def test_a_name_may_be_as_long_as_a_row() -> None:
+    names = ["a" * 1_000_000, '"' * 200_000]
+    assert header.names(header.line(names)) == tuple(names)
+
+
+@pytest.mark.parametrize("line", ['"a', '"a"b', '"a""', "a\rb", "a\n", 'a,"b\r\n'])
+def test_what_is_no_line_is_no_header(line: str) -> None:
+    with pytest.raises(ValueError, match="no line"):
+        header.names(line)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
-import csv
-import io
 import pathlib
 import typing
 
 from ..days import manifest
-from ..records import identity
+from ..records import header, identity
 from ..records.scanner import Scanner, end_of
-from ..storage import Blobs
+from ..storage import Blobs, headers
 from .plan import DayError, Tail
 
 AT_ONCE = 4
@@ -56,13 +54,12 @@ def fetch(store: Blobs, name: str, size: int, into: pathlib.Path, arrived: Arriv
     return scanner
 
 
-def names(header: bytes, file: str) -> tuple[str, ...]:
+def names(line: bytes, file: str) -> tuple[str, ...]:
     """Return the columns that a header names. Raises ``DayError``."""
     try:
-        (found,) = csv.reader(io.StringIO(header.decode(), newline=""), strict=True)
-    except (ValueError, csv.Error):
+        return header.names(line.decode())
+    except ValueError:
         raise DayError("Unreadable", f"{file} does not begin with a header") from None
-    return tuple(found)
 
 
 def count(path: pathlib.Path) -> int:
@@ -79,33 +76,28 @@ def count(path: pathlib.Path) -> int:
 def _stage(store: Blobs, tail: Tail, into: pathlib.Path, arrived: Arrived) -> Staged:
     scanner, first = Scanner(), tail.first
     with into.open("w+b") as file:
-        header = _header(store, tail) if tail.start else b""
-        file.write(header)
+        line = _header(store, tail) if tail.start else b""
+        file.write(line)
         for piece in store.read(tail.name, tail.start, tail.end):
             scanner.feed(piece)
             file.write(piece)
             arrived(len(piece))
         # In a directory, an append may be seen half: what is not a whole row has its turn when it is.
-        file.truncate(len(header) + scanner.end)
+        file.truncate(len(line) + scanner.end)
         rows = scanner.records
         if not tail.start:
-            header = _first_line(file) if rows else b""
+            line = _first_line(file) if rows else b""
             file.seek(0)
             first, rows = identity.first(file.read(identity.BYTES)), max(rows - 1, 0)
     found = manifest.Range(tail.last, tail.created, first, tail.start, tail.start + scanner.end, rows)
-    return Staged(found, names(header, tail.name) if rows else (), into)
+    return Staged(found, names(line, tail.name) if rows else (), into)
 
 
 def _header(store: Blobs, tail: Tail) -> bytes:
-    length, found = identity.BYTES, b""
-    while True:
-        found += b"".join(store.read(tail.name, len(found), min(length, tail.start)))
-        end = end_of(found, 1)
-        if end is not None:
-            return found[:end]
-        if len(found) >= min(tail.start, _MOST_HEADER_BYTES):
-            raise DayError("Unreadable", f"{tail.name} does not begin with a header")
-        length *= 8
+    found = headers.first_line(store, tail.name, tail.start, most=_MOST_HEADER_BYTES)
+    if found is None:
+        raise DayError("Unreadable", f"{tail.name} does not begin with a header")
+    return found
 
 
 def _first_line(file: typing.BinaryIO) -> bytes:

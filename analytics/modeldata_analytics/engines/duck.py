@@ -1,6 +1,5 @@
-r"""DuckDB, within bounds of memory, spilling to a directory.
+"""DuckDB, within bounds of memory, spilling to a directory.
 
-Files are read without ``strict_mode``: together with ``new_line = '\r\n'``, it reads 0 rows, without an error (2.0.1).
 Columns go by their places, as DuckDB changes names: blanks around them, two of one name, names that differ in case.
 """
 
@@ -13,7 +12,8 @@ import re
 import typing
 
 from .. import columns
-from .engine import EngineError, Rows, Sorted, TypedColumn, TypedRows
+from . import dialect
+from .engine import EngineError, Rows, Sorted, TypedColumn, TypedRows, layouts
 
 if typing.TYPE_CHECKING:
     import duckdb
@@ -24,16 +24,10 @@ _LINE = re.compile(r"CSV Error on Line: ([0-9]+)")
 
 
 class DuckDB:
-    """Runs queries in this process. ``memory`` is in DuckDB's words, such as ``1GB``; it is exceeded by a tenth."""
+    """Runs queries in this process. ``memory``: see ``dialect.settings``."""
 
     def __init__(self, *, memory: str, threads: int, scratch: pathlib.Path) -> None:
-        self._settings: dict[str, str | int | float | list[str]] = {
-            "memory_limit": memory,
-            "threads": threads,
-            "temp_directory": str(scratch / "spill"),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
+        self._settings: dialect.Settings = {**dialect.settings(memory, scratch), "threads": threads}
 
     def count(self, sources: typing.Sequence[Rows]) -> int:
         """Return how many rows files have."""
@@ -56,17 +50,10 @@ class DuckDB:
             chosen, dropped = "rows", 0
             if without is not None:
                 chosen, dropped = _drop(run, without, keys, len(names))
-            header = ",".join(map(quote, names)) + "\r\n"
-            # DuckDB would write changed names. A file's beginning and end, which it has for JSON, do without: it leaves
-            # out the end of the last line then.
-            (written,) = _one(
-                run,
-                f"copy (select * from {chosen} order by {_key(keys)}) to {_text(into)} (format csv, {_FORM},"
-                f" header false, prefix {_text(header)}, suffix '\r\n')",
+            written = dialect.write_csv(
+                lambda query: int(_one(run, query)[0]), f"select * from {chosen} order by {_key(keys)}", names, into
             )
-            if not written:
-                into.write_text(header, encoding="utf-8", newline="")
-            return Sorted(int(written), dropped)
+            return Sorted(written, dropped)
 
     def types(self, rows: Rows, names: typing.Sequence[str], hints: typing.Sequence[str | None]) -> list[str]:
         """Return a type for each column of the day that all its values survive."""
@@ -86,11 +73,11 @@ class DuckDB:
         metadata: typing.Mapping[str, str],
     ) -> int:
         """Write rows, in their order, as a typed part."""
-        told = ", ".join(f"{_text(name)}: {_text(value)}" for name, value in metadata.items())
+        told = ", ".join(f"{dialect.literal(name)}: {dialect.literal(value)}" for name, value in metadata.items())
         with self._connected(preserve_insertion_order=True) as run:
             (written,) = _one(
                 run,
-                f"copy ({_typed(typed, _union([rows], len(typed)))}) to {_text(into)}"
+                f"copy ({_typed(typed, _union([rows], len(typed)))}) to {dialect.literal(into)}"
                 f" (format parquet, compression zstd, kv_metadata {{{told}}})",
             )
             return int(written)
@@ -109,9 +96,6 @@ class DuckDB:
                 yield connection
         except duckdb.Error as error:
             raise _error(error) from None
-
-
-_FORM = "delimiter ',', quote '\"', escape '\"', new_line '\\r\\n'"
 
 
 def _error(error: duckdb.Error) -> EngineError:
@@ -143,7 +127,7 @@ def _drop(
         table, named = f"({_union([closed], width)})", [_column(place) for place in keys]
         equal = [f"rows.{_column(place)} is not distinct from found.{_column(place)}" for place in range(width)]
     else:
-        files = ", ".join(map(_text, closed.paths))
+        files = ", ".join(map(dialect.literal, closed.paths))
         table = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         named = [columns.quoted(closed.columns[place].name) for place in keys if place < len(closed.columns)]
         typed = [_cell(f"rows.{_column(place)}", each) for place, each in enumerate(closed.columns)]
@@ -169,10 +153,7 @@ def _drop(
 
 def _union(sources: typing.Sequence[Rows], width: int) -> str:
     """Return the SQL of files' rows: all the day's columns, under names by their places."""
-    layouts: dict[tuple[int, ...], list[pathlib.Path]] = {}
-    for each in sources:
-        layouts.setdefault(each.places, []).append(each.path)
-    return " union all ".join(_select(paths, places, width) for places, paths in layouts.items())
+    return " union all ".join(_select(paths, places, width) for places, paths in layouts(sources).items())
 
 
 def _select(paths: typing.Sequence[pathlib.Path], places: tuple[int, ...], width: int) -> str:
@@ -181,13 +162,7 @@ def _select(paths: typing.Sequence[pathlib.Path], places: tuple[int, ...], width
         f"f{number[place]} as {_column(place)}" if place in number else f"null::varchar as {_column(place)}"
         for place in range(width)
     )
-    files = ", ".join(map(_text, paths))
-    named = ", ".join(f"f{each}: 'VARCHAR'" for each in range(len(places)))
-    return (
-        f"select {', '.join(cells)} from read_csv([{files}], auto_detect = false, header = true, delim = ',',"
-        f" quote = '\"', escape = '\"', new_line = '\\r\\n', allow_quoted_nulls = false, columns = {{{named}}},"
-        f" max_line_size = {_MOST_LINE_BYTES})"
-    )
+    return f"select {', '.join(cells)} from {dialect.read_csv(paths, len(places), 'f', line_bytes=_MOST_LINE_BYTES)}"
 
 
 def _typed(named: typing.Sequence[TypedColumn], rows: str) -> str:
@@ -203,7 +178,7 @@ def _cell(text: str, column: TypedColumn) -> str:
 def _rescued(named: typing.Sequence[TypedColumn], of: str = "") -> str:
     """Return the SQL of the texts of a row that don't fit their columns' types, as an object; null where all fit."""
     misfits = [
-        f"{{name: {_text(each.name)}, text: case when not {columns.fits(text, each.type)} then {text} end}}"
+        f"{{name: {dialect.literal(each.name)}, text: case when not {columns.fits(text, each.type)} then {text} end}}"
         for place, each in enumerate(named)
         if each.guarded
         for text in [of + _column(place)]
@@ -224,17 +199,6 @@ def _width(sources: typing.Sequence[Rows]) -> int:
 
 def _column(place: int) -> str:
     return f"c{place}"
-
-
-def quote(name: str) -> str:
-    """Return a name as the client writes it into a header."""
-    if name and not set(name) & set(',"\r\n'):
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _one(run: duckdb.DuckDBPyConnection, query: str) -> tuple[typing.Any, ...]:

@@ -23,6 +23,14 @@ class Rows(typing.NamedTuple):
     """Where each of its columns stands among those of the day."""
 
 
+def layouts(sources: typing.Sequence[Rows]) -> dict[tuple[int, ...], list[pathlib.Path]]:
+    """Return files by where their columns stand: those of one layout are read together."""
+    found: dict[tuple[int, ...], list[pathlib.Path]] = {}
+    for each in sources:
+        found.setdefault(each.places, []).append(each.path)
+    return found
+
+
 class TypedColumn(typing.NamedTuple):
     """A column of a typed part."""
 

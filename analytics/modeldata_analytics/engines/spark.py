@@ -19,10 +19,9 @@ import shutil
 import time
 import typing
 
-from ..records import pieces
+from ..records import header, pieces
 from ..records.scanner import Scanner
-from .duck import quote
-from .engine import Engine, EngineError, Rows, Sorted, TypedColumn, TypedRows
+from .engine import Engine, EngineError, Rows, Sorted, TypedColumn, TypedRows, layouts
 
 if typing.TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -73,9 +72,9 @@ class Spark:
             return self._local.sort(sources, names, keys, into, without=without)
         with _told(), self._shared() as shared:
             frames = []
-            for number, (places, paths) in enumerate(_layouts(sources).items()):
-                header = ",".join(f"f{each}" for each in range(len(places)))
-                with pieces.laid_out(shared.sending / str(number), header.encode(), PIECE) as laid:
+            for number, (places, paths) in enumerate(layouts(sources).items()):
+                first = ",".join(f"f{each}" for each in range(len(places)))
+                with pieces.laid_out(shared.sending / str(number), first.encode(), PIECE) as laid:
                     for path in paths:
                         _add(laid, path)
                 if laid.count:
@@ -184,13 +183,6 @@ class _Copied(_Shared):
                 self._files.delete(each.getPath(), True)
 
 
-def _layouts(sources: typing.Sequence[Rows]) -> dict[tuple[int, ...], list[pathlib.Path]]:
-    found: dict[tuple[int, ...], list[pathlib.Path]] = {}
-    for each in sources:
-        found.setdefault(each.places, []).append(each.path)
-    return found
-
-
 def _add(laid: pieces.Pieces, path: pathlib.Path) -> None:
     try:
         laid.add(path)
@@ -244,7 +236,7 @@ def _joined(names: typing.Sequence[str], parts: typing.Sequence[pathlib.Path], i
     """Write parts one behind the other, under a header; return how many rows they have, by our own count."""
     scanner = Scanner()
     with into.open("wb") as file:
-        file.write((",".join(map(quote, names)) + "\r\n").encode())
+        file.write(header.line(names).encode())
         for each in parts:
             with each.open("rb") as part:
                 while block := part.read(_BLOCK):

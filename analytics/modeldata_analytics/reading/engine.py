@@ -6,6 +6,7 @@ import contextlib
 import typing
 
 from .. import columns
+from ..engines import dialect
 from . import errors, scratch, sources
 
 if typing.TYPE_CHECKING:
@@ -22,10 +23,7 @@ class Engine:
         self.scratch = directory
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
             config={
-                "memory_limit": memory,
-                "temp_directory": str(directory.path / "spill"),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
+                **dialect.settings(memory, directory.path),
                 "arrow_large_buffer_size": True,  # as pandas has its texts
             }
         )
@@ -77,7 +75,7 @@ class Engine:
         Raises ``errors.CountError``.
         """
         file, made = self.scratch.new(".parquet"), cast(source, kinds)
-        path = sources.literal(str(file))
+        path = dialect.literal(str(file))
         self.ask(f"copy (select * from {made.sql}) to {path} (format parquet, compression lz4_raw)")
         rows, fits = self.ask(f"select count(*), bool_and(fits) from read_parquet({path})")
         if rows != source.rows:

@@ -12,7 +12,7 @@ class Unsettled(ReadingError):  # noqa: N818
 
 
 class ColumnError(ReadingError):
-    """A closed part is not as its manifest says."""
+    """A closed part is not as its manifest says, or a raw file has no header."""
 
 
 class CountError(ReadingError):

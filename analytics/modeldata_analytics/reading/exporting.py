@@ -7,7 +7,8 @@ import pathlib
 import typing
 
 from .. import columns
-from . import aligned, opening, sources
+from ..engines import dialect
+from . import aligned, opening
 
 if typing.TYPE_CHECKING:
     import pyarrow
@@ -51,16 +52,13 @@ def csv(answer: opening.Answer, path: pathlib.Path) -> int:
     """Write a CSV as the client does: the same text of each value, one header; return how many rows it has."""
     named = answer.joined.columns
     terms = ", ".join(f"{columns.text(f'o{place}', kind)} as o{place}" for place, (_, kind) in enumerate(named))
-    header = ",".join(_quoted(name) for name, _ in named) + "\r\n"
     with _aside(path) as aside:
-        # DuckDB would change names in a header; with a beginning and an end of ours it leaves out the last line's end.
-        (rows,) = answer.engine.numbers(
-            f"copy (select {terms} from ({answer.joined.sql})) to {sources.literal(str(aside))} (format csv,"
-            f" header false, delimiter ',', quote '\"', escape '\"', new_line '\\r\\n',"
-            f" prefix {sources.literal(header)}, suffix '\r\n')"
+        rows = dialect.write_csv(
+            lambda query: answer.engine.numbers(query)[0],
+            f"select {terms} from ({answer.joined.sql})",
+            answer.joined.names,
+            aside,
         )
-        if not rows:
-            aside.write_text(header, encoding="utf-8", newline="")
         answer.check(rows)
     answer.close()
     return rows
@@ -76,8 +74,3 @@ def _aside(path: pathlib.Path) -> typing.Iterator[pathlib.Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _quoted(name: str) -> str:
-    """Return a name as the client writes it into a header."""
-    return name if name and not set(name) & set(',"\r\n') else '"' + name.replace('"', '""') + '"'

@@ -9,8 +9,9 @@ import typing
 import uuid
 
 from .. import columns
+from ..engines import dialect
 from ..storage import Blobs, ranges
-from . import coverage, sources
+from . import coverage
 
 if typing.TYPE_CHECKING:
     import datetime
@@ -32,8 +33,8 @@ class Request:
         """Whether a row is one of it, as SQL of the columns that ``sources.standard`` gives."""
         rest = f"substr(c2, {len(self.id) + 1})"
         return (
-            f"starts_with(c2, {sources.literal(self.id)})"
-            f" and regexp_full_match({rest}, {sources.literal(_AGAIN.pattern)})"
+            f"starts_with(c2, {dialect.literal(self.id)})"
+            f" and regexp_full_match({rest}, {dialect.literal(_AGAIN.pattern)})"
         )
 
     def has(self, request: str) -> bool:

@@ -7,6 +7,7 @@ import typing
 
 from .. import columns
 from ..days import manifest
+from ..engines import dialect
 from . import errors
 
 Name = tuple[str, int]
@@ -71,23 +72,9 @@ class Part(typing.NamedTuple):
     """Columns, by place, of which some texts lie in ``columns.RESCUED``, under the name that stands behind."""
 
 
-def literal(value: str) -> str:
-    """Return a text as SQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def of_csv(paths: typing.Sequence[pathlib.Path], header: typing.Sequence[str], rows: int) -> Source:
-    """Return the rows of files, all cells as text.
-
-    Without ``strict_mode``: together with ``new_line`` it reads 0 rows, without an error (DuckDB 2.0.1).
-    """
-    places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header)))
-    files = ", ".join(literal(str(path)) for path in paths)
-    sql = (
-        f"read_csv([{files}], header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
-        f" new_line = '\\r\\n', allow_quoted_nulls = false, max_line_size = {_LINE_BYTES},"
-        f" buffer_size = {_BUFFER_BYTES}, columns = {{{places}}})"
-    )
+    """Return the rows of files, all cells as text."""
+    sql = dialect.read_csv(paths, len(header), "c", line_bytes=_LINE_BYTES, buffer_bytes=_BUFFER_BYTES)
     return Source(sql, tuple((name, columns.TEXT) for name in columns.occurrences(header)), rows)
 
 
@@ -115,7 +102,7 @@ def part(path: pathlib.Path, closed: manifest.Manifest, rescued: typing.Collecti
 
 def of_parts(paths: typing.Sequence[pathlib.Path], of: Part, rows: int) -> Source:
     """Return the rows of Parquet files that have the same columns."""
-    files = ", ".join(literal(str(path)) for path in paths)
+    files = ", ".join(dialect.literal(path) for path in paths)
     width = len(of.columns)
     places = ", ".join(f"c{place}" for place in range(width))
     # What is not given a name here keeps the one it has.
@@ -147,7 +134,7 @@ def standard(source: Source) -> Source:
 
 def pointer(name: str) -> str:
     """Return, as SQL, what leads to a name in a JSON object."""
-    return literal("/" + name.replace("~", "~0").replace("/", "~1"))
+    return dialect.literal("/" + name.replace("~", "~0").replace("/", "~1"))
 
 
 def _leading(source: Source, name: Name) -> tuple[Name, str, str]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 import typing
 
-from ..records.scanner import Scanner, end_of
-from ..storage import Blobs, Changed, Missing
-from . import coverage
+from ..records import header
+from ..records.scanner import Scanner
+from ..storage import Blobs, Changed, Missing, headers
+from . import coverage, errors
 
-_FIRST_BYTES = 64 * 1024
-"""Most headers end within."""
 HEADER_BYTES = 4 * 1024 * 1024
 """No header is longer than what one append may hold."""
 
@@ -35,14 +32,11 @@ def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path, *, copy: bool) 
     A whole file of this machine is not copied, but read in its place, unless it is asked for (``copy``): it may grow.
     """
     try:
-        first = b"".join(store.read(found.name, 0, min(_FIRST_BYTES, found.end)))
-        end = end_of(first, 1)
-        if end is None and len(first) < found.end:
-            first = b"".join(store.read(found.name, 0, min(HEADER_BYTES, found.end)))
-            end = end_of(first, 1)
-        if end is None:
+        line = headers.first_line(store, found.name, found.end, most=HEADER_BYTES)
+        if line is None:
             return None
-        line, start, local = first[:end], max(end, found.start), store.local(found.name)
+        end, local = len(line), store.local(found.name)
+        start = max(end, found.start)
         scanner = None
         if local is not None and not copy and found.start <= end:
             scanner = _counted(store.read(found.name, start, found.end))
@@ -52,7 +46,7 @@ def tail(store: Blobs, found: coverage.Tail, path: pathlib.Path, *, copy: bool) 
             scanner = _copied(store.read(found.name, start, found.end), path, line)
     except (Missing, Changed) as error:
         raise Moved(str(error)) from None
-    return Staged(path, header(line), scanner.records) if scanner.records else None
+    return Staged(path, _names(line, found.name), scanner.records) if scanner.records else None
 
 
 def whole(store: Blobs, found: coverage.Whole, path: pathlib.Path) -> Staged | None:
@@ -78,11 +72,11 @@ def part(store: Blobs, found: coverage.Part, path: pathlib.Path) -> None:
         raise Moved(str(error)) from None
 
 
-def header(line: bytes) -> tuple[str, ...]:
-    """Return the names of a first line."""
-    csv.field_size_limit(HEADER_BYTES)
-    (names,) = csv.reader(io.StringIO(line.decode("utf-8", "replace"), newline=""), strict=True)
-    return tuple(names)
+def _names(line: bytes, file: str) -> tuple[str, ...]:
+    try:
+        return header.names(line.decode("utf-8", "replace"))
+    except ValueError:
+        raise errors.ColumnError(f"{file} does not begin with a header") from None
 
 
 def _counted(pieces: typing.Iterable[bytes]) -> Scanner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 
 from .. import columns
+from ..engines import dialect
 from . import engine, errors, sources
 
 _WHOLE = 2**53
@@ -114,7 +115,7 @@ def _are_doubles(of: engine.Engine, source: sources.Source, place: str) -> bool:
 
 def _selected(source: sources.Source, kinds: typing.Mapping[sources.Name, str], *, proved: bool) -> str:
     there = {name: (f"c{place}", kind) for place, (name, kind) in enumerate(source.columns)}
-    terms = [f"{sources.literal(value)} as t{place}" for place, value in enumerate(source.told)]
+    terms = [f"{dialect.literal(value)} as t{place}" for place, value in enumerate(source.told)]
     for place, (name, kind) in enumerate(kinds.items()):
         term = f"cast(null as {kind})"
         if name in there:
